@@ -18,7 +18,7 @@ const arrows = {
 const httpPackages = ['undici', 'node:http', 'node:https', 'http', 'https'];
 const ioBuiltins = ['node:fs', 'node:fs/promises', 'node:net', 'node:child_process', 'node:http', 'node:https', 'node:worker_threads', 'node:os', 'node:crypto', 'node:path', 'node:timers/promises'];
 
-const forbidPackages = (names, why) => names.map((name) => ({ name, message: why }));
+const forbidPackages = (names, why) => [...new Set(names)].map((name) => ({ name, message: why }));
 
 function roomRules(room, { packages = [], extraPatterns = [] } = {}) {
   const closed = rooms.filter((other) => other !== room && !arrows[room].includes(other));

@@ -1,0 +1,64 @@
+// The catalog: PostgreSQL index of backups, runs, holdings and alerts. Backups can be rebuilt from the repositories, the rest cannot.
+import type { Holding, Leftover } from '../../domain/holdings';
+import type { BackupSummary } from '../../domain/manifest';
+import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
+
+export interface NewRun {
+  readonly runId: string;
+  readonly workflowId: string;
+  readonly workflowType: string;
+  readonly engine: string;
+  readonly vmId?: string;
+  readonly vmName: string;
+  readonly backupId?: string;
+  /** restoreVm: unique for ever. A second run with it is refused with `catalog.conflict`. */
+  readonly requestId?: string;
+}
+
+export interface RunEnd {
+  readonly runId: string;
+  readonly outcome: 'completed' | 'failed' | 'cancelled';
+  readonly failure?: { readonly code: string; readonly message: string };
+  readonly warnings: readonly string[];
+  readonly leftovers: readonly Leftover[];
+}
+
+export interface NewAlert {
+  /** One open alert per key: raising it again only refreshes it. */
+  readonly key: string;
+  readonly code: string;
+  readonly severity: 'warning' | 'alert';
+  readonly message: string;
+  readonly engine: string;
+  readonly vmId?: string;
+  readonly runId?: string;
+}
+
+/** Every call is idempotent by its ids: an activity may be repeated. Failures: `catalog.unavailable`, `catalog.conflict`. */
+export interface Catalog {
+  /** Applies the numbered migrations; safe to run twice and at the same time. */
+  migrate(): Promise<void>;
+
+  openRun(run: NewRun): Promise<void>;
+  closeRun(end: RunEnd): Promise<void>;
+  listRuns(query: ListRunsInput): Promise<readonly Run[]>;
+
+  /** Writes the row before the acquisition; a repeat keeps what is known. */
+  hold(holding: Omit<Holding, 'state'>): Promise<void>;
+  /** Fills in the object's id once the engine gave it. */
+  setHoldingObject(holdingId: string, objectId: string): Promise<void>;
+  /** `product`: kept on purpose, the run's result names it. */
+  releaseHolding(holdingId: string, state: 'released' | 'product' | 'leftover'): Promise<void>;
+  listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' }): Promise<readonly Holding[]>;
+
+  indexBackup(backup: BackupSummary): Promise<void>;
+  listBackups(query: ListBackupsInput): Promise<readonly BackupSummary[]>;
+  /** Replaces all rows about one repository's backups by these; returns how many vanished. */
+  replaceBackups(repository: string, backups: readonly BackupSummary[]): Promise<{ readonly removed: number }>;
+
+  raiseAlert(alert: NewAlert): Promise<void>;
+  clearAlert(key: string): Promise<void>;
+  listAlerts(): Promise<readonly (NewAlert & { readonly raisedAt: string })[]>;
+
+  close(): Promise<void>;
+}

@@ -1,0 +1,138 @@
+// The engine as Holdfast sees it: one call per REST request, no waiting and no retries (Temporal owns both). Every call throws
+// HoldfastError with an `engine.*` code; "not there" is `undefined` where the type says so. Sizes are bytes.
+import type { DiskSettings } from '../../domain/disks';
+
+export type VmStatus = 'up' | 'down' | 'paused' | 'powering_up' | 'powering_down' | 'image_locked' | 'other';
+export type ObjectStatus = 'ok' | 'locked' | 'illegal' | 'other';
+
+export interface Vm {
+  readonly id: string;
+  readonly name: string;
+  readonly status: VmStatus;
+  /** The engine's own word, for messages. */
+  readonly statusText: string;
+  readonly comment: string;
+  readonly clusterId: string;
+  readonly clusterName?: string;
+}
+
+/** A disk attachment with its disk. */
+export interface VmDisk {
+  readonly settings: DiskSettings;
+  readonly status: ObjectStatus;
+  readonly storageType: 'image' | 'lun' | 'cinder' | 'managed_block_storage';
+  readonly shareable: boolean;
+  readonly contentType: string;
+  readonly actualBytes: number;
+}
+
+export interface Snapshot {
+  readonly id: string;
+  readonly description: string;
+  readonly status: 'ok' | 'locked' | 'in_preview' | 'other';
+  readonly type: 'regular' | 'active' | 'preview' | 'stateless' | 'other';
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
+
+export interface SnapshotDisk {
+  readonly diskId: string;
+  /** Volume id of that snapshot. */
+  readonly imageId: string;
+  readonly status: ObjectStatus;
+}
+
+export interface Attachment {
+  readonly diskId: string;
+  readonly active: boolean;
+  readonly interface: DiskSettings['interface'];
+  readonly readOnly: boolean;
+  readonly bootable: boolean;
+  /** Set when a snapshot's disk is attached. */
+  readonly snapshotId?: string;
+}
+
+export interface Disk {
+  readonly id: string;
+  readonly alias: string;
+  readonly status: ObjectStatus;
+  readonly virtualBytes: number;
+}
+
+export interface StorageDomain {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  /** In its data center: 'active', 'maintenance', …; undefined when unattached. */
+  readonly status?: string;
+  readonly availableBytes: number;
+  readonly backup: boolean;
+  readonly dataCenterId?: string;
+}
+
+export interface Cluster {
+  readonly id: string;
+  readonly name: string;
+  readonly dataCenterId: string;
+}
+
+export interface EngineEvent {
+  readonly id: string;
+  readonly code: number;
+  readonly severity: 'normal' | 'warning' | 'error' | 'alert';
+  readonly description: string;
+  readonly correlationId?: string;
+}
+
+export interface NewDisk {
+  /** Chosen by us: the mark by which a lost reply is found again. */
+  readonly id: string;
+  readonly settings: DiskSettings;
+  readonly storageDomainId: string;
+}
+
+export interface Engine {
+  readonly name: string;
+  about(): Promise<{ readonly product: string; readonly version: string }>;
+
+  /** `search` is an oVirt search expression; results come in the engine's order, paged by us (1-based pages of `max`). */
+  listVms(query: { readonly search?: string; readonly max: number; readonly page: number }): Promise<readonly Vm[]>;
+  getVm(vmId: string): Promise<Vm | undefined>;
+  findVmByName(name: string): Promise<Vm | undefined>;
+  listVmDisks(vmId: string): Promise<readonly VmDisk[]>;
+
+  listSnapshots(vmId: string): Promise<readonly Snapshot[]>;
+  getSnapshot(vmId: string, snapshotId: string): Promise<Snapshot | undefined>;
+  listSnapshotDisks(vmId: string, snapshotId: string): Promise<readonly SnapshotDisk[]>;
+  /** OVF of the snapshot (All-Content), exactly as the engine gave it. */
+  getSnapshotConfiguration(vmId: string, snapshotId: string): Promise<string>;
+  /** Without memory. Returns at once, usually `locked`, with the correlation id the engine really used (36 characters at most). */
+  createSnapshot(request: { readonly vmId: string; readonly description: string; readonly diskIds: readonly string[] }): Promise<{ readonly snapshot: Snapshot; readonly correlationId: string }>;
+  removeSnapshot(vmId: string, snapshotId: string): Promise<{ readonly correlationId: string }>;
+
+  listAttachments(vmId: string): Promise<readonly Attachment[]>;
+  getAttachment(vmId: string, diskId: string): Promise<Attachment | undefined>;
+  /** Attaches a snapshot's disk, active, over virtio-scsi, to the appliance. */
+  attachSnapshotDisk(request: { readonly vmId: string; readonly diskId: string; readonly snapshotId: string }): Promise<void>;
+  attachDisk(request: { readonly vmId: string; readonly diskId: string; readonly interface: DiskSettings['interface']; readonly bootable: boolean; readonly active: boolean; readonly readOnly: boolean; readonly passDiscard: boolean }): Promise<void>;
+  activateAttachment(vmId: string, diskId: string): Promise<void>;
+  /** detach_only: never deletes the disk. Absent is fine. */
+  detachDisk(vmId: string, diskId: string): Promise<void>;
+
+  getDisk(diskId: string): Promise<Disk | undefined>;
+  createDisk(disk: NewDisk): Promise<void>;
+  /** Absent is fine. */
+  removeDisk(diskId: string): Promise<void>;
+
+  createVmFromConfiguration(request: { readonly name: string; readonly clusterId: string; readonly comment: string; readonly ovf: string }): Promise<Vm>;
+  /** Keeps disks (detach_only). Absent is fine. */
+  removeVm(vmId: string): Promise<void>;
+  startVm(vmId: string): Promise<void>;
+  stopVm(vmId: string): Promise<void>;
+  shutdownVm(vmId: string): Promise<void>;
+
+  listClusters(): Promise<readonly Cluster[]>;
+  listStorageDomains(): Promise<readonly StorageDomain[]>;
+  /** Newest first. */
+  listEvents(query: { readonly correlationId: string } | { readonly search: string }): Promise<readonly EngineEvent[]>;
+}

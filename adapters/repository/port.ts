@@ -1,0 +1,66 @@
+// The repository: a directory that holds backups (docs/design.md, "Repository format"). Everything on disk is decided here.
+import type { Manifest } from '../../domain/manifest';
+import type { DiskSettings } from '../../domain/disks';
+import type { BlockReader, BlockWriter, DigestSink, DigestSource } from '../blocks/port';
+
+export interface BackupRef {
+  readonly vmId: string;
+  readonly backupId: string;
+}
+
+/** Who writes an image: enough to kill its image server when its lease has lapsed. */
+export interface WriterIdentity {
+  /** Unique per activity attempt. */
+  readonly owner: string;
+}
+
+/** An image that is being written: the one writer of it holds the lock while this object is open. */
+export interface PartialImage {
+  readonly writer: BlockWriter;
+  readonly sink: DigestSink;
+  /** Where an earlier attempt got to: image and digests are durable below it. */
+  readonly positionBytes: number;
+  readonly dataBytes: number;
+  /** Writes `<diskId>.progress` (temp, fsync, rename). Throws `repository.fenced` when another attempt took over. */
+  recordDurable(positionBytes: number, dataBytes: number): Promise<void>;
+  /** Renews the lease; cheap, called about every second. Throws `repository.fenced`. */
+  renewLease(): Promise<void>;
+  /** Ends the image server and gives the lock back. Safe after any failure. */
+  close(): Promise<void>;
+}
+
+export interface SealedDiskFacts {
+  readonly settings: DiskSettings;
+  readonly dataBytes: number;
+  readonly transport: BlockReader['transport'];
+  readonly seconds: number;
+}
+
+export interface Repository {
+  readonly name: string;
+  /** Creates `holdfast-repository.json` when the directory is empty; refuses a foreign or newer one. */
+  open(): Promise<void>;
+  /** Proves by writing, syncing and removing a probe that it is writable. `repository.not-writable` otherwise. */
+  check(): Promise<{ readonly availableBytes: number }>;
+
+  /** Creates the partial backup (idempotent) and saves the configuration and each disk's settings. */
+  saveConfiguration(ref: BackupRef, ovf: string, disks: readonly DiskSettings[]): Promise<{ readonly bytes: number; readonly sha256: string }>;
+  /** Takes the image's lock (`repository.held` when another attempt has it), takes over from a lapsed one, creates the qcow2 when missing. */
+  openPartialImage(ref: BackupRef, diskId: string, virtualBytes: number, identity: WriterIdentity): Promise<PartialImage>;
+  /** Checks every image (qemu-img check, size, complete digests), fills in files' facts, flushes, writes the manifest by rename, removes
+   *  progress and lock files. Idempotent: sealing again what is sealed with the same ids returns the first manifest. */
+  seal(ref: BackupRef, manifest: Omit<Manifest, 'disks' | 'configuration' | 'sealedAt'>, disks: readonly SealedDiskFacts[], sealedAt: string): Promise<{ readonly manifest: Manifest; readonly manifestSha256: string }>;
+  /** Removes a partial backup (kills a lapsed or same-host image server first). Refuses a sealed one with `repository.corrupt`; absent is fine. */
+  dropPartial(ref: BackupRef): Promise<void>;
+
+  /** Sealed backups; an unreadable one comes with its reason instead of a manifest. */
+  list(): AsyncIterable<{ readonly path: string; readonly manifest: Manifest; readonly manifestSha256: string } | { readonly path: string; readonly reason: string }>;
+  /** `backup.not-found`, `backup.not-sealed`, `repository.corrupt`. */
+  readManifest(ref: BackupRef): Promise<{ readonly manifest: Manifest; readonly manifestSha256: string }>;
+  findBackup(backupId: string): Promise<BackupRef | undefined>;
+  /** The OVF, checked against the manifest's SHA-256. */
+  readConfiguration(ref: BackupRef): Promise<string>;
+  openImage(ref: BackupRef, diskId: string): Promise<BlockReader>;
+  /** Block digests, checked against the manifest (file hash and root). */
+  openDigests(ref: BackupRef, diskId: string): Promise<DigestSource>;
+}

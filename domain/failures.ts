@@ -1,0 +1,89 @@
+// Every failure that leaves an adapter or an activity has one of these codes; this table is the only place that says
+// whether Temporal tries again and after how long. Nobody else retries.
+
+interface FailureRule {
+  readonly retry: boolean;
+  /** Delay before the next attempt; without it the activity's own backoff counts. */
+  readonly delayMs?: number;
+}
+
+const retryAfter = (delayMs: number): FailureRule => ({ retry: true, delayMs });
+const retry: FailureRule = { retry: true };
+const final: FailureRule = { retry: false };
+
+export const failureRules = {
+  'input.invalid': final,
+  /** One or more reasons why a run may not start; `details` lists all of them. */
+  'plan.refused': final,
+
+  'engine.unreachable': retryAfter(5_000),
+  'engine.unavailable': retryAfter(5_000),
+  /** 409 whose text says locked or busy: passes by itself. */
+  'engine.locked': retryAfter(5_000),
+  'engine.conflict': final,
+  'engine.refused': final,
+  'engine.unauthorized': final,
+  'engine.forbidden': final,
+  'engine.certificate': final,
+  'engine.not-found': final,
+  /** The answer is not what the REST API promises (HTML, missing fields). */
+  'engine.protocol': retryAfter(10_000),
+
+  /** "Not yet": an activity that waits ends its attempt with this after about a minute. */
+  'wait.pending': retryAfter(2_000),
+  'wait.deadline': final,
+
+  'snapshot.failed': final,
+  'disk.illegal': final,
+  'vm.failed': final,
+
+  'device.not-found': retryAfter(2_000),
+  'device.foreign': final,
+  'device.changed': final,
+
+  'appliance.unavailable': final,
+
+  'repository.not-writable': final,
+  'repository.full': final,
+  'repository.corrupt': final,
+  'repository.unknown': final,
+  'repository.io': retryAfter(5_000),
+  /** Another attempt holds the image's lock and its lease has not lapsed. */
+  'repository.held': retryAfter(3_000),
+  /** Another attempt took the image over: this one must stop writing. */
+  'repository.fenced': retry,
+
+  'backup.not-found': final,
+  'backup.not-sealed': final,
+  'digest.mismatch': final,
+
+  'blocks.server': retryAfter(2_000),
+  'blocks.io': retryAfter(2_000),
+
+  'catalog.unavailable': retryAfter(2_000),
+  'catalog.conflict': final,
+
+  'config.invalid': final,
+} as const satisfies Record<string, FailureRule>;
+
+export type FailureCode = keyof typeof failureRules;
+
+export function ruleOf(code: FailureCode): FailureRule {
+  return failureRules[code];
+}
+
+/**
+ * The one error class of the adapters. The message says what failed, on which object, and what to do; `details` carries ids
+ * (never secrets) for programs.
+ */
+export class HoldfastError extends Error {
+  constructor(
+    readonly code: FailureCode,
+    message: string,
+    readonly details: Readonly<Record<string, unknown>> = {},
+    options?: { readonly cause?: unknown },
+  ) {
+    super(message, options);
+    this.name = 'HoldfastError';
+  }
+}

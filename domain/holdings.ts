@@ -1,0 +1,40 @@
+// A holding: one object that a run creates or locks in the engine, written to the catalog BEFORE the step that acquires it.
+// What is still `held` when its run has ended is a leftover.
+import { z } from 'zod';
+import { uuidSchema } from './ids';
+
+export const holdingKinds = ['snapshot', 'attachment', 'disk', 'vm'] as const;
+export type HoldingKind = (typeof holdingKinds)[number];
+
+export const holdingSchema = z.object({
+  holdingId: z.string(),
+  runId: uuidSchema,
+  engine: z.string(),
+  kind: z.enum(holdingKinds),
+  /** The VM whose lock protects it: the source VM of a backup, absent for a restore as a new VM. */
+  vmId: uuidSchema.optional(),
+  /** snapshot: snapshot id once known · attachment: disk id · disk: disk id · vm: VM id once known. */
+  objectId: uuidSchema.optional(),
+  /** attachment: the VM it is attached to; snapshot: its VM. */
+  parentId: uuidSchema.optional(),
+  /** attachment of a snapshot's disk: the snapshot. */
+  snapshotId: uuidSchema.optional(),
+  /** Description or comment by which the object is found again after a lost reply. */
+  mark: z.string(),
+  state: z.enum(['held', 'released', 'product', 'leftover']),
+});
+export type Holding = z.infer<typeof holdingSchema>;
+
+/** What a result or an alert says about an object that could not be released. */
+export const leftoverSchema = z.object({
+  kind: z.enum([...holdingKinds, 'partial-backup']),
+  objectId: z.string().optional(),
+  mark: z.string(),
+  reason: z.string(),
+});
+export type Leftover = z.infer<typeof leftoverSchema>;
+
+/** Deterministic, so that a repeated activity attempt writes the same row. */
+export function holdingId(runId: string, kind: HoldingKind, key: string): string {
+  return `${runId}/${kind}/${key}`;
+}

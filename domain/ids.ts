@@ -1,0 +1,40 @@
+// Ids and names, and everything that is built from them: workflow ids, task queues, marks. Built here only, so that
+// "the id is the lock" can be read in one place.
+import { z } from 'zod';
+
+/** A UUID in oVirt's own spelling (lower case). Not RFC-strict: oVirt uses ids such as the zero UUID. */
+export const uuidSchema = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'must be a UUID in lower case');
+
+/** A name from the configuration (engine, repository): it becomes part of workflow ids, task queues and paths. */
+export const configNameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1-63 characters of a-z, 0-9 and "-", and start with a letter or digit');
+
+export const zeroUuid = '00000000-0000-0000-0000-000000000000';
+
+/** Workflow ids. Temporal allows one open run of an id, so `vm` is the per-VM lock that every flow on an existing VM takes. */
+export const workflowIds = {
+  vm: (engine: string, vmId: string): string => `vm/${engine}/${vmId}`,
+  restore: (requestId: string): string => `restore/${requestId}`,
+  find: (engine: string, requestId: string): string => `find/${engine}/${requestId}`,
+  catalog: (what: string, requestId: string): string => `catalog/${what}/${requestId}`,
+} as const;
+
+/** Task queues. Hour-long copies and short calls never share one: `.quick` lies beside each queue that copies. */
+export const taskQueues = {
+  control: 'holdfast',
+  moverCopies: (repository: string): string => `mover.${repository}`,
+  moverQuick: (repository: string): string => `mover.${repository}.quick`,
+  applianceCopies: (engine: string, applianceId: string): string => `appliance.${engine}.${applianceId}`,
+  applianceQuick: (engine: string, applianceId: string): string => `appliance.${engine}.${applianceId}.quick`,
+} as const;
+
+/** Description of a snapshot that Holdfast made: prefix for humans, backup id for us. Ownership is this mark AND a holding. */
+export function snapshotMark(prefix: string, backupId: string): string {
+  return `${prefix} backup ${backupId}`;
+}
+
+/** Comment of a VM that Holdfast made. */
+export function vmMark(runId: string): string {
+  return `Holdfast restore ${runId}`;
+}
