@@ -1,0 +1,127 @@
+// The worker's configuration: one YAML (or JSON) file and a few environment variables, validated at start. The only file of worker/ that
+// reads process.env. Secrets are named by file or variable, never written into the file itself.
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { parse as parseYaml } from 'yaml';
+import { HoldfastError } from '../domain/failures';
+import { configNameSchema, uuidSchema } from '../domain/ids';
+
+const secretSchema = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ variable: z.string().min(1) })]);
+export type SecretReference = z.infer<typeof secretSchema>;
+
+const engineSchema = z.strictObject({
+  /** `https://<engine>/ovirt-engine/api` */
+  url: z.url({ protocol: /^https$/ }),
+  username: z.string().min(1),
+  password: secretSchema,
+  /** PEM file of the CA that signed the engine's certificate. */
+  caFile: z.string().optional(),
+  /** Turns certificate verification off. Only for trying things out. */
+  insecure: z.boolean().default(false),
+  appliances: z.array(uuidSchema).default([]),
+  snapshotPrefix: z.string().regex(/^[\w .-]{1,40}$/).default('Holdfast'),
+});
+
+export const workerConfigSchema = z.strictObject({
+  roles: z.array(z.enum(['control', 'mover', 'appliance'])).min(1),
+  temporal: z
+    .strictObject({ address: z.string().default('127.0.0.1:7233'), namespace: z.string().default('default') })
+    .default({ address: '127.0.0.1:7233', namespace: 'default' }),
+  /** Role control. PostgreSQL URL; it holds a password, so it is named by file or variable. */
+  catalog: z.strictObject({ url: secretSchema }).optional(),
+  engines: z.record(configNameSchema, engineSchema).default({}),
+  /** Roles mover and appliance: the repositories that this machine sees. */
+  repositories: z.record(configNameSchema, z.strictObject({ path: z.string().startsWith('/') })).default({}),
+  /** Role appliance: which VM this worker runs in, and where its disks appear by serial. */
+  appliance: z.strictObject({ engine: configNameSchema, vmId: uuidSchema, devices: z.string().startsWith('/').default('/dev/disk/by-id') }).optional(),
+  limits: z
+    .strictObject({ copiesPerWorker: z.number().int().min(1).default(2), disksPerRun: z.number().int().min(1).default(2) })
+    .default({ copiesPerWorker: 2, disksPerRun: 2 }),
+  deadlines: z
+    .strictObject({
+      snapshotSeconds: z.number().int().positive().default(1800),
+      attachSeconds: z.number().int().positive().default(600),
+      workerSeconds: z.number().int().positive().default(120),
+      undoSeconds: z.number().int().positive().default(21_600),
+    })
+    .default({ snapshotSeconds: 1800, attachSeconds: 600, workerSeconds: 120, undoSeconds: 21_600 }),
+  heartbeatSeconds: z.number().positive().default(30),
+  shutdownGraceSeconds: z.number().positive().default(20),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).default({ level: 'info' }),
+});
+export type WorkerConfig = z.infer<typeof workerConfigSchema>;
+export type EngineConfig = z.infer<typeof engineSchema>;
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export function currentEnvironment(): Environment {
+  return process.env;
+}
+
+function invalid(source: string, problems: readonly string[]): HoldfastError {
+  return new HoldfastError('config.invalid', `The worker's configuration ${source} is not valid:\n${problems.map((problem) => `  - ${problem}`).join('\n')}\nSee docs/operators.md, "Configuration".`);
+}
+
+/** Reads and validates; variables win over the file: HOLDFAST_TEMPORAL_ADDRESS, HOLDFAST_TEMPORAL_NAMESPACE, HOLDFAST_LOG_LEVEL. */
+export function loadConfig(file: string, environment: Environment = currentEnvironment()): WorkerConfig {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new HoldfastError('config.invalid', `Cannot read the worker's configuration ${file}: ${(error as Error).message}. Name a readable file with --config.`, {}, { cause: error });
+  }
+  return parseConfig(text, file, environment);
+}
+
+export function parseConfig(text: string, source: string, environment: Environment): WorkerConfig {
+  let raw: unknown;
+  try {
+    raw = parseYaml(text);
+  } catch (error) {
+    throw invalid(source, [`not YAML: ${(error as Error).message}`]);
+  }
+  const result = workerConfigSchema.safeParse(withEnvironment(raw, environment));
+  if (!result.success) throw invalid(source, result.error.issues.map((issue) => `${issue.path.join('.') || '(top level)'}: ${issue.message}`));
+  const problems = crossChecks(result.data);
+  if (problems.length > 0) throw invalid(source, problems);
+  return result.data;
+}
+
+function withEnvironment(raw: unknown, environment: Environment): unknown {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return raw;
+  const config = raw as Record<string, unknown>;
+  const section = (key: string): Record<string, unknown> => (typeof config[key] === 'object' && config[key] !== null ? (config[key] as Record<string, unknown>) : {});
+  const address = environment['HOLDFAST_TEMPORAL_ADDRESS'];
+  const namespace = environment['HOLDFAST_TEMPORAL_NAMESPACE'];
+  const level = environment['HOLDFAST_LOG_LEVEL'];
+  return {
+    ...config,
+    ...(address || namespace ? { temporal: { ...section('temporal'), ...(address ? { address } : {}), ...(namespace ? { namespace } : {}) } } : {}),
+    ...(level ? { log: { ...section('log'), level } } : {}),
+  };
+}
+
+/** What one key demands of another. */
+function crossChecks(config: WorkerConfig): readonly string[] {
+  const problems: string[] = [];
+  if (config.roles.includes('control') && !config.catalog) problems.push('catalog.url: role "control" needs the catalog');
+  if (config.roles.includes('control') && Object.keys(config.engines).length === 0) problems.push('engines: role "control" needs at least one engine');
+  if (config.roles.includes('mover') && Object.keys(config.repositories).length === 0) problems.push('repositories: role "mover" needs at least one repository');
+  if (config.roles.includes('appliance') && !config.appliance) problems.push('appliance: role "appliance" needs the engine and the VM id it runs in');
+  if (config.roles.includes('appliance') && Object.keys(config.repositories).length === 0) problems.push('repositories: role "appliance" needs at least one repository');
+  return problems;
+}
+
+/** Reads a secret each time it is needed, so that a rotated password is picked up without a restart. */
+export function readSecret(reference: SecretReference, environment: Environment = currentEnvironment()): string {
+  if ('variable' in reference) {
+    const value = environment[reference.variable];
+    if (!value) throw new HoldfastError('config.invalid', `The variable ${reference.variable}, named in the configuration for a secret, is not set.`);
+    return value;
+  }
+  try {
+    return readFileSync(reference.file, 'utf8').trim();
+  } catch (error) {
+    throw new HoldfastError('config.invalid', `Cannot read the secret file ${reference.file}, named in the configuration: ${(error as Error).message}.`, {}, { cause: error });
+  }
+}
