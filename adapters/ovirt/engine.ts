@@ -1,0 +1,24 @@
+// The Engine port over the REST API of oVirt, OLVM and RHV 4.4 and newer: puts the nouns together on one connection.
+import { connect, type ConnectionOptions } from './connection';
+import { attachmentCalls } from './attachments';
+import { diskCalls } from './disks';
+import type { Engine } from './port';
+import { snapshotCalls } from './snapshots';
+import { systemCalls } from './system';
+import { vmCalls } from './vms';
+
+export type EngineOptions = ConnectionOptions;
+
+/** Nothing is sent before the first call. `close` ends the session and the connections; calls under way fail. */
+export function createEngine(options: EngineOptions): Engine & { close(): Promise<void> } {
+  const connection = connect(options);
+  return {
+    name: options.name,
+    ...systemCalls(connection),
+    ...vmCalls(connection),
+    ...diskCalls(connection),
+    ...attachmentCalls(connection),
+    ...snapshotCalls(connection),
+    close: () => connection.close(),
+  };
+}

@@ -1,0 +1,45 @@
+// What is not about one VM: the engine itself, clusters, storage domains and events.
+import { type Connection, pathOf, queryOf } from './connection';
+import type { Engine, StorageDomain } from './port';
+import { apiRootSchema, clusterSchema, dataCenterSchema, eventSchema, listOf, parseAnswer, storageDomainSchema } from './wire';
+
+type SystemCalls = Pick<Engine, 'about' | 'listClusters' | 'listStorageDomains' | 'listEvents'>;
+
+const maxEvents = 100;
+
+export function systemCalls(engine: Connection): SystemCalls {
+  const list = async <Item>(path: string, key: string, schema: Parameters<typeof listOf<Item>>[1], what: string): Promise<readonly Item[]> => {
+    const { body } = await engine.call({ method: 'GET', path, what });
+    return parseAnswer(listOf(key, schema), body, what, engine.engineName);
+  };
+  return {
+    async about() {
+      const what = 'reading what the engine is';
+      const { body } = await engine.call({ method: 'GET', path: '', what });
+      const { name, version } = parseAnswer(apiRootSchema, body, what, engine.engineName).product_info;
+      return { product: name ?? 'unknown', version: version?.full_version ?? `${version?.major ?? 0}.${version?.minor ?? 0}` };
+    },
+    async listClusters() {
+      const clusters = await list(pathOf('clusters'), 'cluster', clusterSchema, 'listing clusters');
+      // A cluster outside of every data center cannot hold a VM.
+      return clusters.flatMap(({ id, name, data_center: dataCenter }) => (dataCenter === undefined ? [] : [{ id, name, dataCenterId: dataCenter.id }]));
+    },
+    async listStorageDomains() {
+      const domains = await list(pathOf('storagedomains'), 'storage_domain', storageDomainSchema, 'listing storage domains');
+      const inDataCenter = new Map<string, { dataCenterId: string; status?: string }>();
+      // Only a data center knows the status of its domains: the list of all domains says `unattached` or nothing.
+      for (const { id: dataCenterId } of await list(pathOf('datacenters'), 'data_center', dataCenterSchema, 'listing data centers')) {
+        const path = pathOf('datacenters', dataCenterId, 'storagedomains');
+        for (const { id, status } of await list(path, 'storage_domain', storageDomainSchema, `listing the storage domains of data center ${dataCenterId}`)) {
+          inDataCenter.set(id, { dataCenterId, ...(status === undefined ? {} : { status }) });
+        }
+      }
+      return domains.map(({ id, name, type, available, backup }): StorageDomain => ({ id, name, type, backup, availableBytes: available ?? 0, ...inDataCenter.get(id) }));
+    },
+    async listEvents(query) {
+      const search = 'correlationId' in query ? `correlation_id=${query.correlationId}` : query.search;
+      const events = await list(pathOf('events') + queryOf({ search, max: String(maxEvents) }), 'event', eventSchema, `listing events by "${search}"`);
+      return events.map(({ id, code, severity, description, correlation_id: correlationId }) => ({ id, code, severity, description, ...(correlationId === undefined ? {} : { correlationId }) }));
+    },
+  };
+}

@@ -1,0 +1,81 @@
+// Virtual machines: find, read, create from a saved configuration, remove, start and stop.
+import { HoldfastError } from '../../domain/failures';
+import { type Connection, pathOf, queryOf, unlessAbsent } from './connection';
+import type { Engine, Vm } from './port';
+import { listOf, parseAnswer, vmSchema, vmStatus } from './wire';
+
+type VmCalls = Pick<Engine, 'listVms' | 'getVm' | 'findVmByName' | 'createVmFromConfiguration' | 'removeVm' | 'startVm' | 'stopVm' | 'shutdownVm'>;
+
+const vmAnswer = vmSchema.transform(
+  (vm): Vm => ({
+    id: vm.id,
+    name: vm.name,
+    status: vmStatus.parse(vm.status),
+    statusText: vm.status,
+    comment: vm.comment,
+    clusterId: vm.cluster.id,
+    ...(vm.cluster.name === undefined ? {} : { clusterName: vm.cluster.name }),
+  }),
+);
+
+export function vmCalls(engine: Connection): VmCalls {
+  const act = async (vmId: string, action: 'start' | 'stop' | 'shutdown'): Promise<void> => {
+    await engine.call({ method: 'POST', path: pathOf('vms', vmId, action), body: {}, what: `the ${action} of VM ${vmId}` });
+  };
+  const listVms: Engine['listVms'] = async ({ search, max, page }) => {
+    const what = search === undefined ? 'listing VMs' : `listing VMs by "${search}"`;
+    const path = pathOf('vms') + queryOf({ search: searchPage(search, page), max: String(max) });
+    const { body } = await engine.call({ method: 'GET', path, what });
+    return parseAnswer(listOf('vm', vmAnswer), body, what, engine.engineName);
+  };
+  return {
+    listVms,
+    findVmByName: (name) => findByName(listVms, name, engine.engineName),
+    async getVm(vmId) {
+      const what = `reading VM ${vmId}`;
+      const answer = await unlessAbsent(engine.call({ method: 'GET', path: pathOf('vms', vmId), what }));
+      return answer && parseAnswer(vmAnswer, answer.body, what, engine.engineName);
+    },
+    async createVmFromConfiguration({ name, clusterId, comment, ovf }) {
+      const what = `creating VM "${name}" from its configuration`;
+      // No `id` (links inside the OVF would keep the old one) and no `regenerate_ids` (disks would be attached to the VM that
+      // the OVF names): the caller's rewritten OVF has fresh ids and no disks (domain/ovf).
+      const body = { name, comment, cluster: { id: clusterId }, initialization: { configuration: { type: 'ovf', data: ovf } } };
+      const answer = await engine.call({ method: 'POST', path: pathOf('vms'), body, what });
+      return parseAnswer(vmAnswer, answer.body, what, engine.engineName);
+    },
+    async removeVm(vmId) {
+      const path = pathOf('vms', vmId) + queryOf({ detach_only: 'true' });
+      await unlessAbsent(engine.call({ method: 'DELETE', path, what: `removing VM ${vmId}` }));
+    },
+    startVm: (vmId) => act(vmId, 'start'),
+    stopVm: (vmId) => act(vmId, 'stop'),
+    shutdownVm: (vmId) => act(vmId, 'shutdown'),
+  };
+}
+
+/** The page is part of the search text; the engine documents paging only together with `sortby`. */
+function searchPage(search: string | undefined, page: number): string {
+  const wanted = search?.trim() ?? '';
+  if (/\bpage\s+\d+\s*$/i.test(wanted)) {
+    throw new HoldfastError('input.invalid', `Leave the page out of the search "${wanted}": results are paged by themselves.`);
+  }
+  const sorted = /\bsortby\b/i.test(wanted) ? wanted : `${wanted} sortby name asc`;
+  return `${sorted} page ${page}`.trimStart();
+}
+
+/** A search ignores case and knows wildcards: the exact name is picked from its results. */
+async function findByName(listVms: Engine['listVms'], name: string, engineName: string): Promise<Vm | undefined> {
+  if (name === '' || name.includes('"')) return undefined;
+  const max = 100;
+  const found: Vm[] = [];
+  for (let page = 1, full = true; full; page += 1) {
+    const vms = await listVms({ search: `name=${/^[\w.-]+$/.test(name) ? name : `"${name}"`}`, max, page });
+    found.push(...vms.filter((vm) => vm.name === name));
+    full = vms.length === max;
+  }
+  if (found.length > 1) {
+    throw new HoldfastError('engine.conflict', `Engine "${engineName}" has ${found.length} VMs named "${name}" (${found.map((vm) => vm.id).join(', ')}): name the VM by its id.`, { engine: engineName, name });
+  }
+  return found[0];
+}

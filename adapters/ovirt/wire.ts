@@ -1,0 +1,124 @@
+// The engine's JSON, parsed once. The engine writes booleans and numbers as strings and dates as epoch milliseconds, older
+// versions and proxies natively; optional elements are missing, empty collections are `{}`, enumerations grow with versions.
+import { z } from 'zod';
+import { diskInterfaces } from '../../domain/disks';
+import { HoldfastError } from '../../domain/failures';
+import { uuidSchema } from '../../domain/ids';
+
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((word) => word === 'true')]);
+const integer = z.union([z.number(), z.string().regex(/^-?\d+$/).transform(Number)]).pipe(z.number().int());
+/** Epoch milliseconds (number or digits) or ISO 8601, to ISO 8601. */
+const moment = z
+  .union([z.number(), z.string().regex(/^\d+$/).transform(Number), z.string()])
+  .transform((value) => new Date(value))
+  .refine((date) => !Number.isNaN(date.getTime()), 'is not a date')
+  .transform((date) => date.toISOString());
+const reference = z.object({ id: uuidSchema });
+/** A word of an enumeration; one that we do not know is `other`. */
+const word = <const Words extends readonly [string, ...string[]]>(words: Words): z.ZodType<Words[number] | 'other'> =>
+  z.union([z.enum(words), z.unknown().transform(() => 'other' as const)]);
+
+/** `{ "vm": [..] }`, or `{}` when there are none. */
+export const listOf = <Item>(key: string, item: z.ZodType<Item>): z.ZodType<readonly Item[]> =>
+  z.record(z.string(), z.unknown()).transform((body) => body[key] ?? []).pipe(z.array(item));
+
+export const apiRootSchema = z.object({
+  product_info: z.object({
+    name: z.string().optional(),
+    version: z.object({ full_version: z.string().optional(), major: integer.optional(), minor: integer.optional() }).optional(),
+  }),
+});
+
+export const vmSchema = z.object({
+  id: uuidSchema,
+  name: z.string(),
+  status: z.string().default('unknown'),
+  comment: z.string().default(''),
+  cluster: reference.extend({ name: z.string().optional() }),
+});
+export const vmStatus = word(['up', 'down', 'paused', 'powering_up', 'powering_down', 'image_locked']);
+
+export const snapshotSchema = z.object({
+  id: uuidSchema,
+  description: z.string().default(''),
+  snapshot_status: word(['ok', 'locked', 'in_preview']),
+  snapshot_type: word(['regular', 'active', 'preview', 'stateless']),
+  date: moment.optional(),
+});
+
+export const configurationSchema = z.object({
+  initialization: z.object({ configuration: z.object({ type: z.string().optional(), data: z.string().min(1) }) }),
+});
+
+export const diskStatus = word(['ok', 'locked', 'illegal']);
+
+export const diskSchema = z.object({
+  id: uuidSchema,
+  alias: z.string().optional(),
+  name: z.string().optional(),
+  description: z.string().default(''),
+  /** LUNs have no status, no format and no size of their own. */
+  status: diskStatus,
+  provisioned_size: integer.optional(),
+  actual_size: integer.optional(),
+  total_size: integer.optional(),
+  format: z.enum(['cow', 'raw']).optional(),
+  sparse: flag.default(false),
+  backup: z.enum(['none', 'incremental']).catch('none'),
+  wipe_after_delete: flag.default(false),
+  shareable: flag.default(false),
+  content_type: z.string().default('data'),
+  storage_type: z.enum(['image', 'lun', 'cinder', 'managed_block_storage']).default('image'),
+  storage_domains: z.object({ storage_domain: z.array(reference).default([]) }).optional(),
+  disk_profile: reference.optional(),
+  lun_storage: z.object({ logical_units: z.object({ logical_unit: z.array(z.object({ size: integer.optional() })).default([]) }).optional() }).optional(),
+});
+export type WireDisk = z.infer<typeof diskSchema>;
+
+export const snapshotDiskSchema = z.object({ id: uuidSchema, image_id: uuidSchema, status: diskStatus });
+
+export const attachmentSchema = z.object({
+  id: uuidSchema,
+  active: flag.default(false),
+  bootable: flag.default(false),
+  interface: z.enum(diskInterfaces),
+  read_only: flag.default(false),
+  pass_discard: flag.default(false),
+  /** Kept as it came: `follow=disk` puts the whole disk here, without it there is an id. */
+  disk: z.looseObject({ id: uuidSchema.optional(), snapshot: reference.optional() }).optional(),
+});
+export type WireAttachment = z.infer<typeof attachmentSchema>;
+
+export const clusterSchema = z.object({ id: uuidSchema, name: z.string(), data_center: reference.optional() });
+export const dataCenterSchema = reference;
+export const storageDomainSchema = z.object({
+  id: uuidSchema,
+  name: z.string(),
+  type: z.string().default('other'),
+  status: z.string().optional(),
+  available: integer.optional(),
+  backup: flag.default(false),
+});
+
+export const eventSchema = z.object({
+  id: z.union([z.string(), z.number().transform(String)]),
+  code: integer.default(-1),
+  /** An unknown severity must not look like a failure. */
+  severity: z.enum(['normal', 'warning', 'error', 'alert']).catch('normal'),
+  description: z.string().default(''),
+  correlation_id: z.string().optional(),
+});
+
+/** Parses an answer; `what` is the request in words. The message names the element, never its value. */
+export function parseAnswer<Value>(schema: z.ZodType<Value>, body: unknown, what: string, engineName: string): Value {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const element = issue?.path.map(String).join('.') ?? '';
+  throw new HoldfastError(
+    'engine.protocol',
+    `Engine "${engineName}" answered in a form that Holdfast does not know while ${what}: ${element === '' ? 'the body' : `"${element}"`} ${issue?.message ?? 'is wrong'}. ` +
+      'If the engine is newer than this Holdfast, update Holdfast.',
+    { engine: engineName, element },
+  );
+}
