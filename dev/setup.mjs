@@ -1,0 +1,73 @@
+// Set-up (`npm run setup`, and first in `npm start` and `npm test`): brings what the project needs onto this machine.
+// Plain Node without npm packages. Each step is quick when there is nothing to do, and speaks only when it does something.
+import { mkdirSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import { pathToFileURL } from 'node:url';
+import { ensureBuild } from './setup/build.mjs';
+import { ensureDebianPackages } from './setup/debian-packages.mjs';
+import { ensureNpmPackages } from './setup/npm-packages.mjs';
+import { checkRequirements } from './setup/requirements.mjs';
+import { cacheDirectory } from './setup/shell.mjs';
+import { ensureTemporalCli } from './setup/temporal-cli.mjs';
+import { ensureVenv } from './setup/venv.mjs';
+
+/** Everything but the Python environment, which only tests and image transfers need. */
+export const usualWants = ['npm', 'debian', 'temporal', 'guest', 'build'];
+
+/**
+ * @param {{ want?: string[], say?: (line: string) => void }} options steps: npm, debian, temporal, guest, build, venv
+ * @returns {Promise<{ cacheDir: string, env: object, temporalCli?: string, guestDir?: string, venvPython?: string, secondsByStep: object }>}
+ *   `env` is the environment for every child: it finds what the set-up brought.
+ */
+export async function setup({ want = usualWants, say = (line) => console.log(line) } = {}) {
+  const wants = new Set(want);
+  const cacheDir = cacheDirectory();
+  const secondsByStep = {};
+  const step = async (name, work) => {
+    if (!wants.has(name)) return undefined;
+    const startedAt = performance.now();
+    const result = await work();
+    secondsByStep[name] = Math.round((performance.now() - startedAt) / 100) / 10;
+    return result;
+  };
+  mkdirSync(cacheDir, { recursive: true });
+  await checkRequirements({ python: wants.has('venv') && process.getuid() !== 0 });
+  await step('npm', () => ensureNpmPackages({ cacheDir, say }));
+  const env = await step('debian', () => ensureDebianPackages({ cacheDir, say, venv: wants.has('venv') })) ?? process.env;
+  const temporal = await step('temporal', () => ensureTemporalCli({ cacheDir, say }));
+  const guestDir = await step('guest', async () => (await import('./guest.mjs')).ensureGuest({ cacheDir, say, qemuEnv: env }));
+  await step('build', () => ensureBuild({ cacheDir, say }));
+  const venvPython = await step('venv', async () => {
+    await checkRequirements({ python: true });
+    return ensureVenv({ cacheDir, say, env });
+  });
+  return {
+    cacheDir,
+    secondsByStep,
+    ...(temporal && { temporalCli: temporal.path, temporalOrigin: temporal.origin }),
+    ...(guestDir && { guestDir }),
+    ...(venvPython && { venvPython }),
+    env: {
+      ...env,
+      HOLDFAST_CACHE: cacheDir,
+      ...(temporal && { HOLDFAST_TEMPORAL_CLI: temporal.path }),
+      ...(guestDir && { HOLDFAST_GUEST: guestDir }),
+      ...(venvPython && { HOLDFAST_SDK_PYTHON: venvPython }),
+    },
+  };
+}
+
+/** Ends the program the way every command here ends on a failure: one clear message, exit code 1. */
+export function reportAndFail(error) {
+  console.error(error.name === 'Problem' ? error.message : error.stack ?? String(error));
+  process.exitCode = 1;
+}
+
+async function main() {
+  const want = process.argv.includes('--venv') ? [...usualWants, 'venv'] : usualWants;
+  const { cacheDir, temporalCli, temporalOrigin, secondsByStep } = await setup({ want });
+  const times = Object.entries(secondsByStep).map(([name, seconds]) => `${name} ${seconds} s`).join(', ');
+  console.log(`Set up (${times}).\nTemporal: ${temporalCli} (from: ${temporalOrigin}). Cache: ${cacheDir}.`);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main().catch(reportAndFail);
