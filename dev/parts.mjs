@@ -83,8 +83,8 @@ export async function startParts({ state: named, only = allParts, ports = 'auto'
     const started = await together(Object.entries(starters).filter(([name]) => only.includes(name)).map(([, start]) => start()));
     if (only.includes('workers')) await startWorkers(parts, common, started, programs.worker);
     const description = { ...started, state, repository: { name: repositoryName, path: repositoryOf(state) } };
-    const { postgresUrl: _secret, ...open } = description;
-    writeFileSync(partsFile(state), `${JSON.stringify({ launcherPid: process.pid, ...open }, undefined, 2)}\n`);
+    // The URL holds the password: others find it in catalogUrlFile (0600). JSON leaves out what is undefined.
+    writeFileSync(partsFile(state), `${JSON.stringify({ launcherPid: process.pid, ...description, postgresUrl: undefined }, undefined, 2)}\n`);
     return Object.assign(parts, description);
   } catch (error) {
     await parts.stop();
