@@ -34,30 +34,41 @@ export interface NewAlert {
   readonly runId?: string;
 }
 
-/** Every call is idempotent by its ids: an activity may be repeated. Failures: `catalog.unavailable`, `catalog.conflict`. */
+/**
+ * Every call is idempotent by its ids: an activity may be repeated. Failures: `catalog.unavailable`, `catalog.conflict`, and
+ * `input.invalid` for values that no column takes. Times come back as ISO 8601 in UTC with milliseconds.
+ */
 export interface Catalog {
-  /** Applies the numbered migrations; safe to run twice and at the same time. */
+  /** Applies the numbered migrations; safe to run twice and at the same time. Refuses a schema newer than the code (`catalog.conflict`). */
   migrate(): Promise<void>;
 
   openRun(run: NewRun): Promise<void>;
+  /** An unknown run is fine: the undo of an `openRun` that never arrived. */
   closeRun(end: RunEnd): Promise<void>;
+  /** Newest first. Up to `page.limit + 1` rows: the one too many tells the caller that there are more. */
   listRuns(query: ListRunsInput): Promise<readonly Run[]>;
 
-  /** Writes the row before the acquisition; a repeat keeps what is known. */
+  /** Writes the row before the acquisition; a repeat keeps what is known. Its run is open already. Holding what was let go holds it again. */
   hold(holding: Omit<Holding, 'state'>): Promise<void>;
-  /** Fills in the object's id once the engine gave it. */
+  /** Fills in the object's id once the engine gave it. `catalog.conflict` when nothing was held before. */
   setHoldingObject(holdingId: string, objectId: string): Promise<void>;
-  /** `product`: kept on purpose, the run's result names it. */
+  /** `product`: kept on purpose, the run's result names it. An unknown holding is fine. */
   releaseHolding(holdingId: string, state: 'released' | 'product' | 'leftover'): Promise<void>;
+  /** In the order of acquisition. */
   listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' }): Promise<readonly Holding[]>;
 
   indexBackup(backup: BackupSummary): Promise<void>;
+  /** Newest first. Up to `page.limit + 1` rows, as in `listRuns`. */
   listBackups(query: ListBackupsInput): Promise<readonly BackupSummary[]>;
-  /** Replaces all rows about one repository's backups by these; returns how many vanished. */
-  replaceBackups(repository: string, backups: readonly BackupSummary[]): Promise<{ readonly removed: number }>;
+  /**
+   * Replaces all rows about one repository's backups by these; returns how many vanished. Rows sealed at `sealedBefore` or later
+   * stay: give the moment when reading the repository began, or a backup sealed meanwhile would vanish.
+   */
+  replaceBackups(repository: string, backups: readonly BackupSummary[], sealedBefore?: string): Promise<{ readonly removed: number }>;
 
   raiseAlert(alert: NewAlert): Promise<void>;
   clearAlert(key: string): Promise<void>;
+  /** Newest first; `raisedAt` is the first time. */
   listAlerts(): Promise<readonly (NewAlert & { readonly raisedAt: string })[]>;
 
   close(): Promise<void>;

@@ -1,0 +1,87 @@
+// The catalog's index of sealed backups. The manifests in the repositories are the truth: every row can be written anew from them.
+import type { BackupSummary } from '../../domain/manifest';
+import { storableText, type Database, type Statements } from './database';
+import type { Catalog } from './port';
+
+type Bytes = 'virtualBytes' | 'dataBytes' | 'imageBytes';
+type BackupRow = Omit<BackupSummary, Bytes | 'createdAt' | 'sealedAt'> & Record<Bytes, string> & { readonly createdAt: Date; readonly sealedAt: Date };
+
+export function createBackups(database: Database): Pick<Catalog, 'indexBackup' | 'listBackups' | 'replaceBackups'> {
+  return {
+    async indexBackup(backup) {
+      await database.transaction(`indexing backup ${backup.backupId}`, (statements) => writeBackups(statements, backup.repository, [backup]));
+    },
+
+    async listBackups({ engine, repository, vmId, vmName, backupId, page }) {
+      const rows = await database.call('listing backups').rows<BackupRow>(
+        `SELECT backup_id, repository, engine, vm_id, vm_name, method, kind, base_backup_id, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256,
+           (SELECT coalesce(json_agg(json_build_object('diskId', disk_id, 'alias', alias, 'virtualBytes', d.virtual_bytes, 'dataBytes', d.data_bytes, 'root', root) ORDER BY place), '[]')
+            FROM holdfast.backup_disks d WHERE (d.repository, d.backup_id) = (b.repository, b.backup_id)) AS disks
+         FROM holdfast.backups b
+         WHERE ($1::text IS NULL OR engine = $1)
+           AND ($2::text IS NULL OR repository = $2)
+           AND ($3::uuid IS NULL OR vm_id = $3)
+           AND ($4::text IS NULL OR vm_name = $4)
+           AND ($5::uuid IS NULL OR backup_id = $5)
+         ORDER BY created_at DESC, backup_id DESC, repository
+         LIMIT $6 OFFSET $7`,
+        [engine ?? null, repository ?? null, vmId ?? null, vmName ?? null, backupId ?? null, page.limit + 1, page.offset],
+      );
+      return rows.map(toSummary);
+    },
+
+    async replaceBackups(repository, backups, sealedBefore) {
+      return database.transaction(`replacing the index of repository ${repository}`, async (statements) => {
+        await writeBackups(statements, repository, backups);
+        const removed = await statements.change(
+          `DELETE FROM holdfast.backups
+           WHERE repository = $1 AND backup_id <> ALL ($2::uuid[]) AND ($3::timestamptz IS NULL OR sealed_at < $3)`,
+          [repository, backups.map(({ backupId }) => backupId), sealedBefore ?? null],
+        );
+        return { removed };
+      });
+    },
+  };
+}
+
+/** One statement per table however long the list is. Writers of one repository take turns: two rebuilds would lock rows crosswise. */
+async function writeBackups(statements: Statements, repository: string, backups: readonly BackupSummary[]): Promise<void> {
+  await statements.rows('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`holdfast backups ${repository}`]);
+  // A copied directory gives the same id twice; one row is enough, and ON CONFLICT takes no row twice.
+  const unique = [...new Map(backups.map((backup) => [backup.backupId, { ...backup, repository }])).values()];
+  await statements.change(
+    `INSERT INTO holdfast.backups
+       (repository, backup_id, engine, vm_id, vm_name, method, kind, base_backup_id, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256)
+     SELECT * FROM jsonb_to_recordset($1::jsonb) AS given
+       ("repository" text, "backupId" uuid, "engine" text, "vmId" uuid, "vmName" text, "method" text, "kind" text, "baseBackupId" uuid, "consistency" text,
+        "createdAt" timestamptz, "sealedAt" timestamptz, "virtualBytes" bigint, "dataBytes" bigint, "imageBytes" bigint, "manifestSha256" text)
+     ON CONFLICT (repository, backup_id) DO UPDATE SET
+       engine = excluded.engine, vm_id = excluded.vm_id, vm_name = excluded.vm_name, method = excluded.method, kind = excluded.kind,
+       base_backup_id = excluded.base_backup_id, consistency = excluded.consistency, created_at = excluded.created_at, sealed_at = excluded.sealed_at,
+       virtual_bytes = excluded.virtual_bytes, data_bytes = excluded.data_bytes, image_bytes = excluded.image_bytes, manifest_sha256 = excluded.manifest_sha256`,
+    [asJson(unique)],
+  );
+  await statements.change('DELETE FROM holdfast.backup_disks WHERE repository = $1 AND backup_id = ANY ($2::uuid[])', [repository, unique.map(({ backupId }) => backupId)]);
+  await statements.change(
+    `INSERT INTO holdfast.backup_disks (repository, backup_id, place, disk_id, alias, virtual_bytes, data_bytes, root)
+     SELECT * FROM jsonb_to_recordset($1::jsonb) AS given
+       ("repository" text, "backupId" uuid, "place" integer, "diskId" uuid, "alias" text, "virtualBytes" bigint, "dataBytes" bigint, "root" text)`,
+    [asJson(unique.flatMap(({ backupId, disks }) => disks.map((disk, place) => ({ ...disk, repository, backupId, place }))))],
+  );
+}
+
+function asJson(rows: readonly object[]): string {
+  return JSON.stringify(rows, (_, value: unknown) => (typeof value === 'string' ? storableText(value) : value));
+}
+
+function toSummary(row: BackupRow): BackupSummary {
+  return {
+    ...row,
+    createdAt: row.createdAt.toISOString(),
+    sealedAt: row.sealedAt.toISOString(),
+    // bigint comes as text; sizes stay far below 2^53.
+    virtualBytes: Number(row.virtualBytes),
+    dataBytes: Number(row.dataBytes),
+    imageBytes: Number(row.imageBytes),
+  };
+}

@@ -1,0 +1,29 @@
+// Puts the catalog together. One object per process: it owns a pool of connections, which recovers by itself when the server
+// went away; nothing in here tries a call again (Temporal does).
+import { createAlerts } from './alerts';
+import { createBackups } from './backups';
+import { openDatabase, type CatalogLog } from './database';
+import { createHoldings } from './holdings';
+import { migrate } from './migrate';
+import type { Catalog } from './port';
+import { createRuns } from './runs';
+
+export interface CatalogOptions {
+  /** `postgres://user:password@host:port/database`, PostgreSQL 14 or newer; all tables lie in its schema `holdfast`. */
+  readonly url: string;
+  readonly log?: CatalogLog;
+  /** Connections at most. */
+  readonly max?: number;
+}
+
+export function createCatalog({ url, log = { warn: () => undefined }, max = 5 }: CatalogOptions): Catalog {
+  const database = openDatabase({ url, max, log });
+  return {
+    migrate: () => migrate(database),
+    ...createRuns(database),
+    ...createHoldings(database),
+    ...createBackups(database),
+    ...createAlerts(database),
+    close: () => database.close(),
+  };
+}

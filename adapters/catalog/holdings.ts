@@ -1,0 +1,65 @@
+// The catalog's holdings: written ahead of each acquisition, so that whatever crashes, the object and its owner are known.
+import { HoldfastError } from '../../domain/failures';
+import type { Holding } from '../../domain/holdings';
+import type { Database } from './database';
+import type { Catalog } from './port';
+
+type OptionalId = 'vmId' | 'objectId' | 'parentId' | 'snapshotId';
+type HoldingRow = Omit<Holding, OptionalId> & Record<OptionalId, string | null>;
+
+const columns = 'holding_id, run_id, engine, kind, vm_id, object_id, parent_id, snapshot_id, mark, state';
+
+export function createHoldings(database: Database): Pick<Catalog, 'hold' | 'setHoldingObject' | 'releaseHolding' | 'listHoldings'> {
+  return {
+    async hold(holding) {
+      // A repeat keeps the object that is known. Holding again what was let go is a new acquisition (a Temporal reset): it must
+      // count as held, and the object of the first time is not the object of this one.
+      await database.call(`holding ${holding.holdingId}`).change(
+        `INSERT INTO holdfast.holdings AS known (holding_id, run_id, engine, kind, vm_id, object_id, parent_id, snapshot_id, mark)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (holding_id) DO UPDATE
+         SET state = 'held',
+             object_id = coalesce(excluded.object_id, CASE WHEN known.state <> 'released' THEN known.object_id END)
+         WHERE known.state <> 'held'`,
+        [
+          holding.holdingId, holding.runId, holding.engine, holding.kind, holding.vmId ?? null,
+          holding.objectId ?? null, holding.parentId ?? null, holding.snapshotId ?? null, holding.mark,
+        ],
+      );
+    },
+
+    async setHoldingObject(holdingId, objectId) {
+      const changed = await database
+        .call(`noting object ${objectId} of holding ${holdingId}`)
+        .change('UPDATE holdfast.holdings SET object_id = $2 WHERE holding_id = $1', [holdingId, objectId]);
+      if (changed === 0) {
+        throw new HoldfastError('catalog.conflict', `no holding ${holdingId} in the catalog at ${database.where}, so object ${objectId} has no owner: hold before acquiring`, { holdingId, objectId });
+      }
+    },
+
+    async releaseHolding(holdingId, state) {
+      await database
+        .call(`releasing holding ${holdingId}`)
+        .change('UPDATE holdfast.holdings SET state = $2 WHERE holding_id = $1 AND state <> $2', [holdingId, state]);
+    },
+
+    async listHoldings(query) {
+      const statements = database.call('listing holdings');
+      const rows =
+        'runId' in query
+          ? await statements.rows<HoldingRow>(`SELECT ${columns} FROM holdfast.holdings WHERE run_id = $1 ORDER BY sequence`, [query.runId])
+          : await statements.rows<HoldingRow>(`SELECT ${columns} FROM holdfast.holdings WHERE engine = $1 AND vm_id = $2 AND state = $3 ORDER BY sequence`, [query.engine, query.vmId, query.state]);
+      return rows.map(toHolding);
+    },
+  };
+}
+
+function toHolding({ vmId, objectId, parentId, snapshotId, ...rest }: HoldingRow): Holding {
+  return {
+    ...rest,
+    ...(vmId === null ? {} : { vmId }),
+    ...(objectId === null ? {} : { objectId }),
+    ...(parentId === null ? {} : { parentId }),
+    ...(snapshotId === null ? {} : { snapshotId }),
+  };
+}

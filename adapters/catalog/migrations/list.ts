@@ -1,0 +1,11 @@
+// All migrations in their order; the position is the schema version. They are TypeScript modules that export SQL, not .sql
+// files, because the compiler carries only modules into dist/.
+import { sql as start } from './0001-start';
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+export const migrations: readonly Migration[] = [{ version: 1, name: '0001-start', sql: start }];

@@ -1,0 +1,312 @@
+// What every catalog must do, whatever holds its rows: the specification of adapters/catalog/port.ts. `open` gives an empty,
+// migrated catalog.
+import { randomUUID } from 'node:crypto';
+import type { Catalog, NewAlert, NewRun } from '../../adapters/catalog/port';
+import { holdingId, type Holding } from '../../domain/holdings';
+import type { BackupSummary } from '../../domain/manifest';
+
+const page = { limit: 100, offset: 0 };
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+export function newRun(changes: Partial<NewRun> = {}): NewRun {
+  return { runId: randomUUID(), workflowId: 'vm/lab/x', workflowType: 'backupVm', engine: 'lab', vmId: randomUUID(), vmName: 'demo', backupId: randomUUID(), ...changes };
+}
+
+export function newHolding(run: NewRun, changes: Partial<Omit<Holding, 'state'>> = {}): Omit<Holding, 'state'> {
+  const key = randomUUID();
+  return { holdingId: holdingId(run.runId, 'snapshot', key), runId: run.runId, engine: run.engine, kind: 'snapshot', mark: `Holdfast backup ${key}`, ...changes };
+}
+
+export function newBackup(changes: Partial<BackupSummary> = {}): BackupSummary {
+  return {
+    backupId: randomUUID(), repository: 'main', engine: 'lab', vmId: randomUUID(), vmName: 'demo', method: 'appliance', kind: 'full', baseBackupId: null, consistency: 'filesystem',
+    createdAt: '2026-11-21T05:00:00.123Z', sealedAt: '2026-11-21T05:10:00.456Z', virtualBytes: 5 * 2 ** 40 + 1, dataBytes: 3 * 2 ** 40, imageBytes: 2 ** 40,
+    disks: ['system', 'data'].map((alias) => ({ diskId: randomUUID(), alias, virtualBytes: 2 ** 41 + 1, dataBytes: 2 ** 40, root: 'a'.repeat(64) })),
+    manifestSha256: 'b'.repeat(64),
+    ...changes,
+  };
+}
+
+export function catalogContract(name: string, open: () => Promise<Catalog>): void {
+  describe(name, () => {
+    let catalog: Catalog;
+    beforeEach(async () => {
+      catalog = await open();
+    });
+    afterEach(() => catalog.close());
+
+    describe('runs', () => runsContract(() => catalog));
+    describe('holdings', () => holdingsContract(() => catalog));
+    describe('backups', () => backupsContract(() => catalog));
+    describe('alerts', () => alertsContract(() => catalog));
+  });
+}
+
+function runsContract(catalog: () => Catalog): void {
+  const list = (): ReturnType<Catalog['listRuns']> => catalog().listRuns({ page });
+
+  test('an opened run is running; opening it again changes nothing', async () => {
+    const run = newRun();
+    await catalog().openRun(run);
+    const first = await list();
+    expect(first).toEqual([{
+      runId: run.runId, workflowId: run.workflowId, workflowType: 'backupVm', engine: 'lab', vmId: run.vmId, vmName: 'demo', backupId: run.backupId,
+      outcome: 'running', startedAt: expect.stringMatching(/^\d{4}-.*Z$/) as string, endedAt: null, failure: null, warnings: [], leftovers: [],
+    }]);
+    await catalog().openRun(run);
+    expect(await list()).toEqual(first);
+  });
+
+  test('a closed run tells its end; closing it again changes nothing, not even the time', async () => {
+    const run = newRun();
+    await catalog().openRun(run);
+    const end = {
+      runId: run.runId, outcome: 'failed', failure: { code: 'disk.illegal', message: 'disk data is illegal' },
+      warnings: ['first', 'second, with "quotes"'], leftovers: [{ kind: 'snapshot', objectId: randomUUID(), mark: 'Holdfast backup x', reason: 'locked' }],
+    } as const;
+    await catalog().closeRun(end);
+    const first = await list();
+    expect(first).toEqual([expect.objectContaining({ ...end, endedAt: expect.any(String) as string })]);
+    await pause();
+    await catalog().closeRun(end);
+    await catalog().openRun(run);
+    expect(await list()).toEqual(first);
+  });
+
+  test('a run that a Temporal reset takes up again ends with its second end', async () => {
+    const run = newRun();
+    await catalog().openRun(run);
+    await catalog().closeRun({ runId: run.runId, outcome: 'cancelled', warnings: [], leftovers: [] });
+    await catalog().closeRun({ runId: run.runId, outcome: 'completed', warnings: [], leftovers: [] });
+    expect(await list()).toEqual([expect.objectContaining({ outcome: 'completed', failure: null })]);
+  });
+
+  test('closing a run that was never opened is fine and opens nothing', async () => {
+    await catalog().closeRun({ runId: randomUUID(), outcome: 'failed', warnings: [], leftovers: [] });
+    expect(await list()).toEqual([]);
+  });
+
+  test('a text with NUL or half a surrogate pair does not keep a run from closing', async () => {
+    const run = newRun();
+    await catalog().openRun(run);
+    const text = 'guest said \0 and \ud800';
+    await catalog().closeRun({ runId: run.runId, outcome: 'failed', failure: { code: 'vm.failed', message: text }, warnings: [text], leftovers: [{ kind: 'vm', mark: text, reason: text }] });
+    const clean = 'guest said \uFFFD and \uFFFD';
+    expect(await list()).toEqual([expect.objectContaining({ failure: { code: 'vm.failed', message: clean }, warnings: [clean], leftovers: [{ kind: 'vm', mark: clean, reason: clean }] })]);
+  });
+
+  test('a request id is used once for ever: the second run hears of the first', async () => {
+    const requestId = randomUUID();
+    const first = newRun({ workflowId: `restore/${requestId}`, requestId });
+    await catalog().openRun(first);
+    await catalog().openRun(first);
+    await catalog().closeRun({ runId: first.runId, outcome: 'failed', warnings: [], leftovers: [] });
+    const second = newRun({ workflowId: first.workflowId, requestId });
+    await expect(catalog().openRun(second)).rejects.toMatchObject({ code: 'catalog.conflict', message: expect.stringContaining(first.runId) as string, details: { requestId, runId: first.runId } });
+    expect((await list()).map(({ runId }) => runId)).toEqual([first.runId]);
+  });
+
+  test('twenty openings of one request at once: one run wins, the others hear of it', async () => {
+    const requestId = randomUUID();
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => catalog().openRun(newRun({ requestId }))));
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'catalog.conflict' });
+  });
+
+  test('one run opened twenty times at once is one row and no conflict', async () => {
+    const run = newRun({ requestId: randomUUID() });
+    await Promise.all(Array.from({ length: 20 }, () => catalog().openRun(run)));
+    expect(await list()).toHaveLength(1);
+  });
+
+  test('a run id cannot be taken over by another workflow', async () => {
+    const run = newRun();
+    await catalog().openRun(run);
+    await expect(catalog().openRun({ ...run, workflowId: 'vm/lab/other' })).rejects.toMatchObject({ code: 'catalog.conflict' });
+  });
+
+  test('lists newest first, filtered, in pages with one row too many', async () => {
+    const runs = [newRun(), newRun({ engine: 'other' }), newRun(), newRun()];
+    for (const run of runs) {
+      await catalog().openRun(run);
+      await pause();
+    }
+    const newestFirst = runs.map(({ runId }) => runId).reverse();
+    const ids = async (query: Partial<Parameters<Catalog['listRuns']>[0]>): Promise<string[]> => (await catalog().listRuns({ page, ...query })).map(({ runId }) => runId);
+    expect(await ids({})).toEqual(newestFirst);
+    expect(await ids({ page: { limit: 2, offset: 0 } })).toEqual(newestFirst.slice(0, 3));
+    expect(await ids({ page: { limit: 2, offset: 2 } })).toEqual(newestFirst.slice(2, 4));
+    const [first, second, third, fourth] = runs.map((run) => run.runId);
+    await catalog().closeRun({ runId: third ?? '', outcome: 'completed', warnings: [], leftovers: [] });
+    expect(await ids({ engine: 'other' })).toEqual([second]);
+    expect(await ids({ outcome: 'running' })).toEqual([fourth, second, first]);
+    expect(await ids({ outcome: 'completed' })).toEqual([third]);
+    expect(await ids({ runId: first ?? '' })).toEqual([first]);
+    expect(await ids({ vmId: runs[3]?.vmId ?? '' })).toEqual([fourth]);
+  });
+}
+
+function holdingsContract(catalog: () => Catalog): void {
+  const opened = async (changes: Partial<NewRun> = {}): Promise<NewRun> => {
+    const run = newRun(changes);
+    await catalog().openRun(run);
+    return run;
+  };
+  const of = (run: NewRun): ReturnType<Catalog['listHoldings']> => catalog().listHoldings({ runId: run.runId });
+
+  test('what is held is listed in the order of acquisition, with just the fields that are known', async () => {
+    const run = await opened();
+    const full = newHolding(run, { vmId: randomUUID(), objectId: randomUUID(), parentId: randomUUID(), snapshotId: randomUUID(), kind: 'attachment' });
+    const bare = newHolding(run);
+    await catalog().hold(full);
+    await catalog().hold(bare);
+    expect(await of(run)).toStrictEqual([{ ...full, state: 'held' }, { ...bare, state: 'held' }]);
+  });
+
+  test('holding again keeps the object that is known by now', async () => {
+    const run = await opened();
+    const holding = newHolding(run);
+    const objectId = randomUUID();
+    await catalog().hold(holding);
+    await catalog().setHoldingObject(holding.holdingId, objectId);
+    await catalog().setHoldingObject(holding.holdingId, objectId);
+    await catalog().hold(holding);
+    expect(await of(run)).toStrictEqual([{ ...holding, objectId, state: 'held' }]);
+  });
+
+  test('holding again what was released is a new acquisition: held, and its object not known yet', async () => {
+    const run = await opened();
+    const holding = newHolding(run);
+    await catalog().hold(holding);
+    await catalog().setHoldingObject(holding.holdingId, randomUUID());
+    await catalog().releaseHolding(holding.holdingId, 'released');
+    await catalog().hold(holding);
+    expect(await of(run)).toStrictEqual([{ ...holding, state: 'held' }]);
+  });
+
+  test('an object cannot be noted for a holding that was never written', async () => {
+    await expect(catalog().setHoldingObject('nowhere', randomUUID())).rejects.toMatchObject({ code: 'catalog.conflict' });
+  });
+
+  test('a holding needs its run', async () => {
+    await expect(catalog().hold(newHolding(newRun()))).rejects.toMatchObject({ code: 'catalog.conflict' });
+  });
+
+  test.each(['released', 'product', 'leftover'] as const)('releasing as %s is final until told otherwise; again, and of the unknown, is fine', async (state) => {
+    const run = await opened();
+    const holding = newHolding(run);
+    await catalog().hold(holding);
+    for (let turn = 0; turn < 2; turn += 1) {
+      await catalog().releaseHolding(holding.holdingId, state);
+      expect(await of(run)).toStrictEqual([{ ...holding, state }]);
+    }
+    await catalog().releaseHolding('nowhere', state);
+  });
+
+  test('a later run finds what an earlier one on the same VM still holds', async () => {
+    const vmId = randomUUID();
+    const run = await opened({ vmId });
+    const [held, left, gone] = [newHolding(run, { vmId }), newHolding(run, { vmId }), newHolding(run, { vmId })];
+    const stranger = newHolding(run, { vmId: randomUUID() });
+    for (const holding of [held, left, gone, stranger]) await catalog().hold(holding);
+    await catalog().releaseHolding(left.holdingId, 'leftover');
+    await catalog().releaseHolding(gone.holdingId, 'released');
+    const find = async (engine: string, state: 'held' | 'leftover'): Promise<string[]> => (await catalog().listHoldings({ engine, vmId, state })).map((row) => row.holdingId);
+    expect(await find('lab', 'held')).toEqual([held.holdingId]);
+    expect(await find('lab', 'leftover')).toEqual([left.holdingId]);
+    expect(await find('other', 'held')).toEqual([]);
+  });
+}
+
+function backupsContract(catalog: () => Catalog): void {
+  const list = (query: Partial<Parameters<Catalog['listBackups']>[0]> = {}): ReturnType<Catalog['listBackups']> => catalog().listBackups({ page, ...query });
+
+  test('an indexed backup is listed as it was given, sizes beyond 32 bits and order of disks included; indexing again changes nothing', async () => {
+    const backup = newBackup({ baseBackupId: randomUUID() });
+    for (let turn = 0; turn < 3; turn += 1) {
+      await catalog().indexBackup(backup);
+      expect(await list()).toStrictEqual([backup]);
+    }
+    const bare = { ...backup, vmName: 'renamed', disks: [] };
+    await catalog().indexBackup(bare);
+    expect(await list()).toStrictEqual([bare]);
+  });
+
+  test('lists newest first, equal times in a stable order, in pages with one row too many', async () => {
+    const same = Array.from({ length: 5 }, () => newBackup()).sort((a, b) => (a.backupId < b.backupId ? 1 : -1));
+    const newer = newBackup({ createdAt: '2026-11-22T00:00:00.000Z' });
+    for (const backup of [...same, newer].reverse()) await catalog().indexBackup(backup);
+    const expected = [newer, ...same].map(({ backupId }) => backupId);
+    const ids = async (limit: number, offset: number): Promise<string[]> => (await list({ page: { limit, offset } })).map(({ backupId }) => backupId);
+    expect(await ids(100, 0)).toEqual(expected);
+    expect(await ids(2, 0)).toEqual(expected.slice(0, 3));
+    expect(await ids(2, 4)).toEqual(expected.slice(4, 6));
+  });
+
+  test('finds by engine, repository, VM id, VM name and backup id', async () => {
+    const wanted = newBackup({ engine: 'wanted', repository: 'wanted', vmName: 'wanted' });
+    await catalog().indexBackup(wanted);
+    await catalog().indexBackup(newBackup());
+    for (const query of [{ engine: 'wanted' }, { repository: 'wanted' }, { vmName: 'wanted' }, { vmId: wanted.vmId }, { backupId: wanted.backupId }]) expect(await list(query)).toEqual([wanted]);
+    expect(await list({ engine: 'wanted', repository: 'main' })).toEqual([]);
+  });
+
+  test('a rebuild replaces the rows of one repository and of no other', async () => {
+    const [kept, vanished, elsewhere] = [newBackup(), newBackup(), newBackup({ repository: 'other' })];
+    for (const backup of [kept, vanished, elsewhere]) await catalog().indexBackup(backup);
+    const corrected = { ...kept, vmName: 'renamed' };
+    const found = newBackup();
+    expect(await catalog().replaceBackups('main', [corrected, found])).toEqual({ removed: 1 });
+    const sorted = (rows: readonly BackupSummary[]): BackupSummary[] => [...rows].sort((a, b) => a.backupId.localeCompare(b.backupId));
+    expect(sorted(await list())).toStrictEqual(sorted([corrected, found, elsewhere]));
+    expect(await catalog().replaceBackups('main', [corrected, found])).toEqual({ removed: 0 });
+    expect(sorted(await list())).toStrictEqual(sorted([corrected, found, elsewhere]));
+  });
+
+  test('a rebuild from an empty repository empties the index; a directory that lies there twice is one backup', async () => {
+    const backup = newBackup();
+    expect(await catalog().replaceBackups('main', [backup, backup])).toEqual({ removed: 0 });
+    expect(await list()).toStrictEqual([backup]);
+    expect(await catalog().replaceBackups('main', [])).toEqual({ removed: 1 });
+    expect(await list()).toEqual([]);
+  });
+
+  test('a backup that is sealed while the repository is being read survives the rebuild', async () => {
+    const meanwhile = newBackup({ sealedAt: '2026-11-21T06:00:01.000Z' });
+    const stale = newBackup({ sealedAt: '2026-11-21T05:59:59.000Z' });
+    await catalog().indexBackup(meanwhile);
+    await catalog().indexBackup(stale);
+    expect(await catalog().replaceBackups('main', [], '2026-11-21T06:00:00.000Z')).toEqual({ removed: 1 });
+    expect(await list()).toStrictEqual([meanwhile]);
+  });
+
+  test('rebuilds and single backups at once do not get in each other\'s way', async () => {
+    const all = Array.from({ length: 50 }, () => newBackup());
+    await Promise.all([catalog().replaceBackups('main', all), catalog().replaceBackups('main', [...all].reverse()), ...all.slice(0, 10).map((backup) => catalog().indexBackup(backup))]);
+    expect(await list()).toHaveLength(50);
+  });
+}
+
+function alertsContract(catalog: () => Catalog): void {
+  const alert: NewAlert = { key: 'lab/vm/leftover', code: 'leftover', severity: 'warning', message: 'a snapshot is left', engine: 'lab' };
+
+  test('one open alert per key: raising it again refreshes it and keeps its first time', async () => {
+    await catalog().raiseAlert(alert);
+    const [first] = await catalog().listAlerts();
+    expect(first).toStrictEqual({ ...alert, raisedAt: expect.stringMatching(/Z$/) as string });
+    await pause();
+    const worse: NewAlert = { ...alert, severity: 'alert', message: 'two snapshots are left', vmId: randomUUID(), runId: randomUUID() };
+    await catalog().raiseAlert(worse);
+    expect(await catalog().listAlerts()).toStrictEqual([{ ...worse, raisedAt: first?.raisedAt }]);
+  });
+
+  test('lists newest first; clearing removes, and is fine again', async () => {
+    await catalog().raiseAlert(alert);
+    await pause();
+    await catalog().raiseAlert({ ...alert, key: 'second' });
+    expect((await catalog().listAlerts()).map(({ key }) => key)).toEqual(['second', alert.key]);
+    await catalog().clearAlert('second');
+    await catalog().clearAlert('second');
+    expect((await catalog().listAlerts()).map(({ key }) => key)).toEqual([alert.key]);
+  });
+}
