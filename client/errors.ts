@@ -1,0 +1,75 @@
+// The errors that a caller of the client meets: what went wrong before or beside a run (HoldfastClientError), how a run failed
+// (HoldfastRunError), and that it was cancelled (HoldfastCancelledError). What each code means: client/failure-guide.ts.
+import { z } from 'zod';
+import type { FailureCode } from '../domain/failures';
+import { leftoverSchema } from '../domain/holdings';
+
+/** Codes that arise in the client, beside the codes of domain/failures.ts that arrive from a run. */
+export const clientErrorCodes = [
+  'client.unreachable',
+  'client.namespace',
+  'client.no-answer',
+  'client.already-running',
+  'client.not-found',
+  'client.ambiguous',
+  'client.protocol',
+] as const;
+export type ClientErrorCode = (typeof clientErrorCodes)[number];
+
+/** How Temporal ends a run without the flow's own words. */
+export const runEndCodes = ['run.cancelled', 'run.terminated', 'run.timed-out', 'run.failed'] as const;
+export type RunEndCode = (typeof runEndCodes)[number];
+
+export class HoldfastClientError extends Error {
+  constructor(
+    readonly code: ClientErrorCode | Extract<FailureCode, 'input.invalid' | 'config.invalid'>,
+    message: string,
+    readonly details: Readonly<Record<string, unknown>> = {},
+    options?: { readonly cause?: unknown },
+  ) {
+    super(message, options);
+    this.name = 'HoldfastClientError';
+  }
+}
+
+const reasonSchema = z.union([
+  z.string().transform((message) => ({ code: undefined, message })),
+  z.object({ code: z.string().optional(), message: z.string() }),
+]);
+
+/** First detail of a flow's failure. Unknown keys are kept: a newer worker may say more than this client knows. */
+export const runFailureDetailsSchema = z.looseObject({
+  /** Why planning refused, all reasons at once. */
+  reasons: z.array(reasonSchema).default([]),
+  /** Steps that were undone, newest first. */
+  undone: z.array(z.string()).default([]),
+  leftovers: z.array(leftoverSchema).default([]),
+  warnings: z.array(z.string()).default([]),
+});
+export type RunFailureDetails = z.output<typeof runFailureDetailsSchema>;
+
+export interface RunIdentity {
+  readonly flow: string;
+  readonly workflowId: string;
+}
+
+export class HoldfastRunError extends Error {
+  constructor(
+    readonly run: RunIdentity,
+    /** A code of domain/failures.ts or one of `runEndCodes`; open, because workers may be newer than this client. */
+    readonly code: string,
+    message: string,
+    readonly details: RunFailureDetails,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(message, options);
+    this.name = 'HoldfastRunError';
+  }
+}
+
+export class HoldfastCancelledError extends HoldfastRunError {
+  constructor(run: RunIdentity, message: string, details: RunFailureDetails, options?: { readonly cause?: unknown }) {
+    super(run, 'run.cancelled', message, details, options);
+    this.name = 'HoldfastCancelledError';
+  }
+}

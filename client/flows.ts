@@ -1,0 +1,85 @@
+// Every flow as a client sees it: registered name, id, schemas, messages. The published JSON Schemas (client/schema.ts) and the typed
+// client are both made from this one table; the compiler proves that it names exactly the registered workflow types.
+import type { z } from 'zod';
+import { backupVmInputSchema, backupVmOutputSchema } from '../domain/flows/backup-vm';
+import {
+  findVmsInputSchema,
+  findVmsOutputSchema,
+  listBackupsInputSchema,
+  listBackupsOutputSchema,
+  listRunsInputSchema,
+  listRunsOutputSchema,
+  rebuildCatalogInputSchema,
+  rebuildCatalogOutputSchema,
+} from '../domain/flows/queries';
+import { restoreVmInputSchema, restoreVmOutputSchema } from '../domain/flows/restore-vm';
+import { workflowIds } from '../domain/ids';
+import type * as registered from '../workflows';
+
+export type FlowName = keyof typeof registered;
+
+export interface Flow {
+  readonly summary: string;
+  readonly input: z.ZodObject;
+  readonly output: z.ZodObject;
+  /** As documentation: `<name>` stands for a field of the input or a fresh UUID (`requestId` of the short flows). */
+  readonly workflowId: string;
+  /** What Temporal does with the id of a closed run. The conflict policy with an open run is always FAIL: the id is the lock. */
+  readonly idReusePolicy: 'ALLOW_DUPLICATE' | 'REJECT_DUPLICATE';
+  readonly messages: readonly ('progress' | 'pause' | 'resume' | 'setBandwidth')[];
+}
+
+const runMessages = ['progress', 'pause', 'resume', 'setBandwidth'] as const;
+
+export const flows = {
+  backupVm: {
+    summary: 'Back up one VM into a repository',
+    input: backupVmInputSchema,
+    output: backupVmOutputSchema,
+    workflowId: workflowIds.vm('<engine>', '<vmId>'),
+    idReusePolicy: 'ALLOW_DUPLICATE',
+    messages: runMessages,
+  },
+  restoreVm: {
+    summary: 'Restore a backup as a new VM',
+    input: restoreVmInputSchema,
+    output: restoreVmOutputSchema,
+    workflowId: workflowIds.restore('<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: runMessages,
+  },
+  findVms: {
+    summary: 'Find VMs of an engine by name, id or oVirt search',
+    input: findVmsInputSchema,
+    output: findVmsOutputSchema,
+    workflowId: workflowIds.find('<engine>', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  listBackups: {
+    summary: 'List sealed backups from the catalog, a page at a time',
+    input: listBackupsInputSchema,
+    output: listBackupsOutputSchema,
+    workflowId: workflowIds.catalog('listBackups', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  listRuns: {
+    summary: 'List runs from the catalog, a page at a time',
+    input: listRunsInputSchema,
+    output: listRunsOutputSchema,
+    workflowId: workflowIds.catalog('listRuns', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  rebuildCatalog: {
+    summary: 'Rebuild the catalog\'s index of backups from the manifests in a repository',
+    input: rebuildCatalogInputSchema,
+    output: rebuildCatalogOutputSchema,
+    workflowId: workflowIds.catalog('rebuildCatalog', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+} as const satisfies Record<FlowName, Flow>;
+
+export const flowNames = Object.keys(flows) as FlowName[];

@@ -1,0 +1,15 @@
+// The public face of Holdfast for programs (docs/isv.md): the typed client, its errors, the requests' types, the published schemas.
+export { HoldfastClient } from './holdfast-client';
+export type { HoldfastClientOptions, RestoreRequest, StartOptions } from './holdfast-client';
+export type { ConnectOptions } from './connect';
+export { RunHandle } from './run-handle';
+export type { BackupHandle, RestoreHandle, RunFlow, RunStatus, WatchOptions } from './run-handle';
+export { HoldfastCancelledError, HoldfastClientError, HoldfastRunError } from './errors';
+export type { ClientErrorCode, RunEndCode, RunFailureDetails, RunIdentity } from './errors';
+export { publishedFlow, publishedIndex, publishedMessages } from './schema';
+export type { BackupVmOutput, BackupVmRequest } from '../domain/flows/backup-vm';
+export type { RestoreVmOutput } from '../domain/flows/restore-vm';
+export type { FindVmsOutput, FindVmsRequest, ListBackupsOutput, ListBackupsRequest, ListRunsOutput, ListRunsRequest, RebuildCatalogOutput, Run } from '../domain/flows/queries';
+export type { DiskProgress, Phase, Progress } from '../domain/flows/progress';
+export type { BackupSummary } from '../domain/manifest';
+export type { Leftover } from '../domain/holdings';
