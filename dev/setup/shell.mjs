@@ -41,7 +41,11 @@ export function onPath(command, env = process.env) {
   return undefined;
 }
 
-const tailOf = (text, lines = 15) => text.trimEnd().split('\n').slice(-lines).join('\n');
+/** Some tools say what is wrong first (npm), others last (compilers). */
+function digestOf(text) {
+  const lines = text.trimEnd().split('\n');
+  return (lines.length <= 20 ? lines : [...lines.slice(0, 8), '[...]', ...lines.slice(-12)]).join('\n');
+}
 
 /** Runs to the end and returns its output; a failure carries the end of what the command said. */
 export function run(command, args, { cwd = checkout, env = process.env } = {}) {
@@ -54,7 +58,7 @@ export function run(command, args, { cwd = checkout, env = process.env } = {}) {
     child.on('error', (error) => { fail(new Error(`${command} could not be started: ${error.message}`)); });
     child.on('close', (code, signal) => {
       if (code === 0) done(stdout);
-      else fail(new Error(`${[command, ...args].join(' ')} ended with ${signal ?? `exit code ${code}`}:\n${tailOf(all)}`));
+      else fail(new Error(`${[command, ...args].join(' ')} ended with ${signal ?? `exit code ${code}`}:\n${digestOf(all)}`));
     });
   });
 }
