@@ -43,9 +43,13 @@ export const workerConfigSchema = z.strictObject({
       attachSeconds: z.number().int().positive().default(600),
       workerSeconds: z.number().int().positive().default(120),
       undoSeconds: z.number().int().positive().default(21_600),
+      queueSeconds: z.number().int().positive().default(86_400),
     })
-    .default({ snapshotSeconds: 1800, attachSeconds: 600, workerSeconds: 120, undoSeconds: 21_600 }),
+    .default({ snapshotSeconds: 1800, attachSeconds: 600, workerSeconds: 120, undoSeconds: 21_600, queueSeconds: 86_400 }),
+  /** A worker that is silent for so long is taken for dead. */
   heartbeatSeconds: z.number().positive().default(30),
+  /** One call to the engine, the catalog or the repository may take so long. */
+  callSeconds: z.number().positive().default(120),
   shutdownGraceSeconds: z.number().positive().default(20),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).default({ level: 'info' }),
 });

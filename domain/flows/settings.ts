@@ -7,6 +7,10 @@ export const runSettingsSchema = z.object({
   /** The engine's appliances in order of preference. */
   applianceIds: z.array(uuidSchema),
   disksAtOnce: z.number().int().positive(),
+  /** A worker that is silent for so long is taken for dead. */
+  heartbeatSeconds: z.number().positive(),
+  /** One call to the engine, the catalog or the repository may take so long. */
+  callSeconds: z.number().positive(),
   deadlines: z.object({
     /** Until a snapshot is `ok`. */
     snapshotSeconds: z.number().int().positive(),
@@ -16,6 +20,8 @@ export const runSettingsSchema = z.object({
     workerSeconds: z.number().int().positive(),
     /** Until an undo (a merge included) gives up and becomes a leftover. */
     undoSeconds: z.number().int().positive(),
+    /** A copy may wait so long for a free worker. */
+    queueSeconds: z.number().int().positive(),
   }),
 });
 export type RunSettings = z.infer<typeof runSettingsSchema>;

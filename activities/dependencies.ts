@@ -1,0 +1,32 @@
+// What the composition root (worker/) hands to the activities.
+import type { Catalog } from '../adapters/catalog/port';
+import type { Engine } from '../adapters/ovirt/port';
+import type { Repository } from '../adapters/repository/port';
+import type { RunSettings } from '../domain/flows/settings';
+
+export interface EngineDependencies {
+  /** Throws `config.invalid` for a name that is not configured. */
+  readonly engineOf: (name: string) => Engine;
+}
+
+export interface ControlDependencies extends EngineDependencies {
+  readonly catalog: Catalog;
+  readonly settingsOf: (engine: string) => RunSettings;
+}
+
+export interface RepositoryDependencies {
+  /** Throws `repository.unknown` for a name that is not configured on this worker. */
+  readonly repositoryOf: (name: string) => Repository;
+  readonly now: () => Date;
+}
+
+export interface MoverDependencies extends RepositoryDependencies, EngineDependencies {
+  readonly version: string;
+}
+
+export interface ApplianceDependencies extends RepositoryDependencies {
+  /** Directory with one entry per attached disk, named by serial. */
+  readonly devices: string;
+  /** How often a copy heartbeats at least, and so how soon it hears of a cancel. */
+  readonly heartbeatMs: number;
+}

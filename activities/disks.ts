@@ -1,0 +1,44 @@
+// Disks that a restore makes, with ids chosen by us. Idempotency key: the disk id. Role control.
+import type { DiskSettings } from '../domain/disks';
+import { HoldfastError } from '../domain/failures';
+import { holdingId } from '../domain/holdings';
+import type { ControlDependencies } from './dependencies';
+import { gone, waitFor } from './waiting';
+
+export interface DiskOfRun {
+  readonly engine: string;
+  readonly runId: string;
+  readonly diskId: string;
+}
+
+export interface DiskActivities {
+  createDisk(input: DiskOfRun & { readonly settings: DiskSettings; readonly storageDomainId: string }): Promise<void>;
+  removeDisk(input: DiskOfRun): Promise<void>;
+}
+
+export function createDiskActivities({ engineOf, catalog }: ControlDependencies): DiskActivities {
+  const idOf = ({ runId, diskId }: DiskOfRun): string => holdingId(runId, 'disk', diskId);
+
+  return {
+    async createDisk({ settings, storageDomainId, ...input }) {
+      const engine = engineOf(input.engine);
+      const { diskId } = input;
+      await catalog.hold({ holdingId: idOf(input), runId: input.runId, engine: input.engine, kind: 'disk', objectId: diskId, mark: diskId });
+      if (!(await engine.getDisk(diskId))) await engine.createDisk({ id: diskId, settings, storageDomainId });
+      await waitFor(async () => {
+        const disk = await engine.getDisk(diskId);
+        if (disk?.status === 'illegal') throw new HoldfastError('disk.illegal', `The engine made disk ${diskId} (${settings.alias}) but calls it illegal. Look at its events; the storage domain ${storageDomainId} may be failing.`, { diskId });
+        return disk?.status === 'ok' ? disk : `disk ${diskId} is ${disk?.status ?? 'not there yet'}`;
+      });
+    },
+
+    async removeDisk(input) {
+      const engine = engineOf(input.engine);
+      if (await engine.getDisk(input.diskId)) {
+        await engine.removeDisk(input.diskId);
+        await waitFor(async () => ((await engine.getDisk(input.diskId)) ? `disk ${input.diskId} is still being removed` : gone));
+      }
+      await catalog.releaseHolding(idOf(input), 'released');
+    },
+  };
+}

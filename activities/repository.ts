@@ -1,0 +1,100 @@
+// Short work in a repository: checks, the configuration, the seal, reading back. Role mover. Idempotency key: the backup id.
+import { randomUUID } from 'node:crypto';
+import type { SealedDiskFacts } from '../adapters/repository/port';
+import type { DiskSettings } from '../domain/disks';
+import { HoldfastError } from '../domain/failures';
+import { summarize, type BackupSummary, type Manifest } from '../domain/manifest';
+import { readOvf, rewriteOvf } from '../domain/ovf';
+import { spaceReasons } from '../domain/plan/backup';
+import { reason, type Reason } from '../domain/plan/reasons';
+import type { MoverDependencies } from './dependencies';
+
+export interface BackupInRepository {
+  readonly repository: string;
+  readonly vmId: string;
+  readonly backupId: string;
+}
+
+export interface SealInput extends BackupInRepository {
+  readonly manifest: Omit<Manifest, 'disks' | 'configuration' | 'sealedAt' | 'holdfast'>;
+  readonly disks: readonly SealedDiskFacts[];
+}
+
+export interface BackupContents {
+  readonly backup: BackupSummary;
+  readonly origin: { readonly clusterId?: string | undefined; readonly clusterName?: string | undefined };
+  readonly disks: readonly (DiskSettings & { readonly dataBytes: number; readonly root: string })[];
+}
+
+export interface CreateVmInput extends BackupInRepository {
+  readonly engine: string;
+  readonly newVmId: string;
+  readonly name: string;
+  readonly clusterId: string;
+  readonly mark: string;
+}
+
+export interface RepositoryActivities {
+  /** Proves that it can be written to and has room; the answer is a list of reasons, not a failure. */
+  checkRepository(input: { readonly repository: string; readonly neededBytes: number }): Promise<readonly Reason[]>;
+  /** Fetches the snapshot's OVF from the engine and saves it unchanged, with the disks' settings. The OVF never enters a history. */
+  saveConfiguration(input: BackupInRepository & { readonly engine: string; readonly snapshotId: string; readonly disks: readonly DiskSettings[] }): Promise<void>;
+  sealBackup(input: SealInput): Promise<BackupSummary>;
+  dropPartialBackup(input: BackupInRepository): Promise<void>;
+  /** `backup.not-found`, `backup.not-sealed`, `repository.corrupt`. */
+  readBackup(input: { readonly repository: string; readonly backupId: string }): Promise<BackupContents>;
+  /** Makes the VM from the saved configuration, its disks stripped and its ids new. Found again by the id we chose. */
+  createVmFromBackup(input: CreateVmInput): Promise<void>;
+}
+
+export function createRepositoryActivities({ repositoryOf, engineOf, now, version }: MoverDependencies): RepositoryActivities {
+  return {
+    async checkRepository({ repository, neededBytes }) {
+      try {
+        const { availableBytes } = await repositoryOf(repository).check();
+        return spaceReasons(repository, neededBytes, availableBytes);
+      } catch (error) {
+        if (error instanceof HoldfastError && error.code === 'repository.not-writable') return [reason('repository.not-writable', repository, error.message)];
+        if (error instanceof HoldfastError && error.code === 'repository.full') return [reason('repository.full', repository, error.message)];
+        throw error;
+      }
+    },
+
+    async saveConfiguration({ repository, engine, vmId, backupId, snapshotId, disks }) {
+      const ovf = await engineOf(engine).getSnapshotConfiguration(vmId, snapshotId);
+      // A configuration that we could not restore from is found out now, not on the day of the restore.
+      readOvf(ovf);
+      await repositoryOf(repository).saveConfiguration({ vmId, backupId }, ovf, disks);
+    },
+
+    async sealBackup({ repository, vmId, backupId, manifest, disks }) {
+      const sealed = await repositoryOf(repository).seal({ vmId, backupId }, { ...manifest, holdfast: version }, disks, now().toISOString());
+      return summarize(sealed.manifest, repository, sealed.manifestSha256);
+    },
+
+    async dropPartialBackup({ repository, vmId, backupId }) {
+      await repositoryOf(repository).dropPartial({ vmId, backupId });
+    },
+
+    async readBackup({ repository, backupId }) {
+      const store = repositoryOf(repository);
+      const ref = await store.findBackup(backupId);
+      if (!ref) throw new HoldfastError('backup.not-found', `Repository ${repository} has no backup ${backupId}. List what it has with: holdfast list backups`, { repository, backupId });
+      const { manifest, manifestSha256 } = await store.readManifest(ref);
+      return {
+        backup: summarize(manifest, repository, manifestSha256),
+        origin: { clusterId: manifest.vm.clusterId, clusterName: manifest.vm.clusterName },
+        disks: manifest.disks.map((disk) => ({ ...disk.settings, dataBytes: disk.dataBytes, root: disk.digests.root })),
+      };
+    },
+
+    async createVmFromBackup({ repository, engine: name, vmId, backupId, newVmId, name: vmName, clusterId, mark }) {
+      const engine = engineOf(name);
+      const there = await engine.getVm(newVmId);
+      if (there) return;
+      const saved = await repositoryOf(repository).readConfiguration({ vmId, backupId });
+      const ovf = rewriteOvf(saved, { vmId: newVmId, name: vmName, nics: 'new', newIds: randomUUID, stripDisks: true });
+      await engine.createVmFromConfiguration({ name: vmName, clusterId, comment: mark, ovf });
+    },
+  };
+}

@@ -1,0 +1,26 @@
+// A reason why a run may not start: a stable code, the object, and a sentence with the remedy. Planning collects all of them before it
+// refuses, so that an operator mends everything in one go.
+import { z } from 'zod';
+
+export const reasonCodes = [
+  'vm.unknown', 'vm.status', 'vm.preview', 'vm.snapshot-busy', 'vm.no-disks',
+  'disk.unknown', 'disk.locked', 'disk.illegal', 'disk.shared', 'disk.lun', 'disk.unsupported',
+  'appliance.unset', 'appliance.unknown', 'appliance.down', 'appliance.is-the-vm', 'appliance.preview', 'appliance.busy', 'appliance.no-worker', 'appliance.repository', 'appliance.devices', 'appliance.other',
+  'repository.not-writable', 'repository.full', 'repository.unknown', 'repository.no-worker',
+  'name.taken', 'cluster.unknown', 'domain.unknown', 'domain.inactive', 'domain.backup', 'domain.full', 'domain.other-center',
+  'quiesce.impossible',
+] as const;
+export type ReasonCode = (typeof reasonCodes)[number];
+
+export const reasonSchema = z.object({ code: z.enum(reasonCodes), object: z.string(), text: z.string() });
+export type Reason = z.infer<typeof reasonSchema>;
+
+export function reason(code: ReasonCode, object: string, text: string): Reason {
+  return { code, object, text };
+}
+
+/** The sentence of a refusal, one line per reason. */
+export function refusalText(what: string, reasons: readonly Reason[]): string {
+  const count = reasons.length === 1 ? 'one reason' : `${reasons.length} reasons`;
+  return `${what} was refused before anything was created, for ${count}:\n${reasons.map((each) => `- ${each.text} [${each.code}]`).join('\n')}`;
+}

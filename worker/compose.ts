@@ -1,0 +1,120 @@
+// The composition root: from a configuration to Temporal workers. Every role gets the queues that are its own (domain/ids), and a queue
+// for short calls beside each queue that copies.
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverQuickActivities } from '../activities';
+import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from '../activities/dependencies';
+import { createCatalog } from '../adapters/catalog/catalog';
+import { createEngine } from '../adapters/ovirt/engine';
+import type { Engine } from '../adapters/ovirt/port';
+import { createRepository } from '../adapters/repository/repository';
+import type { Repository } from '../adapters/repository/port';
+import { HoldfastError } from '../domain/failures';
+import { taskQueues } from '../domain/ids';
+import { readSecret, type WorkerConfig } from './config';
+import { activityLogAttributes, type Log } from './logging';
+import { version } from './version';
+import { workflowBundle } from './workflow-bundle';
+
+export interface ComposedWorkers {
+  readonly workers: readonly Worker[];
+  readonly queues: readonly string[];
+  close(): Promise<void>;
+}
+
+/** What tests may add: interceptors that kill, short sticky timeouts. Production passes nothing. */
+export type WorkerOverrides = Partial<Omit<WorkerOptions, 'taskQueue' | 'activities'>>;
+
+export async function composeWorkers(config: WorkerConfig, log: Log, overrides: WorkerOverrides = {}): Promise<ComposedWorkers> {
+  const closers: (() => Promise<void>)[] = [];
+  const connection = await connect(config);
+  closers.push(() => connection.close());
+  const engines = new Map(Object.entries(config.engines).map(([name, engine]) => [name, openEngine(name, engine, log)]));
+  for (const engine of engines.values()) closers.push(() => engine.close());
+  const repositories = new Map(Object.entries(config.repositories).map(([name, { path }]) => [name, createRepository({ name, path })]));
+  for (const repository of repositories.values()) await repository.open();
+  const engineOf = (name: string): Engine => named(engines, name, 'config.invalid', 'engine', 'engines');
+  const repositoryOf = (name: string): Repository => named(repositories, name, 'repository.unknown', 'repository', 'repositories');
+
+  const plans: { readonly taskQueue: string; readonly options: Partial<WorkerOptions> }[] = [];
+  if (config.roles.includes('control')) {
+    const dependencies = await controlDependencies(config, log, engineOf, closers);
+    plans.push({ taskQueue: taskQueues.control, options: { activities: createControlActivities(dependencies), workflowBundle: await workflowBundle() } });
+  }
+  if (config.roles.includes('mover')) {
+    const dependencies: MoverDependencies = { repositoryOf, engineOf, now: () => new Date(), version };
+    const activities = createMoverQuickActivities(dependencies);
+    for (const name of repositories.keys()) plans.push({ taskQueue: taskQueues.moverQuick(name), options: { activities } });
+  }
+  if (config.appliance && config.roles.includes('appliance')) {
+    const { engine, vmId, devices } = config.appliance;
+    // A quarter of the timeout, a second at most: a cancel arrives with a heartbeat's answer.
+    const heartbeatMs = Math.min(1000, (config.heartbeatSeconds * 1000) / 4);
+    const dependencies: ApplianceDependencies = { repositoryOf, devices, now: () => new Date(), heartbeatMs };
+    plans.push({ taskQueue: taskQueues.applianceQuick(engine, vmId), options: { activities: createApplianceQuickActivities(dependencies) } });
+    plans.push({ taskQueue: taskQueues.applianceCopies(engine, vmId), options: { activities: createApplianceCopyActivities(dependencies), maxConcurrentActivityTaskExecutions: config.limits.copiesPerWorker } });
+  }
+
+  const common: Partial<WorkerOptions> = {
+    connection,
+    namespace: config.temporal.namespace,
+    identity: `holdfast-${config.roles.join('+')}-${process.pid}`,
+    interceptors: { activity: [activityLogAttributes] },
+    maxHeartbeatThrottleInterval: '1 second',
+    defaultHeartbeatThrottleInterval: '1 second',
+    shutdownGraceTime: `${config.shutdownGraceSeconds} seconds`,
+    shutdownForceTime: `${config.shutdownGraceSeconds * 2} seconds`,
+  };
+  const workers: Worker[] = [];
+  for (const { taskQueue, options } of plans) workers.push(await Worker.create({ ...common, ...options, ...overrides, taskQueue }));
+  return {
+    workers,
+    queues: plans.map(({ taskQueue }) => taskQueue),
+    close: async () => {
+      for (const close of closers.reverse()) await close();
+    },
+  };
+}
+
+async function connect(config: WorkerConfig): Promise<NativeConnection> {
+  const { address } = config.temporal;
+  try {
+    return await NativeConnection.connect({ address });
+  } catch (error) {
+    throw new HoldfastError('config.invalid', `No Temporal server answers at ${address} (temporal.address): ${(error as Error).message}. Start one (holdfast up) or correct the address.`, {}, { cause: error });
+  }
+}
+
+function openEngine(name: string, engine: WorkerConfig['engines'][string], log: Log) {
+  return createEngine({
+    name,
+    url: engine.url,
+    username: engine.username,
+    password: () => Promise.resolve(readSecret(engine.password)),
+    insecure: engine.insecure,
+    ...(engine.caFile === undefined ? {} : { caFile: engine.caFile }),
+    log: (line) => log.debug(line, 'engine call'),
+  });
+}
+
+async function controlDependencies(config: WorkerConfig, log: Log, engineOf: (name: string) => Engine, closers: (() => Promise<void>)[]): Promise<ControlDependencies> {
+  if (!config.catalog) throw new HoldfastError('config.invalid', 'catalog.url: role "control" needs the catalog');
+  const catalog = createCatalog({ url: readSecret(config.catalog.url), log });
+  closers.push(() => catalog.close());
+  await catalog.migrate();
+  const { heartbeatSeconds, callSeconds, deadlines, limits } = config;
+  return {
+    catalog,
+    engineOf,
+    settingsOf: (name) => {
+      engineOf(name);
+      const engine = config.engines[name];
+      return { snapshotPrefix: engine?.snapshotPrefix ?? 'Holdfast', applianceIds: engine?.appliances ?? [], disksAtOnce: limits.disksPerRun, heartbeatSeconds, callSeconds, deadlines };
+    },
+  };
+}
+
+function named<T>(map: ReadonlyMap<string, T>, name: string, code: 'config.invalid' | 'repository.unknown', what: string, key: string): T {
+  const found = map.get(name);
+  if (found) return found;
+  throw new HoldfastError(code, `This worker's configuration has no ${what} "${name}" (${key}). It has: ${[...map.keys()].join(', ') || 'none'}.`);
+}

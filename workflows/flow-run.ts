@@ -1,0 +1,218 @@
+// One run of a flow: opens and closes it in the catalog, owns its undo stack, answers `progress`, obeys pause, resume and setBandwidth,
+// and keeps the operators' view in the Temporal UI current. The flows themselves read as runbooks on top of this.
+import { ApplicationFailure, CancellationScope, condition, isCancellation, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
+import type { NewRun } from '../activities/runs';
+import { bandwidthSchema, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
+import type { RunSettings } from '../domain/flows/settings';
+import type { Leftover } from '../domain/holdings';
+import { UndoStack } from './compensation';
+import { describeProgress } from './details';
+import { failureText, readFailure } from './failures';
+import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate } from './messages';
+import { opening, proxiesFor, type Proxies } from './proxies';
+
+export interface FlowStart {
+  readonly engine: string;
+  readonly vmId?: string;
+  readonly vmName?: string;
+  readonly method: string;
+  readonly kind?: string;
+  readonly backupId?: string;
+  readonly requestId?: string;
+  readonly bandwidthBytesPerSecond?: number | undefined;
+}
+
+export class FlowRun {
+  readonly runId = uuid4();
+  readonly startedAtMs = Date.now();
+  readonly undo = new UndoStack();
+  private readonly state: { -readonly [Key in keyof Progress]: Progress[Key] };
+  private readonly copies = new Set<CancellationScope>();
+  private readonly steered = new WeakSet<CancellationScope>();
+
+  constructor(readonly start: FlowStart) {
+    this.state = {
+      runId: this.runId,
+      ...(start.vmId === undefined ? {} : { vmId: start.vmId }),
+      vmName: start.vmName ?? '',
+      phase: 'planning',
+      paused: false,
+      bandwidthBytesPerSecond: start.bandwidthBytesPerSecond ?? null,
+      disks: [],
+      warnings: [],
+      undone: [],
+      leftovers: [],
+    };
+    this.installHandlers();
+    upsertSearchAttributes([
+      { key: searchAttributes.engine, value: start.engine },
+      { key: searchAttributes.method, value: start.method },
+      { key: searchAttributes.outcome, value: 'running' },
+      ...(start.vmId === undefined ? [] : [{ key: searchAttributes.vm, value: start.vmId }]),
+      ...(start.kind === undefined ? [] : [{ key: searchAttributes.kind, value: start.kind }]),
+    ]);
+    this.enter('planning');
+  }
+
+  get warnings(): readonly string[] {
+    return this.state.warnings;
+  }
+  get leftovers(): readonly Leftover[] {
+    return this.state.leftovers;
+  }
+
+  enter(phase: Phase): void {
+    this.state.phase = phase;
+    upsertSearchAttributes([{ key: searchAttributes.phase, value: phase }]);
+    this.publish();
+  }
+
+  name(vmName: string): void {
+    this.state.vmName = vmName;
+    upsertSearchAttributes([{ key: searchAttributes.vmName, value: vmName }]);
+    this.publish();
+  }
+
+  warn(warning: string): void {
+    this.state.warnings = [...this.state.warnings, warning];
+    this.publish();
+  }
+
+  setDisks(disks: readonly Pick<DiskProgress, 'diskId' | 'alias' | 'virtualBytes'>[]): void {
+    this.state.disks = disks.map(({ diskId, alias, virtualBytes }) => ({ diskId, alias, virtualBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'waiting' }));
+    this.publish();
+  }
+
+  setDisk(diskId: string, change: Partial<DiskProgress>): void {
+    this.state.disks = this.state.disks.map((disk) => (disk.diskId === diskId ? { ...disk, ...change } : disk));
+    this.publish();
+  }
+
+  /** Runs a copy so that pause, resume and a new bandwidth reach it: its attempt is cancelled, the next goes on at the durable position. */
+  async copy<T>(work: (bandwidthBytesPerSecond: number | undefined) => Promise<T>): Promise<T> {
+    for (;;) {
+      await condition(() => !this.state.paused);
+      const scope = new CancellationScope();
+      this.copies.add(scope);
+      try {
+        return await scope.run(() => work(this.state.bandwidthBytesPerSecond ?? undefined));
+      } catch (error) {
+        if (!isCancellation(error) || !this.steered.has(scope)) throw error;
+      } finally {
+        this.copies.delete(scope);
+      }
+    }
+  }
+
+  /** Undoes what is on the stack; what cannot be undone is a leftover and a warning, never an exception. */
+  async cleanUp(): Promise<void> {
+    const { undone, leftovers } = await this.undo.unwind();
+    this.state.undone = [...this.state.undone, ...undone];
+    this.state.leftovers = [...this.state.leftovers, ...leftovers];
+    for (const leftover of leftovers) this.warn(`left behind: ${leftover.kind} ${leftover.objectId ?? leftover.mark} (${leftover.reason})`);
+    this.publish();
+  }
+
+  finish(outcome: 'completed' | 'failed' | 'cancelled'): void {
+    upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
+    if (outcome === 'completed') this.enter('done');
+    else this.publish();
+  }
+
+  publish(): void {
+    setCurrentDetails(describeProgress(this.state));
+  }
+
+  private steer(): void {
+    for (const scope of this.copies) {
+      this.steered.add(scope);
+      scope.cancel();
+    }
+    this.publish();
+  }
+
+  private installHandlers(): void {
+    setHandler(progressQuery, () => this.state);
+    setHandler(copyReportSignal, ({ diskId, ...figures }) => this.setDisk(diskId, figures));
+    setHandler(pauseSignal, () => {
+      if (this.state.paused) return;
+      this.state.paused = true;
+      this.steer();
+    });
+    setHandler(resumeSignal, () => {
+      this.state.paused = false;
+      this.publish();
+    });
+    setHandler(
+      setBandwidthUpdate,
+      ({ bytesPerSecond }) => {
+        this.state.bandwidthBytesPerSecond = bytesPerSecond;
+        this.steer();
+        return { bytesPerSecond };
+      },
+      {
+        // Synchronous on purpose: the SDK does not await validators.
+        validator: (input) => {
+          const parsed = bandwidthSchema.safeParse(input);
+          if (!parsed.success) throw new Error(parsed.error.issues.map((issue) => issue.message).join('; '));
+        },
+      },
+    );
+  }
+}
+
+/** Opens a run, does the work, and closes the run whatever happened: completed, failed or cancelled, with everything undone. */
+export async function inRun<T>(start: FlowStart, work: (run: FlowRun, proxies: Proxies, settings: RunSettings) => Promise<T>): Promise<T> {
+  const run = new FlowRun(start);
+  const { workflowId, workflowType } = workflowInfo();
+  const row: NewRun = {
+    runId: run.runId,
+    workflowId,
+    workflowType,
+    engine: start.engine,
+    vmName: start.vmName ?? '',
+    ...(start.vmId === undefined ? {} : { vmId: start.vmId }),
+    ...(start.backupId === undefined ? {} : { backupId: start.backupId }),
+    ...(start.requestId === undefined ? {} : { requestId: start.requestId }),
+  };
+  // Not cancellable: a run that is in the catalog is also closed there.
+  const settings = await CancellationScope.nonCancellable(() => opening.openRun(row));
+  const proxies = proxiesFor(settings);
+  try {
+    const result = await work(run, proxies, settings);
+    await close(run, proxies, 'completed');
+    return result;
+  } catch (error) {
+    await CancellationScope.nonCancellable(async () => {
+      run.enter('cleanup');
+      await run.cleanUp();
+      await close(run, proxies, isCancellation(error) ? 'cancelled' : 'failed', error);
+    });
+    throw isCancellation(error) ? error : failureOf(run, error);
+  }
+}
+
+async function close(run: FlowRun, proxies: Proxies, outcome: 'completed' | 'failed' | 'cancelled', error?: unknown): Promise<void> {
+  const { engine, vmId } = run.start;
+  const failure = error === undefined ? {} : { failure: (({ code, message }) => ({ code, message }))(readFailure(error)) };
+  await CancellationScope.nonCancellable(async () => {
+    try {
+      await proxies.undo.closeRun({ runId: run.runId, engine, outcome, warnings: run.warnings, leftovers: run.leftovers, ...failure, ...(vmId === undefined ? {} : { vmId }) });
+    } catch (closing) {
+      run.warn(`the catalog still calls this run open: ${failureText(closing)}`);
+    }
+    run.finish(outcome);
+  });
+}
+
+/** What the run failed with, and what became of its traces. */
+function failureOf(run: FlowRun, error: unknown): ApplicationFailure {
+  const { code, message, details } = readFailure(error);
+  return ApplicationFailure.create({
+    type: code,
+    message,
+    nonRetryable: true,
+    details: [{ ...details, runId: run.runId, warnings: run.warnings, leftovers: run.leftovers }],
+    ...(error instanceof Error ? { cause: error } : {}),
+  });
+}

@@ -1,0 +1,51 @@
+// The only proxyActivities calls, grouped by timeout profile. Retries are Temporal's; what is worth a retry says domain/failures.
+import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from '@temporalio/workflow';
+import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverQuickActivities } from '../activities';
+import { taskQueues } from '../domain/ids';
+import type { RunSettings } from '../domain/flows/settings';
+
+const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '30 seconds' } as const;
+/** A cancelled step is over before its undo begins: otherwise the undo races it. */
+const cancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
+
+export interface Proxies {
+  /** One call, no waiting. */
+  readonly control: ActivityInterfaceFor<ControlActivities>;
+  /** Calls that wait for the engine until `seconds` are over. */
+  waiting(seconds: number): ActivityInterfaceFor<ControlActivities>;
+  /** An undo: tried until its own deadline. */
+  readonly undo: ActivityInterfaceFor<ControlActivities>;
+  mover(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
+  moverUndo(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
+  applianceQuick(engine: string, applianceId: string): ActivityInterfaceFor<ApplianceQuickActivities>;
+  applianceCopies(engine: string, applianceId: string): ActivityInterfaceFor<ApplianceCopyActivities>;
+}
+
+/** Before the settings are known: opening a run. */
+export const opening = proxyActivities<ControlActivities>({ taskQueue: taskQueues.control, startToCloseTimeout: '1 minute', scheduleToCloseTimeout: '15 minutes', cancellationType, retry });
+
+export function proxiesFor(settings: RunSettings): Proxies {
+  const { deadlines, callSeconds, heartbeatSeconds } = settings;
+  const call = (taskQueue: string, more: Partial<ActivityOptions>): ActivityOptions => ({ taskQueue, startToCloseTimeout: `${callSeconds} seconds`, cancellationType, retry, ...more });
+  const waiting = (seconds: number): ActivityOptions => call(taskQueues.control, { heartbeatTimeout: `${heartbeatSeconds} seconds`, scheduleToCloseTimeout: `${seconds} seconds` });
+  const quickDeadline = { scheduleToCloseTimeout: `${deadlines.attachSeconds} seconds` } as const;
+  const undoDeadline = { scheduleToCloseTimeout: `${deadlines.undoSeconds} seconds` } as const;
+  const workerDeadline = { scheduleToStartTimeout: `${deadlines.workerSeconds} seconds` } as const;
+  return {
+    control: proxyActivities<ControlActivities>(call(taskQueues.control, quickDeadline)),
+    waiting: (seconds) => proxyActivities<ControlActivities>(waiting(seconds)),
+    undo: proxyActivities<ControlActivities>(waiting(deadlines.undoSeconds)),
+    mover: (repository) => proxyActivities<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...quickDeadline, ...workerDeadline })),
+    moverUndo: (repository) => proxyActivities<MoverQuickActivities>(call(taskQueues.moverQuick(repository), undoDeadline)),
+    applianceQuick: (engine, applianceId) => proxyActivities<ApplianceQuickActivities>(call(taskQueues.applianceQuick(engine, applianceId), { ...quickDeadline, ...workerDeadline })),
+    applianceCopies: (engine, applianceId) =>
+      proxyActivities<ApplianceCopyActivities>({
+        taskQueue: taskQueues.applianceCopies(engine, applianceId),
+        scheduleToStartTimeout: `${deadlines.queueSeconds} seconds`,
+        startToCloseTimeout: '7 days',
+        heartbeatTimeout: `${heartbeatSeconds} seconds`,
+        cancellationType,
+        retry: { ...retry, maximumAttempts: 50 },
+      }),
+  };
+}

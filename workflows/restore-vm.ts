@@ -1,0 +1,136 @@
+// restoreVm as a new VM, method `appliance`: plan → create disks → attach to the appliance → write → prove → detach → create the VM from the
+// saved configuration → attach the disks → start if asked. It touches only what it made itself; until the VM stands, a failure or cancel removes all of it.
+import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import type { BackupContents } from '../activities/repository';
+import { restoreVmInputSchema, type RestoreVmInput, type RestoreVmOutput, type RestoreVmRequest } from '../domain/flows/restore-vm';
+import type { RunSettings } from '../domain/flows/settings';
+import { vmMark, workflowIds } from '../domain/ids';
+import { asked, noApplianceWorker } from './backup-vm';
+import type { ArmedUndo } from './compensation';
+import { parseInput, refuse, requireWorkflowId } from './failures';
+import { inRun, type FlowRun } from './flow-run';
+import { inParallel } from './in-parallel';
+import type { Proxies } from './proxies';
+
+/** A disk of the backup and the one that is made from it. */
+interface RestoredDisk {
+  readonly source: BackupContents['disks'][number];
+  readonly diskId: string;
+  readonly storageDomainId: string;
+}
+
+interface Restore {
+  readonly input: RestoreVmInput;
+  readonly run: FlowRun;
+  readonly proxies: Proxies;
+  readonly settings: RunSettings;
+  readonly applianceId: string;
+  readonly newVmId: string;
+}
+
+export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOutput> {
+  const input = parseInput(restoreVmInputSchema, request);
+  requireWorkflowId(workflowIds.restore(input.requestId));
+  return inRun({ ...input, vmName: input.name, kind: 'restore' }, async (run, proxies, settings) => {
+    const restore = { input, run, proxies, settings, newVmId: uuid4(), applianceId: input.applianceId ?? settings.applianceIds[0] ?? '' };
+    run.name(input.name);
+    const { contents, clusterId, disks } = await planned(restore);
+    const made = await disksCreated(restore, disks);
+    const attached = await disksAttached(restore, disks);
+    const writtenFromMs = Date.now();
+    const dataBytes = await disksWritten(restore, contents, disks);
+    const writeSeconds = (Date.now() - writtenFromMs) / 1000;
+    const roots = await disksProven(restore, contents, disks);
+    for (const attachment of [...attached].reverse()) await attachment.now();
+    const vm = await vmCreated(restore, contents, clusterId, disks);
+    if (input.start) await proxies.waiting(settings.deadlines.attachSeconds).startVm({ engine: input.engine, vmId: restore.newVmId });
+    return CancellationScope.nonCancellable(async () => {
+      for (const product of [...made, vm]) product.disarm();
+      await proxies.undo.keepProducts({ runId: run.runId });
+      await run.cleanUp();
+      return {
+        runId: run.runId,
+        backupId: input.backupId,
+        vmId: restore.newVmId,
+        vmName: input.name,
+        disks: disks.map(({ source, diskId }, index) => ({ sourceDiskId: source.diskId, diskId, alias: source.alias, virtualBytes: source.virtualBytes, dataBytes: dataBytes[index] ?? 0, root: roots[index] ?? '' })),
+        started: input.start,
+        seconds: (Date.now() - run.startedAtMs) / 1000,
+        bytesPerSecond: Math.round(dataBytes.reduce((sum, bytes) => sum + bytes, 0) / Math.max(writeSeconds, 0.001)),
+        warnings: [...run.warnings],
+        leftovers: [...run.leftovers],
+      };
+    });
+  });
+}
+
+async function planned({ input, run, proxies, applianceId }: Restore): Promise<{ contents: BackupContents; clusterId: string; disks: readonly RestoredDisk[] }> {
+  const { engine, repository, backupId } = input;
+  const contents = await proxies.mover(repository).readBackup({ repository, backupId });
+  run.setDisks(contents.disks);
+  const plan = await proxies.control.planRestore({ ...input, disks: contents.disks, origin: contents.origin, applianceId: applianceId || undefined });
+  const appliance = applianceId ? await asked(() => proxies.applianceQuick(engine, applianceId).checkAppliance({ repository }), noApplianceWorker(engine, applianceId)) : [];
+  refuse(`The restore of backup ${backupId} as ${input.name}`, [...plan.reasons, ...appliance]);
+  const disks = contents.disks.map((source) => ({ source, diskId: uuid4(), storageDomainId: plan.domainOfDisk[source.diskId] ?? '' }));
+  return { contents, clusterId: plan.clusterId ?? '', disks };
+}
+
+async function disksCreated({ input, run, proxies, settings }: Restore, disks: readonly RestoredDisk[]): Promise<readonly ArmedUndo[]> {
+  run.enter('disks');
+  const made: ArmedUndo[] = [];
+  for (const { source, diskId, storageDomainId } of disks) {
+    const of = { engine: input.engine, runId: run.runId, diskId };
+    made.push(run.undo.push({ name: `remove the new disk ${source.alias}`, leftover: { kind: 'disk', objectId: diskId, mark: diskId }, run: () => proxies.undo.removeDisk(of) }));
+    await proxies.waiting(settings.deadlines.attachSeconds).createDisk({ ...of, settings: source, storageDomainId });
+  }
+  return made;
+}
+
+async function disksAttached({ input, run, proxies, settings, applianceId }: Restore, disks: readonly RestoredDisk[]): Promise<readonly ArmedUndo[]> {
+  run.enter('attach');
+  const attached: ArmedUndo[] = [];
+  for (const { source, diskId } of disks) {
+    const of = { engine: input.engine, runId: run.runId, toVmId: applianceId, diskId };
+    attached.push(run.undo.push({ name: `detach the new disk ${source.alias} from the appliance`, leftover: { kind: 'attachment', objectId: diskId, mark: `disk ${diskId} at VM ${applianceId}` }, run: () => proxies.undo.detachDisk(of) }));
+    await proxies.waiting(settings.deadlines.attachSeconds).attachToAppliance(of);
+    await proxies.applianceQuick(input.engine, applianceId).findDevice({ diskId, virtualBytes: source.virtualBytes });
+  }
+  return attached;
+}
+
+async function disksWritten({ input, run, proxies, settings, applianceId }: Restore, { backup }: BackupContents, disks: readonly RestoredDisk[]): Promise<readonly number[]> {
+  run.enter('copy');
+  const heldDiskIds = await proxies.control.listHeldDisks({ runId: run.runId });
+  const { repository, backupId } = input;
+  return inParallel(disks, settings.disksAtOnce, async ({ source, diskId: targetDiskId }) => {
+    const { diskId, virtualBytes } = source;
+    const { dataBytes } = await run.copy((bandwidthBytesPerSecond) => {
+      run.setDisk(diskId, { state: 'copying' });
+      return proxies.applianceCopies(input.engine, applianceId).restoreDisk({ repository, vmId: backup.vmId, backupId, diskId, targetDiskId, heldDiskIds, virtualBytes, bandwidthBytesPerSecond });
+    });
+    run.setDisk(diskId, { state: 'waiting', positionBytes: virtualBytes, dataBytes });
+    return dataBytes;
+  });
+}
+
+async function disksProven({ input, run, proxies, settings, applianceId }: Restore, { backup }: BackupContents, disks: readonly RestoredDisk[]): Promise<readonly string[]> {
+  run.enter('prove');
+  const { repository, backupId } = input;
+  return inParallel(disks, settings.disksAtOnce, async ({ source: { diskId, virtualBytes }, diskId: targetDiskId }) => {
+    run.setDisk(diskId, { state: 'proving' });
+    const { root } = await proxies.applianceCopies(input.engine, applianceId).proveDisk({ repository, vmId: backup.vmId, backupId, diskId, targetDiskId, virtualBytes });
+    run.setDisk(diskId, { state: 'done' });
+    return root;
+  });
+}
+
+async function vmCreated({ input, run, proxies, newVmId }: Restore, { backup }: BackupContents, clusterId: string, disks: readonly RestoredDisk[]): Promise<ArmedUndo> {
+  run.enter('create-vm');
+  const { engine, repository, backupId, name } = input;
+  const of = { engine, runId: run.runId, vmId: newVmId, mark: vmMark(run.runId) };
+  const vm = run.undo.push({ name: `remove the new VM ${name}`, leftover: { kind: 'vm', objectId: newVmId, mark: of.mark }, run: () => proxies.undo.removeRestoredVm(of) });
+  await proxies.control.holdVm(of);
+  await proxies.mover(repository).createVmFromBackup({ repository, engine, vmId: backup.vmId, backupId, newVmId, name, clusterId, mark: of.mark });
+  for (const { source, diskId } of disks) await proxies.control.attachRestoredDisk({ engine, vmId: newVmId, diskId, settings: source });
+  return vm;
+}
