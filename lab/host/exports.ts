@@ -1,0 +1,130 @@
+// The by-id directory of a VM: one entry per plugged disk, named as udev would, served by the very QEMU that has the disk
+// and only while it has it. A FUSE export looks like a regular file; without FUSE the entry is the VM's NBD socket, and the
+// export's name is the disk's id. A transient disk serves the snapshot's own volume, read-only: what its guest writes is not there.
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { volumeNode } from './block-graph';
+import type { HostLog } from './host-options';
+import type { VmDisk } from './port';
+import { identify, killAndWait } from './processes';
+import { mountsBelow } from './run-directory';
+import type { RunningVm } from './running-vm';
+import { isErrno, removeFile } from './state-file';
+
+export type ExportKind = 'fuse' | 'nbd';
+
+const exportsSchema = z.array(z.object({ id: z.string() }));
+const deletedLimitMs = 10_000;
+const probeLimitMs = 3_000;
+
+export const exportId = (diskId: string): string => `export-${diskId}`;
+const isWritable = (disk: VmDisk): boolean => !disk.readOnly && !disk.transient;
+
+/** virtio-blk has room for 20 characters of a serial number only, and udev shows what the disk shows. */
+export function entryName(disk: Pick<VmDisk, 'diskId' | 'bus'>): string {
+  return disk.bus === 'virtio_scsi' ? `scsi-0QEMU_QEMU_HARDDISK_${disk.diskId}` : `virtio-${disk.diskId.slice(0, 20)}`;
+}
+
+export async function addExport(vm: RunningVm, disk: VmDisk): Promise<void> {
+  const common = { id: exportId(disk.diskId), 'node-name': volumeNode(disk.top), writable: isWritable(disk) };
+  let target: string;
+  if (vm.host.exportKind === 'fuse') {
+    target = vm.host.run.exportFile(vm.vmId, disk.diskId);
+    await fs.writeFile(target, '', { mode: 0o600 });
+    await vm.qmp.execute('block-export-add', { type: 'fuse', ...common, mountpoint: target, 'allow-other': 'off' });
+  } else {
+    target = vm.sockets.nbd;
+    await startNbdServer(vm);
+    await vm.qmp.execute('block-export-add', { type: 'nbd', ...common, name: disk.diskId });
+  }
+  const entry = path.join(vm.paths.byId, entryName(disk));
+  await removeFile(entry);
+  await fs.symlink(target, entry);
+}
+
+/** Absent is fine. The link goes first: nobody shall start on an export that is about to end. */
+export async function removeExport(vm: RunningVm, disk: Pick<VmDisk, 'diskId' | 'bus'>): Promise<void> {
+  await removeFile(path.join(vm.paths.byId, entryName(disk)));
+  const id = exportId(disk.diskId);
+  if (exportsSchema.parse(await vm.qmp.execute('query-block-exports')).some((item) => item.id === id)) {
+    const deleted = vm.qmp.expectEvent(({ name, data }) => name === 'BLOCK_EXPORT_DELETED' && data['id'] === id);
+    await vm.qmp.execute('block-export-del', { id, mode: 'hard' });
+    await deleted(deletedLimitMs);
+  }
+  await vm.host.run.cleanExport(vm.host.run.exportFile(vm.vmId, disk.diskId));
+}
+
+/**
+ * A writable FUSE export claims the right to resize its node, which a commit job refuses to share. So the entry is absent while a
+ * plugged disk's own snapshot is merged, and comes back afterwards.
+ */
+export async function withoutResizingExport<T>(vm: RunningVm, diskId: string, work: () => Promise<T>): Promise<T> {
+  const disk = vm.disks.get(diskId);
+  if (!disk || vm.host.exportKind === 'nbd' || !isWritable(disk)) return work();
+  await removeExport(vm, disk);
+  try {
+    return await work();
+  } finally {
+    const after = vm.disks.get(diskId);
+    if (after && !vm.isOver) await addExport(vm, after);
+  }
+}
+
+/** One server per QEMU, started with the first export that needs it. After an adoption it runs already. */
+function startNbdServer(vm: RunningVm): Promise<void> {
+  return vm.nbdServer.run(async () => {
+    try {
+      await vm.qmp.execute('nbd-server-start', { addr: { type: 'unix', data: { path: vm.sockets.nbd } }, 'max-connections': 0 });
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes('already running')) throw error;
+    }
+  });
+}
+
+/** Tries a real FUSE export: a device node, a missing helper or a QEMU without FUSE cannot be told apart otherwise. */
+export async function chooseExportKind(wish: 'auto' | 'off', log: HostLog): Promise<ExportKind> {
+  if (wish === 'off') return 'nbd';
+  const works = await fuseExportWorks();
+  if (!works) log.info({}, 'FUSE exports do not work here: attached disks are served as NBD sockets');
+  return works ? 'fuse' : 'nbd';
+}
+
+async function fuseExportWorks(): Promise<boolean> {
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'hf-fuse-'));
+  const [image, mountPoint] = [path.join(directory, 'image'), path.join(directory, 'mount')];
+  await fs.writeFile(image, 'holdfast'.padEnd(512, '\0'));
+  await fs.writeFile(mountPoint, '');
+  const child = spawn(
+    'qemu-storage-daemon',
+    ['--blockdev', `driver=file,node-name=probe,filename=${image}`, '--export', `type=fuse,id=probe,node-name=probe,mountpoint=${mountPoint},allow-other=off`],
+    { stdio: 'ignore' },
+  );
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
+  const identity = child.pid === undefined ? undefined : await identify(child.pid);
+  try {
+    return await servesWithin(mountPoint, () => child.exitCode !== null || child.pid === undefined);
+  } finally {
+    child.kill('SIGTERM'); // lets it unmount by itself
+    await Promise.race([ended, sleep(2_000, undefined, { ref: false })]);
+    if (identity) await killAndWait(identity);
+    await fs.rm(directory, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+async function servesWithin(mountPoint: string, hasEnded: () => boolean): Promise<boolean> {
+  for (const deadline = Date.now() + probeLimitMs; Date.now() < deadline && !hasEnded(); ) {
+    await sleep(10);
+    if (!(await mountsBelow(path.dirname(mountPoint))).includes(mountPoint)) continue;
+    try {
+      return (await fs.readFile(mountPoint, 'utf8')).startsWith('holdfast');
+    } catch (error) {
+      if (!isErrno(error, 'EIO', 'ENOTCONN', 'EACCES')) throw error;
+      return false;
+    }
+  }
+  return false;
+}

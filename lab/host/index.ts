@@ -1,0 +1,5 @@
+// The host side as the engine side sees it.
+export { createHost, type LocalHost } from './host';
+export type { HostLog, HostOptions } from './host-options';
+export { createFilesystemVolume } from './fixtures';
+export * from './port';
