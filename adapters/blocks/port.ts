@@ -1,14 +1,9 @@
 // Blocks: how bytes of a disk are read and written, whatever serves them. Offsets and sizes are bytes.
+import type { Extent } from '../../domain/extents';
 import type { transports } from '../../domain/manifest';
 
+export type { Extent } from '../../domain/extents';
 export type Transport = (typeof transports)[number];
-
-/** A range that holds data, or that is known to read as zeroes. Extents of one walk are in order, without gaps. */
-export interface Extent {
-  readonly start: number;
-  readonly length: number;
-  readonly zero: boolean;
-}
 
 export interface BlockReader {
   readonly sizeBytes: number;
@@ -23,6 +18,8 @@ export interface BlockReader {
 
 export interface BlockWriter {
   readonly sizeBytes: number;
+  /** Everything from the copy's start on is known to read as zeroes before the first write: `zero` may be left out. */
+  readonly blank?: boolean;
   write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Makes the range read as zeroes, as holes where the target can. */
   zero(offset: number, length: number, signal?: AbortSignal): Promise<void>;
@@ -35,6 +32,8 @@ export interface BlockWriter {
 export interface DigestSink {
   /** 32 raw bytes per 1 MiB block, `digests` holds one or more consecutive ones. */
   put(firstBlock: number, digests: Uint8Array): Promise<void>;
+  /** What an earlier attempt put: the root of a resumed copy covers it too. */
+  get(firstBlock: number, count: number): Promise<Uint8Array>;
   flush(): Promise<void>;
 }
 
@@ -51,6 +50,11 @@ export interface CopyFigures {
   readonly dataBytes: number;
   /** Bytes per second of this attempt, over the last seconds. */
   readonly bytesPerSecond: number;
+}
+
+export interface CopyResult extends CopyFigures {
+  /** SHA-256 over the raw digests of all blocks in order, those of earlier attempts included; hexadecimal. */
+  readonly root: string;
 }
 
 export interface CopyOptions {

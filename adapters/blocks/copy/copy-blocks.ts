@@ -1,0 +1,77 @@
+// The one copy engine: extents → block-aligned ranges → a window of reads → zero detection and digests → writes, with a durable position.
+// It neither opens nor closes reader and writer, and it never tries again: a new attempt goes on at the durable position.
+import { createHash, type Hash } from 'node:crypto';
+import { blockCount, type BlockRange } from '../../../domain/extents';
+import { HoldfastError } from '../../../domain/failures';
+import { digestBlockBytes } from '../../../domain/manifest';
+import type { BlockWriter, CopyOptions, CopyResult, DigestSink, DigestSource } from '../port';
+import { DurablePosition } from './durable-position';
+import { walkRanges } from './range-walk';
+import { throttled } from './throttle';
+import { runsOf } from './zeroes';
+
+const digestsPerRead = 16 * 1024;
+
+/**
+ * Copies [fromBytes, size). When `signal` is aborted it rejects with the signal's reason as soon as the callbacks under way have ended;
+ * requests under way are abandoned together with their connections, and nothing is sent afterwards.
+ */
+export async function copyBlocks(options: CopyOptions): Promise<CopyResult> {
+  checkOptions(options);
+  options.signal.throwIfAborted();
+  const { reader, writer, sink, expected } = options;
+  const failure = new AbortController();
+  const signal = AbortSignal.any([options.signal, failure.signal]);
+  const root = createHash('sha256');
+  await hashEarlierDigests(root, sink ?? expected, options.fromBytes);
+  const position = new DurablePosition(options, signal, (reason) => failure.abort(reason));
+  try {
+    await walkRanges({
+      reader: options.bytesPerSecond === undefined ? reader : throttled(reader, options.bytesPerSecond),
+      fromBytes: options.fromBytes,
+      expected,
+      signal,
+      use: (range, bytes, walkSignal) => writeRange(writer, range, bytes, walkSignal),
+      finished: async (range) => {
+        root.update(range.digests);
+        await sink?.put(range.start / digestBlockBytes, range.digests);
+        const dataBytes = range.parts.reduce((sum, part) => sum + part.length, 0);
+        position.advance(range.start + range.length, position.dataBytes + dataBytes);
+      },
+    });
+    return { ...(await position.finish()), root: root.digest('hex') };
+  } finally {
+    await position.stop();
+  }
+}
+
+async function writeRange(writer: BlockWriter, range: BlockRange, bytes: Uint8Array | undefined, signal: AbortSignal): Promise<void> {
+  if (bytes === undefined) {
+    if (writer.blank !== true) await writer.zero(range.start, range.length, signal);
+    return;
+  }
+  const writes: Promise<void>[] = [];
+  for (const run of runsOf(bytes)) {
+    const start = range.start + run.start;
+    if (!run.zero) writes.push(writer.write(start, bytes.subarray(run.start, run.start + run.length), signal));
+    else if (writer.blank !== true) writes.push(writer.zero(start, run.length, signal));
+  }
+  await Promise.all(writes);
+}
+
+/** The root covers all blocks: those that an earlier attempt copied are read back (backup) or were proven before they were written (restore). */
+async function hashEarlierDigests(root: Hash, earlier: Pick<DigestSink | DigestSource, 'get'> | undefined, fromBytes: number): Promise<void> {
+  const blocks = blockCount(fromBytes, digestBlockBytes);
+  for (let block = 0; block < blocks; block += digestsPerRead) root.update((await earlier?.get(block, Math.min(digestsPerRead, blocks - block))) ?? '');
+}
+
+function checkOptions({ reader, writer, fromBytes, sink, expected, bytesPerSecond }: CopyOptions): void {
+  const refuse = (why: string): never => {
+    throw new HoldfastError('input.invalid', `The copy cannot begin: ${why}.`);
+  };
+  if (reader.sizeBytes !== writer.sizeBytes) refuse(`the source has ${reader.sizeBytes} bytes, the target ${writer.sizeBytes}`);
+  if (fromBytes < 0 || fromBytes > reader.sizeBytes || (fromBytes % digestBlockBytes !== 0 && fromBytes !== reader.sizeBytes)) refuse(`position ${fromBytes} is not on a block boundary`);
+  if (fromBytes > 0 && sink === undefined && expected === undefined) refuse('without digests an earlier attempt cannot be continued');
+  if (expected !== undefined && expected.blocks !== blockCount(reader.sizeBytes, digestBlockBytes)) refuse(`there are ${expected.blocks} digests for ${reader.sizeBytes} bytes`);
+  if (bytesPerSecond !== undefined && !(bytesPerSecond > 0)) refuse('the bandwidth must be above 0');
+}
