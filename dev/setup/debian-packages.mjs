@@ -27,10 +27,11 @@ const venvPackages = { 'libxml2-dev': 'xml2-config' };
 /** Root can give itself these; for others they are requirements that are named (requirements.mjs). */
 const pythonPackages = { python3: 'python3', 'python3-venv': undefined, 'python3-dev': undefined, gcc: 'gcc', 'libc6-dev': undefined };
 
-async function packagesFor({ venv, isRoot }) {
-  if (!venv) return labPackages;
+/** The groups are unpacked apart, so that `npm test` adds to what `npm start` has brought. */
+async function wantedGroups({ venv, isRoot }) {
+  if (!venv) return [labPackages];
   const python = isRoot && (await pythonProblems()).length > 0 ? pythonPackages : {};
-  return { ...labPackages, ...venvPackages, ...python };
+  return [labPackages, { ...venvPackages, ...python }];
 }
 
 async function missingPackages(packages) {
@@ -82,10 +83,11 @@ function mendLibraryLinks(directory) {
   }
 }
 
-const tripletDirectories = (root) => {
-  const lib = join(root, 'usr', 'lib');
-  return existsSync(lib) ? readdirSync(lib).filter((name) => name.endsWith('-linux-gnu')).map((name) => join(lib, name)) : [];
-};
+/** `<root>/{usr/lib,lib}/<triplet>`: some packages of a merged-usr Debian still ship their libraries under /lib. */
+function tripletDirectories(root) {
+  const bases = [join(root, 'usr', 'lib'), join(root, 'lib')].filter((base) => existsSync(base));
+  return bases.flatMap((base) => readdirSync(base).filter((name) => name.endsWith('-linux-gnu')).map((name) => join(base, name)));
+}
 
 async function unpack(missing, finished, cacheDir, say) {
   const work = mkdtempSync(join(cacheDir, 'debian-new-'));
@@ -117,7 +119,7 @@ export function unpackedEnvironment(root, env) {
     ...env,
     PATH: path,
     LD_LIBRARY_PATH: joined(...libraries, env.LD_LIBRARY_PATH),
-    HOLDFAST_QEMU_DATA: ['usr/share/seabios', 'usr/share/qemu', 'usr/lib/ipxe/qemu'].map((name) => join(root, name)).join(delimiter),
+    HOLDFAST_QEMU_DATA: joined(...['usr/share/seabios', 'usr/share/qemu', 'usr/lib/ipxe/qemu'].map((name) => join(root, name)).filter((path) => existsSync(path)), env.HOLDFAST_QEMU_DATA),
     // An unpacked fusermount3 has no setuid bit, so an ordinary user cannot mount with it.
     ...(isSetuid(onPath('fusermount3', env)) ? {} : { HOLDFAST_FUSE: 'off' }),
     CPATH: joined(join(root, 'usr/include'), join(root, 'usr/include/libxml2'), env.CPATH),
@@ -125,22 +127,32 @@ export function unpackedEnvironment(root, env) {
   };
 }
 
-/** Returns the environment in which the packages' programs are found. */
-export async function ensureDebianPackages({ cacheDir, say, venv = false, isRoot = process.getuid() === 0 }) {
-  const env = withSbin(process.env);
-  const packages = await packagesFor({ venv, isRoot });
+/** Brings one group; returns the root it was unpacked into, if it was. */
+async function ensureGroup(packages, { cacheDir, say, isRoot }) {
   const missing = await missingPackages(packages);
-  if (missing.length === 0) return env;
+  if (missing.length === 0) return undefined;
   if (!onPath('apt-get') || !onPath('dpkg-deb')) throw new Problem(`these programs are missing and this is no Debian or Ubuntu: ${missing.join(' ')}`, "install them with your distribution's package manager (the names are Debian's)");
   const release = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
   const finished = join(cacheDir, 'debian', shortHash(release, process.arch, ...missing));
+  const root = join(finished, 'root');
+  if (!isRoot && existsSync(root)) return root;
   await withLock(join(cacheDir, 'locks', 'debian'), say, async () => {
     try {
       if (isRoot) await installAsRoot(missing, say);
-      else if (!existsSync(join(finished, 'root'))) await unpack(missing, finished, cacheDir, say);
+      else if (!existsSync(root)) await unpack(missing, finished, cacheDir, say);
     } catch (error) {
       throw new Problem(`Debian packages could not be had: ${error.message}`, `make the package mirror reachable, or have an administrator run: apt-get install ${missing.join(' ')}`);
     }
   });
-  return isRoot ? env : unpackedEnvironment(join(finished, 'root'), env);
+  return isRoot ? undefined : root;
+}
+
+/** Returns the environment in which the packages' programs are found. */
+export async function ensureDebianPackages({ cacheDir, say, venv = false, isRoot = process.getuid() === 0 }) {
+  let env = withSbin(process.env);
+  for (const packages of await wantedGroups({ venv, isRoot })) {
+    const root = await ensureGroup(packages, { cacheDir, say, isRoot });
+    if (root) env = unpackedEnvironment(root, env);
+  }
+  return env;
 }

@@ -47,8 +47,8 @@ function digestOf(text) {
   return (lines.length <= 20 ? lines : [...lines.slice(0, 8), '[...]', ...lines.slice(-12)]).join('\n');
 }
 
-/** Runs to the end and returns its output; a failure carries the end of what the command said. */
-export function run(command, args, { cwd = checkout, env = process.env } = {}) {
+/** Runs to the end and returns its output; a failure carries what the command said. `name` replaces a long command line in messages. */
+export function run(command, args, { cwd = checkout, env = process.env, name = [command, ...args].join(' ') } = {}) {
   return new Promise((done, fail) => {
     const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
@@ -58,7 +58,7 @@ export function run(command, args, { cwd = checkout, env = process.env } = {}) {
     child.on('error', (error) => { fail(new Error(`${command} could not be started: ${error.message}`)); });
     child.on('close', (code, signal) => {
       if (code === 0) done(stdout);
-      else fail(new Error(`${[command, ...args].join(' ')} ended with ${signal ?? `exit code ${code}`}:\n${digestOf(all)}`));
+      else fail(new Error(`${name} ended with ${signal ?? `exit code ${code}`}:\n${digestOf(all)}`));
     });
   });
 }

@@ -35,11 +35,11 @@ async function fromPath(say) {
 const downloadScript = `
 const { TestWorkflowEnvironment } = require('@temporalio/testing');
 const executable = { type: 'cached-download', version: 'v' + process.argv[1], downloadDir: process.argv[2] };
-TestWorkflowEnvironment.createLocal({ server: { executable, ui: false } }).then((env) => env.teardown()).then(() => process.exit(0), (error) => { console.error(error); process.exit(1); });
+TestWorkflowEnvironment.createLocal({ server: { executable, ui: false } }).then((env) => env.teardown()).then(() => process.exit(0), (error) => { console.error(String(error.message)); process.exit(1); });
 `;
 
 async function download(into) {
-  await run(process.execPath, ['-e', downloadScript, temporalVersion, into], { cwd: checkout });
+  await run(process.execPath, ['-e', downloadScript, temporalVersion, into], { cwd: checkout, name: "the SDK's download" });
   const [file] = readdirSync(into);
   if (!file) throw new Error('the SDK reported success, yet no file was downloaded');
   return join(into, file);
@@ -69,7 +69,7 @@ async function fetchInto(finished, cacheDir, say) {
       return way.name;
     } catch (error) {
       failures.push(`${way.name}: ${error.message}`);
-      say(`that did not work: ${error.message.split('\n').slice(0, 2).join(' ').slice(0, 200)}`);
+      say(`that did not work: ${error.message.split('\n').join(' ').slice(0, 200)}`);
     } finally {
       rmSync(into, { recursive: true, force: true });
     }
