@@ -38,8 +38,9 @@ function parseXml(xml: string): Document {
     document = new DOMParser({
       // The default also turns U+0085 and U+2028 into line feeds, which is XML 1.1 and would change descriptions.
       normalizeLineEndings: (text) => text.replace(/\r\n?/g, '\n'),
+      // Its warnings are about broken XML too (a missing quote), except for one about U+FFFD, which is a character like others.
       onError: (_level, message) => {
-        throw new Error(message);
+        if (!message.startsWith('Unicode replacement character')) throw new Error(message);
       },
     }).parseFromString(xml.replace(/^\uFEFF/, ''), 'text/xml');
   } catch (cause) {

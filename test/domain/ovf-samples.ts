@@ -1,4 +1,6 @@
 // Configurations as an engine writes them (one line, `<a></a>`, sections in its order), built from a few facts about a VM.
+import { HoldfastError } from '../../domain/failures';
+
 export interface SampleDisk {
   readonly diskId: string;
   readonly imageId: string;
@@ -106,3 +108,14 @@ export const demo: Sample = {
     { id: 'e1000000-0000-4000-8000-000000000002', name: 'nic2', mac: '56:6f:00:00:00:02', network: 'storage net' },
   ],
 };
+
+/** The error that a call ends with. */
+export function failureOf(call: () => unknown): { readonly code: string; readonly message: string } {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof HoldfastError) return error;
+    throw error;
+  }
+  throw new Error('the call was expected to fail');
+}
