@@ -16,8 +16,8 @@ export const clientErrorCodes = [
 ] as const;
 export type ClientErrorCode = (typeof clientErrorCodes)[number];
 
-/** How Temporal ends a run without the flow's own words. */
-export const runEndCodes = ['run.cancelled', 'run.terminated', 'run.timed-out', 'run.failed'] as const;
+/** How a run ends without a code of domain/failures.ts. */
+export const runEndCodes = ['run.cancelled', 'run.terminated', 'run.timed-out', 'unexpected'] as const;
 export type RunEndCode = (typeof runEndCodes)[number];
 
 export class HoldfastClientError extends Error {
@@ -32,10 +32,8 @@ export class HoldfastClientError extends Error {
   }
 }
 
-const reasonSchema = z.union([
-  z.string().transform((message) => ({ code: undefined, message })),
-  z.object({ code: z.string().optional(), message: z.string() }),
-]);
+/** As domain/plan/reasons.ts, but open: a newer worker may know more reasons. */
+const reasonSchema = z.looseObject({ code: z.string(), object: z.string(), text: z.string() });
 
 /** First detail of a flow's failure. Unknown keys are kept: a newer worker may say more than this client knows. */
 export const runFailureDetailsSchema = z.looseObject({
@@ -65,11 +63,19 @@ export class HoldfastRunError extends Error {
     super(message, options);
     this.name = 'HoldfastRunError';
   }
+
+  withDetails(details: RunFailureDetails): HoldfastRunError {
+    return new HoldfastRunError(this.run, this.code, this.message, details, { cause: this.cause });
+  }
 }
 
 export class HoldfastCancelledError extends HoldfastRunError {
   constructor(run: RunIdentity, message: string, details: RunFailureDetails, options?: { readonly cause?: unknown }) {
     super(run, 'run.cancelled', message, details, options);
     this.name = 'HoldfastCancelledError';
+  }
+
+  override withDetails(details: RunFailureDetails): HoldfastCancelledError {
+    return new HoldfastCancelledError(this.run, this.message, details, { cause: this.cause });
   }
 }

@@ -78,13 +78,12 @@ function fromFailure(failure: Error | undefined, run: RunIdentity, cause: unknow
   // A flow that lets an activity's failure through unwrapped still has the code in the innermost application failure.
   if ((failure instanceof ActivityFailure || failure instanceof ChildWorkflowFailure) && failure.cause) return fromFailure(failure.cause, run, cause);
   if (failure instanceof ApplicationFailure) return fromApplicationFailure(failure, run, cause);
-  return new HoldfastRunError(run, 'run.failed', failure ? failure.message : `Run ${run.workflowId} failed without saying why.`, detailsOf([]), { cause });
+  return new HoldfastRunError(run, 'unexpected', failure ? failure.message : `Run ${run.workflowId} failed without saying why.`, detailsOf([]), { cause });
 }
 
 function fromApplicationFailure(failure: ApplicationFailure, run: RunIdentity, cause: unknown): HoldfastRunError {
   const details = detailsOf(failure.details);
-  if (failure.type === 'run.cancelled') return new HoldfastCancelledError(run, failure.message, details, { cause });
-  return new HoldfastRunError(run, failure.type ?? 'run.failed', failure.message, details, { cause });
+  return new HoldfastRunError(run, failure.type ?? 'unexpected', failure.message, details, { cause });
 }
 
 function detailsOf(details: readonly unknown[] | null | undefined): RunFailureDetails {

@@ -8,7 +8,7 @@ import { bandwidthSchema, progressSchema } from '../domain/flows/progress';
 import type { Progress } from '../domain/flows/progress';
 import type { RestoreVmOutput } from '../domain/flows/restore-vm';
 import { pauseSignal, progressQuery, resumeSignal, setBandwidthUpdate } from '../workflows/messages';
-import { HoldfastClientError } from './errors';
+import { HoldfastClientError, HoldfastRunError } from './errors';
 import type { RunIdentity } from './errors';
 import { toHoldfastError } from './failures';
 import type { Endpoint } from './failures';
@@ -58,7 +58,9 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
 
   /** Waits for the end, however long. Rejects with HoldfastRunError, HoldfastCancelledError or HoldfastClientError. */
   async result(): Promise<Output> {
-    const raw: unknown = await this.#call(() => this.#handle.result());
+    const raw: unknown = await this.#call(() => this.#handle.result()).catch(async (error: unknown) => {
+      throw error instanceof HoldfastRunError ? await this.#withTraces(error) : error;
+    });
     const parsed = this.outputSchema.safeParse(raw);
     if (parsed.success) return parsed.data;
     throw new HoldfastClientError('client.protocol', `Run ${this.workflowId} ended well, but its result is not what this client knows (${parsed.error.issues.map((issue) => issue.path.join('.')).join(', ')}). Use the client of the workers' version.`, { result: raw });
@@ -125,6 +127,14 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
       }
       await delay(options.intervalMs ?? 1_000, undefined, { signal: stop }).catch(() => undefined);
     }
+  }
+
+  /** A cancelled run's failure carries no details: what was undone and what is left is asked for, if a worker can still tell. */
+  async #withTraces(error: HoldfastRunError): Promise<HoldfastRunError> {
+    const progress = await this.progress().catch(() => undefined);
+    if (!progress) return error;
+    const { undone, warnings, leftovers } = progress;
+    return error.withDetails({ ...error.details, undone, warnings, leftovers });
   }
 
   async #call<Result>(call: () => Promise<Result>): Promise<Result> {

@@ -5,7 +5,9 @@ import { copyReportSchema, bandwidthSchema, progressSchema } from '../domain/flo
 import { failureRules } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
 import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate } from '../workflows/messages';
-import { runEndCodes, runFailureDetailsSchema } from './errors';
+import { reasonCodes } from '../domain/plan/reasons';
+import { runFailureDetailsSchema } from './errors';
+import type { RunEndCode } from './errors';
 import { flowNames, flows } from './flows';
 import type { FlowName } from './flows';
 
@@ -59,7 +61,8 @@ export function publishedMessages(): JsonSchema {
     },
     updates: { [setBandwidthUpdate.name]: { arguments: [toJsonSchema(bandwidthSchema, 'input')], result: toJsonSchema(bandwidthSchema, 'output') } },
     failure: {
-      types: [...Object.keys(failureRules), ...runEndCodes.filter((code) => code === 'run.failed')],
+      types: [...Object.keys(failureRules), 'unexpected' satisfies RunEndCode],
+      reasonCodes,
       firstDetail: toJsonSchema(runFailureDetailsSchema, 'input'),
     },
     searchAttributes: Object.fromEntries(Object.values(searchAttributes).map((key) => [key.name, 'Keyword'])),

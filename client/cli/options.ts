@@ -1,0 +1,28 @@
+// Values of options and arguments: from text to what requests want, with errors that commander shows beside the option.
+import { InvalidArgumentError } from 'commander';
+import { parseBytes } from './format';
+
+export function bytesOption(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError('Give a size such as 50MiB, 1.5G or 1048576.');
+  return bytes;
+}
+
+/** `off` takes a limit away. */
+export function rateArgument(text: string): number | null {
+  return text === 'off' ? null : bytesOption(text);
+}
+
+export function wholeNumberOption(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give a whole number.');
+  return Number(text);
+}
+
+export function collect(text: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, text];
+}
+
+/** Requests have no keys that were not given: `undefined` is not a value in them. */
+export function given<Options extends object>(options: Options): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}
