@@ -97,12 +97,13 @@ function networkFailure(cause: unknown, request: HttpRequest, { engineName, orig
   return new HoldfastError('engine.unreachable', `${subject} ${why} while ${request.what}.${doubt} Check its url and that it is running.`, details, { cause });
 }
 
+/** By shape, not by class: an error may come from another realm. A time-out's `code` is a number without meaning. */
 function codeOf(cause: unknown): string {
-  if (!(cause instanceof Object)) return 'unknown';
+  if (typeof cause !== 'object' || cause === null) return 'unknown';
   if ('code' in cause && typeof cause.code === 'string') return cause.code;
   return 'name' in cause && typeof cause.name === 'string' ? cause.name : 'unknown';
 }
 
 function messageOf(cause: unknown): string {
-  return cause instanceof Object && 'message' in cause ? String(cause.message) : String(cause);
+  return typeof cause === 'object' && cause !== null && 'message' in cause ? String(cause.message) : String(cause);
 }

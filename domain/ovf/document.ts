@@ -44,7 +44,7 @@ function parseXml(xml: string): Document {
       },
     }).parseFromString(xml.replace(/^\uFEFF/, ''), 'text/xml');
   } catch (cause) {
-    throw corrupt(`it is not well-formed XML (${cause instanceof Object && 'message' in cause ? String(cause.message).split('\n')[0] ?? '' : ''})`);
+    throw corrupt(`it is not well-formed XML (${String(cause).split('\n')[0] ?? ''})`);
   }
   // The engine writes none; one from elsewhere could name entities outside of the document.
   if (document.doctype !== null) throw corrupt('it has a document type declaration');
