@@ -14,9 +14,8 @@ const moment = z
   .refine((date) => !Number.isNaN(date.getTime()), 'is not a date')
   .transform((date) => date.toISOString());
 const reference = z.object({ id: uuidSchema });
-/** A word of an enumeration; one that we do not know is `other`. */
-const word = <const Words extends readonly [string, ...string[]]>(words: Words): z.ZodType<Words[number] | 'other'> =>
-  z.union([z.enum(words), z.unknown().transform(() => 'other' as const)]);
+/** A word of an enumeration; a missing one, or one that we do not know, is `other`. */
+const word = <const Words extends readonly string[]>(words: Words): z.ZodType<Words[number] | 'other'> => z.enum([...words, 'other']).catch('other');
 
 /** `{ "vm": [..] }`, or `{}` when there are none. */
 export const listOf = <Item>(key: string, item: z.ZodType<Item>): z.ZodType<readonly Item[]> =>
