@@ -1,9 +1,13 @@
-// Jest on swc: CommonJS output, type checking is `npm run typecheck`'s job.
+// Jest on swc: CommonJS output, type checking is `npm run typecheck`'s job. dev/*.mjs are transformed too, so that tests
+// can import the launcher (`await import('../../dev/parts.mjs')`).
+const swc = (parser) => ['@swc/jest', { jsc: { parser, target: 'es2022' }, module: { type: 'commonjs' }, sourceMaps: 'inline' }];
+
 module.exports = {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
-  transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript', decorators: false }, target: 'es2022' }, module: { type: 'commonjs' }, sourceMaps: 'inline' }] },
+  moduleFileExtensions: ['js', 'mjs', 'cjs', 'ts', 'json', 'node'],
+  transform: { '\\.ts$': swc({ syntax: 'typescript', decorators: false }), '\\.mjs$': swc({ syntax: 'ecmascript' }) },
   maxWorkers: 2,
   testTimeout: 60_000,
 };

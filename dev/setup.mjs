@@ -70,4 +70,4 @@ async function main() {
   console.log(`Set up (${times}).\nTemporal: ${temporalCli} (from: ${temporalOrigin}). Cache: ${cacheDir}.`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main().catch(reportAndFail);
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) main().catch(reportAndFail);

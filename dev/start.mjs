@@ -65,6 +65,5 @@ async function main() {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  await main().catch(reportAndFail);
-  process.exit();
+  main().catch(reportAndFail).finally(() => process.exit());
 }

@@ -27,9 +27,9 @@ function inputsHash(files) {
 }
 
 /** What a deleted or renamed source left in dist/: the next program must not load it. */
-function removeStale(dist, sources) {
+function removeStale(dist, rooms, sources) {
   const wanted = new Set(sources.map((file) => relative(checkout, file).replace(/\.ts$/, '')));
-  for (const file of filesOf(dist)) {
+  for (const file of rooms.flatMap((room) => filesOf(join(dist, room)))) {
     const output = relative(dist, file).replace(/(\.d\.ts|\.js)(\.map)?$/, '');
     if (/\.(js|d\.ts)(\.map)?$/.test(file) && !wanted.has(output)) rmSync(file);
   }
@@ -48,7 +48,7 @@ export async function ensureBuild({ cacheDir, say }) {
     say('compiling');
     const inputs = current();
     const all = files();
-    removeStale(dist, all.filter(isSource));
+    removeStale(dist, rooms, all.filter(isSource));
     // Without a stamp dist/ is of unknown making: let the compiler write every file, not only what it believes changed.
     if (!existsSync(stamp)) rmSync(join(dist, '.tsbuildinfo'), { force: true });
     await run(process.execPath, [join(checkout, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', buildConfig]).catch((error) => {
@@ -64,5 +64,5 @@ export async function ensureBuild({ cacheDir, say }) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  await ensureBuild({ cacheDir: cacheDirectory(), say: (line) => console.log(line) }).catch((error) => { console.error(error.message); process.exitCode = 1; });
+  ensureBuild({ cacheDir: cacheDirectory(), say: (line) => console.log(line) }).catch((error) => { console.error(error.message); process.exitCode = 1; });
 }

@@ -84,8 +84,8 @@ async function lockFile(file, flags) {
   return { release };
 }
 
-/** The lock, or undefined when somebody holds it. */
-export const tryLock = (file) => lockFile(file, ['-n']);
+/** The lock, or undefined when somebody keeps it: a holder that was just killed needs a moment until the kernel lets go. */
+export const tryLock = (file) => lockFile(file, ['--wait', '3']);
 
 /** Holds the lock file while `work` runs, waiting for it first. */
 export async function withLock(file, say, work) {

@@ -1,0 +1,16 @@
+// Types of dev/setup.mjs.
+export type SetupStep = 'npm' | 'debian' | 'temporal' | 'guest' | 'build' | 'venv';
+
+export interface SetupResult {
+  readonly cacheDir: string;
+  /** For every child: finds what the set-up brought. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly secondsByStep: Readonly<Record<string, number>>;
+  readonly temporalCli?: string;
+  readonly temporalOrigin?: string;
+  readonly guestDir?: string;
+  readonly venvPython?: string;
+}
+
+export declare const usualWants: readonly SetupStep[];
+export declare function setup(options?: { readonly want?: readonly SetupStep[]; readonly say?: (line: string) => void }): Promise<SetupResult>;
