@@ -12,6 +12,9 @@ const answerSchema = z.object({ return: z.unknown().optional(), error: z.object(
 const startedSchema = z.object({ pid: z.number() });
 const execStatusSchema = z.object({ exited: z.boolean(), exitcode: z.number().optional(), signal: z.number().optional(), 'out-data': z.string().optional(), 'err-data': z.string().optional() });
 
+/** For one answer: an agent that lives answers in milliseconds, whatever the script it started is doing. */
+const answerLimitMs = 10_000;
+
 /** The agent itself answered, and refused. */
 export class AgentRefusal extends Error {
   constructor(
@@ -82,7 +85,7 @@ export class AgentClient {
   private async untilThawed(command: string, args: object, deadline: number): Promise<unknown> {
     for (;;) {
       try {
-        return await this.execute(command, args, Math.max(deadline - Date.now(), 1_000));
+        return await this.execute(command, args, Math.min(Math.max(deadline - Date.now(), 1_000), answerLimitMs));
       } catch (error) {
         if (!(error instanceof AgentRefusal) || !/disabled|frozen/i.test(error.description) || Date.now() > deadline) throw error;
         await sleep(50);

@@ -64,15 +64,16 @@ export async function mergeLive(vm: RunningVm, merge: MergeDisk, onProgress: Pro
 }
 
 /** False when an earlier, interrupted merge got as far as taking `top` out of the disk's chain. */
-async function restsInUse(vm: RunningVm, { diskId, base, top }: MergeDisk): Promise<boolean> {
+async function restsInUse(vm: RunningVm, { diskId, base, top, topIsActive }: MergeDisk): Promise<boolean> {
   const active = (await pluggedNodes(vm)).get(diskId);
   if (active === undefined) throw new HostError('job-failed', `${vm.label}: disk ${diskId} is not plugged`);
   const layers = await vm.host.storage.chain(refAt(vm, active.file, diskId));
   const ids = layers.map(({ volume }) => volume.volumeId);
   const place = ids.indexOf(top.volumeId);
   if (place < 0 && ids.includes(base.volumeId)) return false;
-  if (place >= 0 && ids[place + 1] === base.volumeId) return true;
-  throw new HostError('job-failed', `${vm.label}: the chain of disk ${diskId} is ${ids.join(' > ')}; volume ${top.volumeId} does not rest on ${base.volumeId} there`);
+  // A wrong idea of which layer is active would commit everything above `base`.
+  if (place >= 0 && ids[place + 1] === base.volumeId && (place === 0) === topIsActive) return true;
+  throw new HostError('job-failed', `${vm.label}: the chain of disk ${diskId} is ${ids.join(' > ')}; volume ${top.volumeId} does not rest on ${base.volumeId} there as its ${topIsActive ? 'active' : 'inner'} layer`);
 }
 
 function refAt(vm: RunningVm, file: string, diskId: string): VolumeRef {

@@ -60,6 +60,15 @@ export function vmPaths(vmsDirectory: string, vmId: string): VmPaths {
   };
 }
 
+/** QEMU's ShutdownCause as the engine shall hear it. */
+const shutdownReasons: Readonly<Record<string, string>> = {
+  'guest-shutdown': 'guest shutdown',
+  'guest-reset': 'guest reboot', // -no-reboot turns it into an end
+  'guest-panic': 'lost: the guest panicked',
+  'host-qmp-quit': 'stopped',
+  'host-signal': 'lost: qemu was ended by a signal',
+};
+
 export class RunningVm {
   readonly disks = new Map<string, VmDisk>();
   readonly diskTurns = new KeyedMutex();
@@ -165,7 +174,7 @@ export class RunningVm {
         this.setStatus('powering_down');
         break;
       case 'SHUTDOWN':
-        this.shutdownReason = data['guest'] === true ? 'guest shutdown' : text('reason') === 'host-qmp-quit' ? 'stopped' : `lost: qemu was ended by ${text('reason') ?? 'somebody'}`;
+        this.shutdownReason = shutdownReasons[text('reason') ?? ''] ?? `lost: qemu ended (${text('reason') ?? 'no reason given'})`;
     }
   }
 

@@ -12,6 +12,7 @@ import { toHostError } from './tools';
 
 const freezeLimitMs = 8_000;
 const thawLimitMs = 10_000;
+const thawAttempts = 3;
 
 export async function snapshotCold(storage: Storage, disks: readonly SnapshotDisk[]): Promise<SnapshotOutcome> {
   await createNextVolumes(storage, disks);
@@ -84,7 +85,7 @@ async function aroundFrozen(vm: RunningVm, work: () => Promise<unknown>): Promis
 
 async function fsfreezeStatus(turn: AgentTurn): Promise<'thawed' | 'frozen' | 'unknown'> {
   try {
-    return z.enum(['thawed', 'frozen']).parse(await turn.execute('guest-fsfreeze-status', {}, 2_000));
+    return z.enum(['thawed', 'frozen']).parse(await turn.execute('guest-fsfreeze-status', {}, 5_000));
   } catch {
     return 'unknown'; // no agent: a snapshot without a freeze is still a snapshot
   }
@@ -101,10 +102,13 @@ async function tryFreeze(turn: AgentTurn, log: HostLog, vm: RunningVm): Promise<
 }
 
 async function thawAnyway(turn: AgentTurn, vm: RunningVm): Promise<void> {
-  try {
-    await turn.execute('guest-fsfreeze-thaw', {}, thawLimitMs);
-  } catch (error) {
-    vm.host.log.warn({ vmId: vm.vmId, error: String(error) }, `${vm.label} could not be thawed`);
+  for (let attempt = 1; attempt <= thawAttempts; attempt += 1) {
+    try {
+      await turn.execute('guest-fsfreeze-thaw', {}, thawLimitMs);
+      return;
+    } catch (error) {
+      vm.host.log.warn({ vmId: vm.vmId, attempt, error: String(error) }, `${vm.label} could not be thawed`);
+    }
   }
 }
 

@@ -71,7 +71,11 @@ export class Storage {
   async createVolume(volume: NewVolume): Promise<void> {
     const file = this.volumePath(volume);
     if (volume.backing && volume.format === 'raw') throw new HostError('qemu-failed', `${describeVolume(volume)}: a raw volume cannot have one below it; ask for cow`);
-    await this.domainSpace(volume.domainId);
+    const { availableBytes } = await this.domainSpace(volume.domainId);
+    if (volume.format === 'raw' && !volume.sparse && volume.virtualBytes > availableBytes) {
+      // Not left to fallocate: it would take every free block before it gave up, from everybody else on the file system.
+      throw new HostError('no-space', `${describeVolume(volume)} needs ${volume.virtualBytes} bytes, the domain has ${availableBytes}`);
+    }
     await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
     if (await exists(file)) throw new HostError('volume-in-use', `${describeVolume(volume)} exists already; choose another id or remove it`);
     const backing = volume.backing;

@@ -1,4 +1,5 @@
 // What the host's tests share: a real host on a throw-away state directory, ext4 disks, ids, and waiting for a VM's state.
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import os from 'node:os';
@@ -19,15 +20,17 @@ export interface TestHost {
   close(): Promise<void>;
 }
 
-/** The cache is shared by all tests of a user, so that the guest is built and booted once. */
+/** The cache is shared by all tests of a user, so that the guest is built and booted once. Same place as dev/setup.mjs uses. */
 export function cacheDirectory(): string {
-  return path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 'holdfast');
+  return process.env['HOLDFAST_CACHE'] ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 'holdfast');
 }
 
 
+/** `npm test` has built the guest and says where; a bare `npx jest` builds it here. */
 async function guestDirectory(): Promise<string> {
-  // dev/ is plain ESM, jest's tests are CommonJS without dynamic import of ESM: a short-lived node bridges them.
-  const { execFile } = await import('node:child_process');
+  const ready = process.env['HOLDFAST_GUEST'];
+  if (ready !== undefined) return ready;
+  // dev/ is plain ESM and jest runs CommonJS: a short-lived node bridges them.
   const module = pathToFileURL(path.resolve(__dirname, '../../../dev/guest.mjs')).href;
   const script = `import(${JSON.stringify(module)}).then((m) => m.ensureGuest({ cacheDir: process.argv[1] })).then((d) => console.log(d))`;
   return new Promise((resolve, reject) => {
@@ -45,7 +48,8 @@ export async function openTestHost(options: Partial<Pick<HostOptions, 'fuse'>> =
 async function onState(stateDir: string, domainId: string, options: Partial<Pick<HostOptions, 'fuse'>>): Promise<TestHost> {
   const events: HostVmEvent[] = [];
   const quiet = { info: () => undefined, warn: () => undefined };
-  const host = createHost({ stateDir, guestDir: await guestDirectory(), cacheDir: cacheDirectory(), log: quiet, ...options });
+  const qemuData = (process.env['HOLDFAST_QEMU_DATA'] ?? '').split(':').filter((directory) => directory !== '');
+  const host = createHost({ stateDir, guestDir: await guestDirectory(), cacheDir: cacheDirectory(), qemuData, log: quiet, ...options });
   host.onVmEvent((event) => void events.push(event));
   await host.start();
   return {
