@@ -5,7 +5,7 @@ import type { BackupVmInput } from '../domain/flows/backup-vm';
 import { applianceReasons, chooseBackup, type ApplianceFacts, type BackupChoice } from '../domain/plan/backup';
 import { reason, type Reason } from '../domain/plan/reasons';
 import { chooseRestore, type RestoreChoice } from '../domain/plan/restore';
-import type { EngineDependencies } from './dependencies';
+import type { ControlDependencies } from './dependencies';
 
 export interface PlannedVm {
   readonly id: string;
@@ -38,19 +38,21 @@ export interface PlanRestoreInput {
 }
 
 export interface PlanActivities {
-  planBackup(input: Pick<BackupVmInput, 'engine' | 'vmId' | 'leaveOutDiskIds' | 'quiesce'> & { readonly applianceId?: string | undefined }): Promise<BackupPlan>;
+  /** Gives the run in the catalog its VM's name on the way. */
+  planBackup(input: Pick<BackupVmInput, 'engine' | 'vmId' | 'leaveOutDiskIds' | 'quiesce'> & { readonly runId: string; readonly applianceId?: string | undefined }): Promise<BackupPlan>;
   planRestore(input: PlanRestoreInput): Promise<RestoreChoice>;
 }
 
-export function createPlanActivities({ engineOf }: EngineDependencies): PlanActivities {
+export function createPlanActivities({ engineOf, catalog }: ControlDependencies): PlanActivities {
   return {
-    async planBackup({ engine: engineName, vmId, leaveOutDiskIds, quiesce, applianceId }) {
+    async planBackup({ engine: engineName, runId, vmId, leaveOutDiskIds, quiesce, applianceId }) {
       const engine = engineOf(engineName);
       const [about, vm] = [await engine.about(), await engine.getVm(vmId)];
       if (!vm) {
         const unknown = reason('vm.unknown', vmId, `Engine ${engineName} knows no VM ${vmId}. Look it up with: holdfast list vms`);
         return { ...about, disks: [], leftOut: [], neededBytes: 0, reasons: [unknown] };
       }
+      await catalog.nameRun(runId, vm.name);
       const vmDisks = await engine.listVmDisks(vmId);
       const choice = chooseBackup({ vm, disks: vmDisks, snapshots: await engine.listSnapshots(vmId), leaveOutDiskIds, quiesce });
       const chosen = new Set(choice.disks.map((disk) => disk.settings.diskId));

@@ -64,7 +64,7 @@ export async function backupVm(request: BackupVmRequest): Promise<BackupVmOutput
 /** Asks engine, appliance and repository, and refuses with everything that any of them has against it. */
 async function planned({ input, run, proxies, applianceId }: Backup): Promise<BackupPlan & { vm: NonNullable<BackupPlan['vm']> }> {
   const { engine, repository } = input;
-  const plan = await proxies.control.planBackup({ ...input, applianceId: applianceId || undefined });
+  const plan = await proxies.control.planBackup({ ...input, runId: run.runId, applianceId: applianceId || undefined });
   run.name(plan.vm?.name ?? '');
   run.setDisks(plan.disks);
   const [appliance, space] = await Promise.all([

@@ -6,10 +6,13 @@ import type { Catalog } from './port';
 type Bytes = 'virtualBytes' | 'dataBytes' | 'imageBytes';
 type BackupRow = Omit<BackupSummary, Bytes | 'createdAt' | 'sealedAt'> & Record<Bytes, string> & { readonly createdAt: Date; readonly sealedAt: Date };
 
-export function createBackups(database: Database): Pick<Catalog, 'indexBackup' | 'listBackups' | 'replaceBackups'> {
+export function createBackups(database: Database): Pick<Catalog, 'indexBackups' | 'listBackups' | 'now' | 'forgetBackupsNotIndexedSince'> {
   return {
-    async indexBackup(backup) {
-      await database.transaction(`indexing backup ${backup.backupId}`, (statements) => writeBackups(statements, backup.repository, [backup]));
+    async indexBackups(backups) {
+      for (const repository of new Set(backups.map((backup) => backup.repository))) {
+        const here = backups.filter((backup) => backup.repository === repository);
+        await database.transaction(`indexing ${here.length} backup(s) of repository ${repository}`, (statements) => writeBackups(statements, repository, here));
+      }
     },
 
     async listBackups({ engine, repository, vmId, vmName, backupId, page }) {
@@ -30,15 +33,17 @@ export function createBackups(database: Database): Pick<Catalog, 'indexBackup' |
       return rows.map(toSummary);
     },
 
-    async replaceBackups(repository, backups, sealedBefore) {
-      return database.transaction(`replacing the index of repository ${repository}`, async (statements) => {
-        await writeBackups(statements, repository, backups);
-        const removed = await statements.change(
-          `DELETE FROM holdfast.backups
-           WHERE repository = $1 AND backup_id <> ALL ($2::uuid[]) AND ($3::timestamptz IS NULL OR sealed_at < $3)`,
-          [repository, backups.map(({ backupId }) => backupId), sealedBefore ?? null],
-        );
-        return { removed };
+    async now() {
+      const [row] = await database.call('reading the clock').rows<{ now: string }>('SELECT clock_timestamp()::text AS now');
+      if (!row) throw new Error('PostgreSQL told no time');
+      return row.now;
+    },
+
+    async forgetBackupsNotIndexedSince(repository, since) {
+      return database.transaction(`ending the rebuild of repository ${repository}`, async (statements) => {
+        const removed = await statements.change('DELETE FROM holdfast.backups WHERE repository = $1 AND indexed_at < $2::timestamptz', [repository, since]);
+        const [row] = await statements.rows<{ indexed: string }>('SELECT count(*) AS indexed FROM holdfast.backups WHERE repository = $1', [repository]);
+        return { removed, indexed: Number(row?.indexed ?? 0) };
       });
     },
   };
@@ -58,7 +63,7 @@ async function writeBackups(statements: Statements, repository: string, backups:
      ON CONFLICT (repository, backup_id) DO UPDATE SET
        engine = excluded.engine, vm_id = excluded.vm_id, vm_name = excluded.vm_name, method = excluded.method, kind = excluded.kind,
        base_backup_id = excluded.base_backup_id, consistency = excluded.consistency, created_at = excluded.created_at, sealed_at = excluded.sealed_at,
-       virtual_bytes = excluded.virtual_bytes, data_bytes = excluded.data_bytes, image_bytes = excluded.image_bytes, manifest_sha256 = excluded.manifest_sha256`,
+       virtual_bytes = excluded.virtual_bytes, data_bytes = excluded.data_bytes, image_bytes = excluded.image_bytes, manifest_sha256 = excluded.manifest_sha256, indexed_at = clock_timestamp()`,
     [asJson(unique)],
   );
   await statements.change('DELETE FROM holdfast.backup_disks WHERE repository = $1 AND backup_id = ANY ($2::uuid[])', [repository, unique.map(({ backupId }) => backupId)]);

@@ -44,6 +44,8 @@ export interface Catalog {
 
   openRun(run: NewRun): Promise<void>;
   /** An unknown run is fine: the undo of an `openRun` that never arrived. */
+  /** The VM's name is known only after planning. */
+  nameRun(runId: string, vmName: string): Promise<void>;
   closeRun(end: RunEnd): Promise<void>;
   /** Newest first. Up to `page.limit + 1` rows: the one too many tells the caller that there are more. */
   listRuns(query: ListRunsInput): Promise<readonly Run[]>;
@@ -57,14 +59,14 @@ export interface Catalog {
   /** In the order of acquisition. */
   listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' }): Promise<readonly Holding[]>;
 
-  indexBackup(backup: BackupSummary): Promise<void>;
-  /** Newest first. Up to `page.limit + 1` rows, as in `listRuns`. */
+  /** Writes or refreshes these rows. */
+  indexBackups(backups: readonly BackupSummary[]): Promise<void>;
+  /** Newest first, at most `page.limit + 1` rows: one more than asked tells the caller that there is more. */
   listBackups(query: ListBackupsInput): Promise<readonly BackupSummary[]>;
-  /**
-   * Replaces all rows about one repository's backups by these; returns how many vanished. Rows sealed at `sealedBefore` or later
-   * stay: give the moment when reading the repository began, or a backup sealed meanwhile would vanish.
-   */
-  replaceBackups(repository: string, backups: readonly BackupSummary[], sealedBefore?: string): Promise<{ readonly removed: number }>;
+  /** The database's clock to the microsecond, as it writes it itself, for `forgetBackupsNotIndexedSince`. */
+  now(): Promise<string>;
+  /** The end of a rebuild: removes the repository's rows that nobody has indexed since then; backups sealed meanwhile stay. */
+  forgetBackupsNotIndexedSince(repository: string, since: string): Promise<{ readonly removed: number; readonly indexed: number }>;
 
   raiseAlert(alert: NewAlert): Promise<void>;
   clearAlert(key: string): Promise<void>;

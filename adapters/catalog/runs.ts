@@ -14,7 +14,7 @@ interface RunRow extends Omit<Run, 'startedAt' | 'endedAt' | 'failure' | 'leftov
   readonly leftovers: unknown;
 }
 
-export function createRuns(database: Database): Pick<Catalog, 'openRun' | 'closeRun' | 'listRuns'> {
+export function createRuns(database: Database): Pick<Catalog, 'openRun' | 'nameRun' | 'closeRun' | 'listRuns'> {
   return {
     async openRun(run) {
       const statements = database.call(`opening run ${run.runId}`);
@@ -30,6 +30,10 @@ export function createRuns(database: Database): Pick<Catalog, 'openRun' | 'close
         [run.runId, run.requestId ?? null],
       );
       for (const rival of rivals) refuseRival(run, rival);
+    },
+
+    async nameRun(runId, vmName) {
+      await database.call(`naming run ${runId}`).change('UPDATE holdfast.runs SET vm_name = $2 WHERE run_id = $1', [runId, storableText(vmName)]);
     },
 
     async closeRun(end) {

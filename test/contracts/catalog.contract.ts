@@ -45,6 +45,14 @@ export function catalogContract(name: string, open: () => Promise<Catalog>): voi
 function runsContract(catalog: () => Catalog): void {
   const list = (): ReturnType<Catalog['listRuns']> => catalog().listRuns({ page });
 
+  test('a run gets its VM\'s name once planning knows it', async () => {
+    const run = newRun({ vmName: '' });
+    await catalog().openRun(run);
+    await catalog().nameRun(run.runId, 'demo');
+    await catalog().nameRun(run.runId, 'demo');
+    expect((await catalog().listRuns({ page, runId: run.runId })).map(({ vmName }) => vmName)).toEqual(['demo']);
+  });
+
   test('an opened run is running; opening it again changes nothing', async () => {
     const run = newRun();
     await catalog().openRun(run);
@@ -224,18 +232,18 @@ function backupsContract(catalog: () => Catalog): void {
   test('an indexed backup is listed as it was given, sizes beyond 32 bits and order of disks included; indexing again changes nothing', async () => {
     const backup = newBackup({ baseBackupId: randomUUID() });
     for (let turn = 0; turn < 3; turn += 1) {
-      await catalog().indexBackup(backup);
+      await catalog().indexBackups([backup]);
       expect(await list()).toStrictEqual([backup]);
     }
     const bare = { ...backup, vmName: 'renamed', disks: [] };
-    await catalog().indexBackup(bare);
+    await catalog().indexBackups([bare]);
     expect(await list()).toStrictEqual([bare]);
   });
 
   test('lists newest first, equal times in a stable order, in pages with one row too many', async () => {
     const same = Array.from({ length: 5 }, () => newBackup()).sort((a, b) => (a.backupId < b.backupId ? 1 : -1));
     const newer = newBackup({ createdAt: '2026-11-22T00:00:00.000Z' });
-    for (const backup of [...same, newer].reverse()) await catalog().indexBackup(backup);
+    for (const backup of [...same, newer].reverse()) await catalog().indexBackups([backup]);
     const expected = [newer, ...same].map(({ backupId }) => backupId);
     const ids = async (limit: number, offset: number): Promise<string[]> => (await list({ page: { limit, offset } })).map(({ backupId }) => backupId);
     expect(await ids(100, 0)).toEqual(expected);
@@ -245,44 +253,35 @@ function backupsContract(catalog: () => Catalog): void {
 
   test('finds by engine, repository, VM id, VM name and backup id', async () => {
     const wanted = newBackup({ engine: 'wanted', repository: 'wanted', vmName: 'wanted' });
-    await catalog().indexBackup(wanted);
-    await catalog().indexBackup(newBackup());
+    await catalog().indexBackups([wanted]);
+    await catalog().indexBackups([newBackup()]);
     for (const query of [{ engine: 'wanted' }, { repository: 'wanted' }, { vmName: 'wanted' }, { vmId: wanted.vmId }, { backupId: wanted.backupId }]) expect(await list(query)).toEqual([wanted]);
     expect(await list({ engine: 'wanted', repository: 'main' })).toEqual([]);
   });
 
-  test('a rebuild replaces the rows of one repository and of no other', async () => {
-    const [kept, vanished, elsewhere] = [newBackup(), newBackup(), newBackup({ repository: 'other' })];
-    for (const backup of [kept, vanished, elsewhere]) await catalog().indexBackup(backup);
+  test('a rebuild forgets what it did not come across, in its repository and in no other; what is sealed meanwhile stays', async () => {
+    const [kept, vanished, elsewhere, meanwhile] = [newBackup(), newBackup(), newBackup({ repository: 'other' }), newBackup()];
+    await catalog().indexBackups([kept, vanished, elsewhere]);
+    const since = await catalog().now();
     const corrected = { ...kept, vmName: 'renamed' };
     const found = newBackup();
-    expect(await catalog().replaceBackups('main', [corrected, found])).toEqual({ removed: 1 });
+    await catalog().indexBackups([corrected, found]);
+    await catalog().indexBackups([meanwhile]);
+    expect(await catalog().forgetBackupsNotIndexedSince('main', since)).toEqual({ removed: 1, indexed: 3 });
     const sorted = (rows: readonly BackupSummary[]): BackupSummary[] => [...rows].sort((a, b) => a.backupId.localeCompare(b.backupId));
-    expect(sorted(await list())).toStrictEqual(sorted([corrected, found, elsewhere]));
-    expect(await catalog().replaceBackups('main', [corrected, found])).toEqual({ removed: 0 });
-    expect(sorted(await list())).toStrictEqual(sorted([corrected, found, elsewhere]));
+    expect(sorted(await list())).toStrictEqual(sorted([corrected, found, elsewhere, meanwhile]));
+    expect(await catalog().forgetBackupsNotIndexedSince('main', since)).toEqual({ removed: 0, indexed: 3 });
   });
 
-  test('a rebuild from an empty repository empties the index; a directory that lies there twice is one backup', async () => {
+  test('a directory that lies in a repository twice is one backup', async () => {
     const backup = newBackup();
-    expect(await catalog().replaceBackups('main', [backup, backup])).toEqual({ removed: 0 });
+    await catalog().indexBackups([backup, backup]);
     expect(await list()).toStrictEqual([backup]);
-    expect(await catalog().replaceBackups('main', [])).toEqual({ removed: 1 });
-    expect(await list()).toEqual([]);
-  });
-
-  test('a backup that is sealed while the repository is being read survives the rebuild', async () => {
-    const meanwhile = newBackup({ sealedAt: '2026-11-21T06:00:01.000Z' });
-    const stale = newBackup({ sealedAt: '2026-11-21T05:59:59.000Z' });
-    await catalog().indexBackup(meanwhile);
-    await catalog().indexBackup(stale);
-    expect(await catalog().replaceBackups('main', [], '2026-11-21T06:00:00.000Z')).toEqual({ removed: 1 });
-    expect(await list()).toStrictEqual([meanwhile]);
   });
 
   test('rebuilds and single backups at once do not get in each other\'s way', async () => {
     const all = Array.from({ length: 50 }, () => newBackup());
-    await Promise.all([catalog().replaceBackups('main', all), catalog().replaceBackups('main', [...all].reverse()), ...all.slice(0, 10).map((backup) => catalog().indexBackup(backup))]);
+    await Promise.all([catalog().indexBackups(all), catalog().indexBackups([...all].reverse()), ...all.slice(0, 10).map((backup) => catalog().indexBackups([backup]))]);
     expect(await list()).toHaveLength(50);
   });
 }

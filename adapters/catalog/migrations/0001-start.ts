@@ -60,6 +60,8 @@ CREATE TABLE holdfast.backups (
   data_bytes      bigint NOT NULL CHECK (data_bytes >= 0),
   image_bytes     bigint NOT NULL CHECK (image_bytes >= 0),
   manifest_sha256 text NOT NULL CHECK (manifest_sha256 ~ '^[0-9a-f]{64}$'),
+  -- When a seal or a rebuild last wrote the row: a rebuild forgets what it did not come across.
+  indexed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (repository, backup_id)
 );
 CREATE INDEX backups_newest ON holdfast.backups (created_at DESC, backup_id DESC, repository);
