@@ -74,7 +74,8 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
 async function serverArguments(options: ImageServerOptions, socketPath: string): Promise<string[]> {
   const direct = options.cache === undefined ? await allowsDirect(options.file) : options.cache === 'none';
   const own = ['--socket', socketPath, '--export-name', '', '--format', options.format, `--cache=${direct ? 'none' : 'writeback'}`];
-  own.push(`--aio=${options.aio ?? (direct ? 'native' : 'threads')}`);
+  // Measured on ext4, 1.1 GB to a fresh qcow2: threads 525 MB/s, io_uring 525, native 250 (its submission waits for the allocation).
+  own.push(`--aio=${options.aio ?? 'threads'}`);
   if (options.readOnly) own.push('--read-only');
   else own.push(`--discard=${options.discard ?? 'unmap'}`, `--detect-zeroes=${options.detectZeroes ?? 'off'}`);
   return ['--pdeathsig', 'KILL', '--', 'sh', '-c', guardScript, String(process.pid), 'qemu-nbd', ...own, options.file];

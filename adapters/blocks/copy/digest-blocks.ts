@@ -3,15 +3,17 @@ import { createHash } from 'node:crypto';
 import { blockCount } from '../../../domain/extents';
 import { HoldfastError } from '../../../domain/failures';
 import { digestBlockBytes } from '../../../domain/manifest';
-import type { BlockReader, DigestSource } from '../port';
+import type { BlockReader, CopyFigures, DigestSource } from '../port';
 import { walkRanges } from './range-walk';
+import { RateMeter } from './rate-meter';
 import { throttled } from './throttle';
 
 export interface DigestOptions {
   /** `digest.mismatch` names the first block that differs. */
   readonly expected?: DigestSource;
   readonly bytesPerSecond?: number;
-  readonly onProgress?: (figures: { readonly positionBytes: number; readonly dataBytes: number }) => void;
+  /** The position here is what was read and found right. */
+  readonly onProgress?: (figures: CopyFigures) => void;
   readonly signal: AbortSignal;
 }
 
@@ -32,7 +34,9 @@ export async function digestBlocks(reader: BlockReader, options: DigestOptions):
   const root = createHash('sha256');
   let positionBytes = 0;
   let dataBytes = 0;
-  const timer = setInterval(() => onProgress?.({ positionBytes, dataBytes }), progressMs);
+  const meter = new RateMeter(0);
+  const report = (): void => onProgress?.({ positionBytes, dataBytes, bytesPerSecond: meter.rate(dataBytes) });
+  const timer = setInterval(report, progressMs);
   try {
     await walkRanges({
       reader: options.bytesPerSecond === undefined ? reader : throttled(reader, options.bytesPerSecond),
@@ -49,6 +53,6 @@ export async function digestBlocks(reader: BlockReader, options: DigestOptions):
   } finally {
     clearInterval(timer);
   }
-  onProgress?.({ positionBytes, dataBytes });
+  report();
   return { root: root.digest('hex'), dataBytes };
 }

@@ -1,12 +1,12 @@
 // When a copy makes its position durable: every 64 MiB or 2 s, at most twice a second, and always after the data is. It runs beside the
 // copy, which goes on above the position.
 import type { CopyFigures, CopyOptions } from '../port';
+import { RateMeter } from './rate-meter';
 
 const stepBytes = 64 * 1024 * 1024;
 const longestMs = 2_000;
 const shortestMs = 500;
 const tickMs = 250;
-const rateWindowMs = 3_000;
 
 interface Position {
   readonly bytes: number;
@@ -18,7 +18,7 @@ export class DurablePosition {
   private durable: Position;
   private recordedAtMs = performance.now();
   private recording: Promise<void> | undefined;
-  private readonly samples: { atMs: number; dataBytes: number }[] = [];
+  private readonly meter: RateMeter;
   private readonly timer: NodeJS.Timeout;
 
   constructor(
@@ -28,7 +28,7 @@ export class DurablePosition {
   ) {
     this.written = { bytes: options.fromBytes, dataBytes: options.dataBytesBefore };
     this.durable = this.written;
-    this.samples.push({ atMs: this.recordedAtMs, dataBytes: this.written.dataBytes });
+    this.meter = new RateMeter(this.written.dataBytes);
     this.timer = setInterval(() => this.tick(), tickMs);
   }
 
@@ -87,15 +87,6 @@ export class DurablePosition {
   }
 
   private figures(position: Position): CopyFigures {
-    return { positionBytes: position.bytes, dataBytes: position.dataBytes, bytesPerSecond: this.rate() };
-  }
-
-  private rate(): number {
-    const now = { atMs: performance.now(), dataBytes: this.written.dataBytes };
-    this.samples.push(now);
-    while (this.samples.length > 2 && now.atMs - (this.samples[1]?.atMs ?? 0) > rateWindowMs) this.samples.shift();
-    const oldest = this.samples[0] ?? now;
-    const seconds = (now.atMs - oldest.atMs) / 1000;
-    return seconds <= 0 ? 0 : Math.round((now.dataBytes - oldest.dataBytes) / seconds);
+    return { positionBytes: position.bytes, dataBytes: position.dataBytes, bytesPerSecond: this.meter.rate(this.written.dataBytes) };
   }
 }

@@ -1,0 +1,122 @@
+// Reading sealed backups: everything is checked against the manifest before it is handed out, and a refusal names the file.
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { blockCount } from '../../domain/extents';
+import { HoldfastError } from '../../domain/failures';
+import { digestBlockBytes, type ManifestDisk } from '../../domain/manifest';
+import { startImageServer } from '../blocks/image-server';
+import type { BlockReader, DigestSource } from '../blocks/port';
+import { digestBytes, digestsRoot, digestSource } from './digests-file';
+import { errnoOf, readIfThere } from './files';
+import { backupDirectory, configurationFile, isUuid, manifestFile, vmsDirectory } from './layout';
+import { decodeManifest, sha256 } from './manifest-file';
+import type { BackupRef } from './port';
+import { corrupt, type Sealed } from './seal';
+
+export interface SealedPlace {
+  readonly repository: string;
+  readonly root: string;
+  readonly ref: BackupRef;
+}
+
+async function entriesOf(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).filter(isUuid).sort();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return [];
+    throw error;
+  }
+}
+
+/** Every backup directory, sealed or not. */
+export async function* backupRefs(root: string): AsyncGenerator<BackupRef> {
+  for (const vmId of await entriesOf(join(root, vmsDirectory))) {
+    for (const backupId of await entriesOf(join(root, vmsDirectory, vmId))) yield { vmId, backupId };
+  }
+}
+
+export async function* listBackups(root: string): AsyncGenerator<(Sealed & { readonly path: string }) | { readonly path: string; readonly reason: string }> {
+  for await (const ref of backupRefs(root)) {
+    const path = join(backupDirectory(root, ref), manifestFile);
+    try {
+      const bytes = await readIfThere(path);
+      if (bytes === undefined) continue;
+      yield { path, ...decodeOwn(bytes, ref) };
+    } catch (error) {
+      yield { path, reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+/** A manifest in another backup's directory was moved there by hand: its images are not the ones that it describes. */
+function decodeOwn(bytes: Uint8Array, ref: BackupRef): Sealed | { readonly reason: string } {
+  const found = decodeManifest(bytes);
+  if ('reason' in found || (found.manifest.backupId === ref.backupId && found.manifest.vm.id === ref.vmId)) return found;
+  return { reason: `it is of backup ${found.manifest.backupId} of VM ${found.manifest.vm.id}, not of the directory that it lies in` };
+}
+
+export async function readManifest({ repository, root, ref }: SealedPlace): Promise<Sealed> {
+  const directory = backupDirectory(root, ref);
+  const path = join(directory, manifestFile);
+  const bytes = await readIfThere(path);
+  if (bytes !== undefined) {
+    const found = decodeOwn(bytes, ref);
+    if ('reason' in found) throw corrupt(repository, path, found.reason);
+    return found;
+  }
+  const there = await stat(directory).catch(() => undefined);
+  if (there === undefined) throw new HoldfastError('backup.not-found', `Repository ${repository} has no backup ${ref.backupId} of VM ${ref.vmId}.`, { ...ref });
+  throw new HoldfastError('backup.not-sealed', `Backup ${ref.backupId} in repository ${repository} was never finished: it has no manifest, so nothing can be restored from it.`, { ...ref });
+}
+
+export async function readConfiguration(place: SealedPlace): Promise<string> {
+  const { manifest } = await readManifest(place);
+  const path = join(backupDirectory(place.root, place.ref), configurationFile);
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) throw corrupt(place.repository, path, 'it is missing');
+  if (bytes.length !== manifest.configuration.bytes || sha256(bytes) !== manifest.configuration.sha256) throw corrupt(place.repository, path, 'it does not have the SHA-256 of the manifest');
+  return bytes.toString('utf8');
+}
+
+export async function openImage(place: SealedPlace, diskId: string): Promise<BlockReader> {
+  const { repository, root, ref } = place;
+  const { image, settings } = await diskOf(place, diskId);
+  const path = join(backupDirectory(root, ref), image.file);
+  const facts = await stat(path).catch(() => undefined);
+  if (facts === undefined) throw corrupt(repository, path, 'it is missing');
+  if (facts.size !== image.fileBytes) throw corrupt(repository, path, `it has ${facts.size} bytes instead of ${image.fileBytes}`);
+  const label = `image ${diskId} of backup ${ref.backupId} in repository ${repository}`;
+  const server = await startImageServer({ file: path, format: 'qcow2', readOnly: true, label, transport: 'socket' });
+  const { blocks } = server;
+  if (blocks.sizeBytes !== settings.virtualBytes) {
+    await server.close();
+    throw corrupt(repository, path, `it holds a disk of ${blocks.sizeBytes} bytes instead of ${settings.virtualBytes}`);
+  }
+  return {
+    sizeBytes: blocks.sizeBytes,
+    transport: blocks.transport,
+    extents: (from, signal) => blocks.extents(from, signal),
+    read: (offset, buffer, signal) => blocks.read(offset, buffer, signal),
+    close: () => server.close(),
+  };
+}
+
+export async function openDigests(place: SealedPlace, diskId: string): Promise<DigestSource> {
+  const { digests, settings } = await diskOf(place, diskId);
+  const path = join(backupDirectory(place.root, place.ref), digests.file);
+  const blocks = blockCount(settings.virtualBytes, digestBlockBytes);
+  const found = await digestsRoot(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') throw corrupt(place.repository, path, 'it is missing');
+    throw error;
+  });
+  if (found.bytes !== blocks * digestBytes) throw corrupt(place.repository, path, `it has ${found.bytes} bytes instead of ${blocks * digestBytes}`);
+  if (found.root !== digests.fileSha256 || found.root !== digests.root) throw corrupt(place.repository, path, 'it does not have the SHA-256 of the manifest');
+  return digestSource(path, blocks);
+}
+
+async function diskOf(place: SealedPlace, diskId: string): Promise<ManifestDisk> {
+  const { manifest } = await readManifest(place);
+  const disk = manifest.disks.find(({ settings }) => settings.diskId === diskId);
+  if (disk === undefined) throw new HoldfastError('backup.not-found', `Backup ${place.ref.backupId} in repository ${place.repository} has no disk ${diskId}.`, { ...place.ref, diskId });
+  return disk;
+}
