@@ -1,5 +1,4 @@
 // The catalog's reads and its index of backups. Role control, except `scanRepository`, which reads manifests where they lie (role mover).
-import { HoldfastError } from '../domain/failures';
 import type { ListBackupsInput, ListBackupsOutput, ListRunsInput, ListRunsOutput } from '../domain/flows/queries';
 import { summarize, type BackupSummary } from '../domain/manifest';
 import type { ControlDependencies, RepositoryDependencies } from './dependencies';
@@ -56,7 +55,6 @@ export function createScanActivities({ repositoryOf }: RepositoryDependencies): 
         count += 1;
         next = entry.path;
         if ('reason' in entry) unreadable.push(entry);
-        else if (entry.manifest.format !== 'holdfast-backup') throw new HoldfastError('repository.corrupt', `${entry.path} is not a Holdfast backup.`);
         else backups.push(summarize(entry.manifest, repository, entry.manifestSha256));
       }
       return { backups, unreadable };

@@ -60,6 +60,8 @@ export class CopyReporter {
     this.context.client.workflow
       .getHandle(execution.workflowId, execution.runId)
       .signal('copyReport', report)
-      .catch((error: unknown) => this.context.log.debug('a copy report did not reach its workflow', { error: String(error) }));
+      .catch((error: unknown) => {
+        this.context.log.debug('a copy report did not reach its workflow', { error: String(error) });
+      });
   }
 }
