@@ -23,6 +23,7 @@ export interface VmDisk {
   readonly storageType: 'image' | 'lun' | 'cinder' | 'managed_block_storage';
   readonly shareable: boolean;
   readonly contentType: string;
+  /** Allocated, all layers of the disk together. */
   readonly actualBytes: number;
 }
 
@@ -48,7 +49,7 @@ export interface Attachment {
   readonly interface: DiskSettings['interface'];
   readonly readOnly: boolean;
   readonly bootable: boolean;
-  /** Set when a snapshot's disk is attached. */
+  /** The snapshot whose disk is attached, where the engine tells; many do not. Absent is "not known", so ask your holding. */
   readonly snapshotId?: string;
 }
 

@@ -1,9 +1,9 @@
 // The contract of the engine port against the lab: a program of its own that shares nothing with the client but HTTP.
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { createEngine } from '../../../adapters/ovirt/engine';
 import { engineContract } from '../../contracts/engine.contract';
 import { startLab } from './lab-program';
-import { createEngine } from '../../../adapters/ovirt/engine';
 
 const program = resolve(__dirname, '../../../dist/lab/main.js');
 
