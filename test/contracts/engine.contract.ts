@@ -3,7 +3,7 @@
 import type { Vm } from '../../adapters/ovirt/port';
 import { diskSettingsSchema } from '../../domain/disks';
 import { configurationContract, diskContract, snapshotContract } from './engine-changes.contract';
-import { codeOf, type EngineSetUp, nobody, type Stage } from './engine-stage';
+import { codeOf, type EngineSetUp, nobody, type Stage, until } from './engine-stage';
 
 export function engineContract(name: string, setUp: () => Promise<EngineSetUp>): void {
   describe(name, () => {
@@ -14,8 +14,12 @@ export function engineContract(name: string, setUp: () => Promise<EngineSetUp>):
     };
     beforeAll(async () => {
       const given = await setUp();
-      const [vm, appliance] = await Promise.all([given.engine.findVmByName(given.vmName), given.engine.findVmByName(given.applianceName)]);
-      if (!vm || !appliance) throw new Error(`the contract needs the VMs "${given.vmName}" and "${given.applianceName}"`);
+      const running = (vmName: string): Promise<Vm> =>
+        until(`VM "${vmName}" is up`, async () => {
+          const found = await given.engine.findVmByName(vmName);
+          return found?.status === 'up' ? found : undefined;
+        });
+      const [vm, appliance] = await Promise.all([running(given.vmName), running(given.applianceName)]);
       stage = { ...given, vm, appliance, disks: await given.engine.listVmDisks(vm.id) };
     }, 400_000);
     afterAll(async () => {

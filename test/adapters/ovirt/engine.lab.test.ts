@@ -5,7 +5,7 @@ import { createEngine } from '../../../adapters/ovirt/engine';
 import { engineContract } from '../../contracts/engine.contract';
 import { startLab } from './lab-program';
 
-const program = resolve(__dirname, '../../../dist/lab/main.js');
+const program = process.env['HOLDFAST_LAB_PROGRAM'] ?? resolve(__dirname, '../../../dist/lab/main.js');
 
 if (existsSync(program)) {
   engineContract('the lab', async () => {

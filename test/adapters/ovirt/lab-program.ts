@@ -36,7 +36,7 @@ async function guestDirectory(): Promise<string> {
 export async function startLab(program: string): Promise<LabProgram> {
   const guestDir = await guestDirectory();
   const state = await mkdtemp(join(tmpdir(), 'hf-lab-'));
-  const lab = spawn(process.execPath, [program, '--state', state, '--guest', guestDir, '--cache', cacheDir, '--demo', '--port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const lab = spawn(process.execPath, [program, '--state', state, '--guest', guestDir, '--cache', cacheDir, '--demo', '--port', '0', '--stop-vms-on-exit'], { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(lab, 'exit');
   const words: string[] = [];
   lab.stderr.setEncoding('utf8').on('data', (text: string) => words.push(text));
