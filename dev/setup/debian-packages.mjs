@@ -97,9 +97,11 @@ async function unpack(missing, finished, cacheDir, say) {
     await run('apt-get', [...apt, 'update', '-q']);
     await run('apt-get', [...apt, ...aptInstall, '--download-only', ...missing]);
     const archives = join(work, 'cache', 'archives');
+    const fetched = readdirSync(archives).filter((file) => file.endsWith('.deb'));
+    if (fetched.length < missing.length) throw new Error(`apt-get fetched only ${fetched.length} of them (a file: source in its lists? copy: works)`);
     const root = join(work, 'root');
     mkdirSync(root);
-    for (const name of readdirSync(archives).filter((file) => file.endsWith('.deb'))) await run('dpkg-deb', ['-x', join(archives, name), root]);
+    for (const name of fetched) await run('dpkg-deb', ['-x', join(archives, name), root]);
     tripletDirectories(root).forEach(mendLibraryLinks);
     mkdirSync(finished, { recursive: true });
     renameSync(root, join(finished, 'root'));
@@ -128,7 +130,7 @@ export function unpackedEnvironment(root, env) {
 }
 
 /** Brings one group; returns the root it was unpacked into, if it was. */
-async function ensureGroup(packages, { cacheDir, say, isRoot }) {
+export async function ensureGroup(packages, { cacheDir, say, isRoot }) {
   const missing = await missingPackages(packages);
   if (missing.length === 0) return undefined;
   if (!onPath('apt-get') || !onPath('dpkg-deb')) throw new Problem(`these programs are missing and this is no Debian or Ubuntu: ${missing.join(' ')}`, "install them with your distribution's package manager (the names are Debian's)");
