@@ -1,6 +1,6 @@
 // How a flow reads failures and throws its own: by code (`type`), never by message.
-import { ActivityFailure, ApplicationFailure, CancelledFailure, isCancellation, TimeoutFailure, workflowInfo } from '@temporalio/workflow';
-import { TimeoutType } from '@temporalio/common';
+import { ActivityFailure, ApplicationFailure, isCancellation, TimeoutFailure, workflowInfo } from '@temporalio/workflow';
+import { RetryState, TimeoutType } from '@temporalio/common';
 import type { z } from 'zod';
 import type { FailureCode } from '../domain/failures';
 import { refusalText, type Reason } from '../domain/plan/reasons';
@@ -31,6 +31,14 @@ export function nobodyServes(error: unknown): boolean {
   return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === TimeoutType.SCHEDULE_TO_START;
 }
 
+/**
+ * Did this end because it was cancelled? An activity that answers its cancel with a failure (the connection broke at that moment, its
+ * worker died) would have been tried again but for the cancel: that is a cancel too, not a failed run.
+ */
+export function wasCancelled(error: unknown): boolean {
+  return isCancellation(error) || (error instanceof ActivityFailure && error.retryState === RetryState.CANCEL_REQUESTED);
+}
+
 interface ReadFailure {
   readonly code: string;
   readonly message: string;
@@ -38,7 +46,7 @@ interface ReadFailure {
 }
 
 export function readFailure(error: unknown): ReadFailure {
-  if (isCancellation(error)) return { code: 'cancelled', message: 'cancelled', details: {} };
+  if (wasCancelled(error)) return { code: 'cancelled', message: 'cancelled', details: {} };
   const cause = error instanceof ActivityFailure ? error.cause : error;
   if (cause instanceof ApplicationFailure) {
     const [details] = cause.details ?? [];
@@ -60,5 +68,3 @@ export function failureText(error: unknown): string {
   const { code, message } = readFailure(error);
   return `${message} [${code}]`;
 }
-
-export { CancelledFailure };

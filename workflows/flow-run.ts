@@ -1,13 +1,13 @@
 // One run of a flow: opens and closes it in the catalog, owns its undo stack, answers `progress`, obeys pause, resume and setBandwidth,
 // and keeps the operators' view in the Temporal UI current. The flows themselves read as runbooks on top of this.
-import { ApplicationFailure, CancellationScope, condition, isCancellation, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, CancelledFailure, condition, isCancellation, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { NewRun } from '../activities/runs';
-import { bandwidthSchema, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
+import { bandwidthSchema, copyReportSchema, type CopyReport, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
 import type { Leftover } from '../domain/holdings';
 import { UndoStack } from './compensation';
 import { describeProgress } from './details';
-import { failureText, readFailure } from './failures';
+import { failureText, readFailure, wasCancelled } from './failures';
 import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate } from './messages';
 import { opening, proxiesFor, type Proxies } from './proxies';
 
@@ -97,7 +97,7 @@ export class FlowRun {
       try {
         return await scope.run(() => work(this.state.bandwidthBytesPerSecond ?? undefined));
       } catch (error) {
-        if (!isCancellation(error) || !this.steered.has(scope)) throw error;
+        if (!wasCancelled(error) || !this.steered.has(scope)) throw error;
       } finally {
         this.copies.delete(scope);
       }
@@ -131,9 +131,18 @@ export class FlowRun {
     this.publish();
   }
 
+  /** Anybody can send a signal: one that is no report must not stop the run. A report that comes after its disk was done says nothing new. */
+  private take(report: CopyReport): void {
+    const parsed = copyReportSchema.safeParse(report);
+    if (!parsed.success) return;
+    const { diskId, ...figures } = parsed.data;
+    const disk = this.state.disks.find((each) => each.diskId === diskId);
+    if (disk?.state === 'copying' || disk?.state === 'proving') this.setDisk(diskId, figures);
+  }
+
   private installHandlers(): void {
     setHandler(progressQuery, () => this.state);
-    setHandler(copyReportSignal, ({ diskId, ...figures }) => this.setDisk(diskId, figures));
+    setHandler(copyReportSignal, (report) => this.take(report));
     setHandler(pauseSignal, () => {
       if (this.state.paused) return;
       this.state.paused = true;
@@ -162,7 +171,7 @@ export class FlowRun {
 }
 
 /** Opens a run, does the work, and closes the run whatever happened: completed, failed or cancelled, with everything undone. */
-export async function inRun<T>(start: FlowStart, work: (run: FlowRun, proxies: Proxies, settings: RunSettings) => Promise<T>): Promise<T> {
+export async function inRun<T extends { readonly warnings: readonly string[] }>(start: FlowStart, work: (run: FlowRun, proxies: Proxies, settings: RunSettings) => Promise<T>): Promise<T> {
   const run = new FlowRun(start);
   const { workflowId, workflowType } = workflowInfo();
   const row: NewRun = {
@@ -175,29 +184,40 @@ export async function inRun<T>(start: FlowStart, work: (run: FlowRun, proxies: P
     ...(start.backupId === undefined ? {} : { backupId: start.backupId }),
     ...(start.requestId === undefined ? {} : { requestId: start.requestId }),
   };
-  // Not cancellable: a run that is in the catalog is also closed there.
-  const settings = await CancellationScope.nonCancellable(() => opening.openRun(row));
+  const settings = await opened(run, row);
   const proxies = proxiesFor(settings);
   try {
     const result = await work(run, proxies, settings);
-    await close(run, proxies, 'completed');
-    return result;
+    await close(run, proxies.undo, 'completed');
+    // Closing may have added a warning.
+    return { ...result, warnings: [...run.warnings] };
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
       run.enter('cleanup');
       await run.cleanUp();
-      await close(run, proxies, isCancellation(error) ? 'cancelled' : 'failed', error);
+      await close(run, proxies.undo, wasCancelled(error) ? 'cancelled' : 'failed', error);
     });
-    throw isCancellation(error) ? error : failureOf(run, error);
+    if (isCancellation(error)) throw error;
+    throw wasCancelled(error) ? new CancelledFailure('cancelled') : failureOf(run, error);
   }
 }
 
-async function close(run: FlowRun, proxies: Proxies, outcome: 'completed' | 'failed' | 'cancelled', error?: unknown): Promise<void> {
+/** Not cancellable, and closed when it fails: an opening whose answer was lost may be in the catalog all the same. */
+async function opened(run: FlowRun, row: NewRun): Promise<RunSettings> {
+  try {
+    return await CancellationScope.nonCancellable(() => opening.openRun(row));
+  } catch (error) {
+    await close(run, opening, 'failed', error);
+    throw failureOf(run, error);
+  }
+}
+
+async function close(run: FlowRun, catalog: Pick<Proxies['undo'], 'closeRun'>, outcome: 'completed' | 'failed' | 'cancelled', error?: unknown): Promise<void> {
   const { engine, vmId } = run.start;
   const failure = error === undefined ? {} : { failure: (({ code, message }) => ({ code, message }))(readFailure(error)) };
   await CancellationScope.nonCancellable(async () => {
     try {
-      await proxies.undo.closeRun({ runId: run.runId, engine, outcome, warnings: run.warnings, leftovers: run.leftovers, ...failure, ...(vmId === undefined ? {} : { vmId }) });
+      await catalog.closeRun({ runId: run.runId, engine, outcome, warnings: run.warnings, leftovers: run.leftovers, ...failure, ...(vmId === undefined ? {} : { vmId }) });
     } catch (closing) {
       run.warn(`the catalog still calls this run open: ${failureText(closing)}`);
     }

@@ -1,7 +1,7 @@
 // A run that was terminated (not cancelled) undid nothing. With the VM's lock in hand its holdings have no owner: the next run on the VM
 // releases them before anything else.
 import type { Holding } from '../domain/holdings';
-import { failureText } from './failures';
+import { failureText, wasCancelled } from './failures';
 import type { FlowRun } from './flow-run';
 import type { Proxies } from './proxies';
 
@@ -17,6 +17,7 @@ export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine:
         await proxies.undo.forgetLeftover({ runId: holding.runId, kind, mark: holding.mark });
         run.warn(`released what an earlier run (${holding.runId}) had left: ${holding.kind} ${holding.mark}`);
       } catch (error) {
+        if (wasCancelled(error)) throw error;
         run.warn(`an earlier run (${holding.runId}) left ${holding.kind} ${holding.mark}, and it could not be released: ${failureText(error)}`);
       }
     }

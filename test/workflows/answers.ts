@@ -1,0 +1,87 @@
+// What the scripted activities answer when nothing is told otherwise: a VM with disks that is backed up and restored without trouble.
+import { randomUUID } from 'node:crypto';
+import type { DiskSettings } from '../../domain/disks';
+import type { RunSettings } from '../../domain/flows/settings';
+import type { BackupSummary } from '../../domain/manifest';
+import type { AllActivities } from './script';
+
+export const applianceId = 'aaaaaaaa-0000-4000-8000-000000000001';
+export const clusterId = 'cccccccc-0000-4000-8000-000000000001';
+export const domainId = 'dddddddd-0000-4000-8000-000000000001';
+export const engine = 'lab';
+export const repository = 'main';
+const createdAt = '2026-11-21T05:00:00.000Z';
+
+export function disk(alias: string): DiskSettings {
+  return {
+    diskId: randomUUID(), alias, description: `the disk ${alias}`, virtualBytes: 64 * 1024 * 1024, format: 'cow', sparse: true, backup: 'none', wipeAfterDelete: false,
+    interface: 'virtio_scsi', bootable: alias === 'a', active: true, readOnly: false, passDiscard: false, storageDomainId: domainId,
+  };
+}
+
+export function summary(changes: Partial<BackupSummary> = {}): BackupSummary {
+  return {
+    backupId: randomUUID(), repository, engine, vmId: randomUUID(), vmName: 'demo', method: 'appliance', kind: 'full', baseBackupId: null, consistency: 'unknown',
+    createdAt, sealedAt: '2026-11-21T05:01:00.000Z', virtualBytes: 0, dataBytes: 0, imageBytes: 0, disks: [], manifestSha256: 'b'.repeat(64), ...changes,
+  };
+}
+
+export const settings: RunSettings = {
+  snapshotPrefix: 'Holdfast', applianceIds: [applianceId], disksAtOnce: 1, heartbeatSeconds: 10, callSeconds: 20,
+  deadlines: { snapshotSeconds: 60, attachSeconds: 60, workerSeconds: 60, undoSeconds: 60, queueSeconds: 60 },
+};
+
+export interface World {
+  readonly vmId: string;
+  readonly disks: readonly DiskSettings[];
+  readonly settings: RunSettings;
+}
+
+const root = 'd'.repeat(64);
+const done = (): Promise<void> => Promise.resolve();
+const answer = <T>(value: T) => (): Promise<T> => Promise.resolve(value);
+
+export function goodAnswers({ vmId, disks, settings: given }: World): AllActivities {
+  const sizes = disks.map((each) => ({ ...each, dataBytes: 1000, root }));
+  return {
+    openRun: answer(given),
+    closeRun: done,
+    listEarlierHoldings: answer([]),
+    forgetLeftover: done,
+    listHeldDisks: answer([]),
+    holdVm: done,
+    keepProducts: done,
+    planBackup: answer({ product: 'oVirt Engine', version: '4.5.8', vm: { id: vmId, name: 'demo', status: 'up', clusterId, clusterName: 'Default' }, disks, leftOut: [], neededBytes: 1000, reasons: [] }),
+    planRestore: ({ disks: wanted }) => Promise.resolve({ clusterId, domainOfDisk: Object.fromEntries(wanted.map((each) => [each.diskId, domainId])), reasons: [] }),
+    ensureSnapshot: answer({ snapshotId: randomUUID(), createdAt, consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
+    ensureSnapshotGone: done,
+    attachSnapshotDisk: done,
+    attachToAppliance: done,
+    attachRestoredDisk: done,
+    detachDisk: done,
+    createDisk: done,
+    removeDisk: done,
+    findVmsOnEngine: answer({ vms: [], more: false }),
+    startVm: done,
+    removeRestoredVm: done,
+    indexBackup: done,
+    listBackupsInCatalog: answer({ backups: [], more: false }),
+    listRunsInCatalog: answer({ runs: [], more: false }),
+    beginRebuild: answer({ since: createdAt }),
+    indexBackups: done,
+    finishRebuild: answer({ removed: 0, indexed: 0 }),
+    scanRepository: answer({ backups: [], unreadable: [] }),
+    checkRepository: answer([]),
+    saveConfiguration: done,
+    sealBackup: ({ backupId, disks: sealed }) =>
+      Promise.resolve(summary({ backupId, vmId, dataBytes: sealed.reduce((sum, each) => sum + each.dataBytes, 0), disks: sealed.map((each) => ({ diskId: each.settings.diskId, alias: each.settings.alias, virtualBytes: each.settings.virtualBytes, dataBytes: each.dataBytes, root })) })),
+    dropPartialBackup: done,
+    readBackup: ({ backupId }) => Promise.resolve({ backup: summary({ backupId, vmId }), origin: { clusterId, clusterName: 'Default' }, disks: sizes }),
+    createVmFromBackup: done,
+    checkAppliance: answer([]),
+    findDevice: answer({ transport: 'san' }),
+    backupDisk: answer({ dataBytes: 1000, transport: 'san' }),
+    restoreDisk: answer({ dataBytes: 1000 }),
+    proveDisk: answer({ root }),
+  };
+}

@@ -1,0 +1,168 @@
+// backupVm as a runbook: its order, what it undoes after a failure or cancel at every step, and that it closes its run exactly once.
+import { workflowIds } from '../../domain/ids';
+import type { BackupVmOutput } from '../../domain/flows/backup-vm';
+import type { WorkflowHandle } from '@temporalio/client';
+import { applianceId, disk, engine, goodAnswers, repository, type World } from './answers';
+import { failWhenCancelled, Holding, Script, untilCalled, type ActivityName, type Call, type Match } from './script';
+import { ending, openStage, world, type Ended, type Stage } from './stage';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage();
+}, 120_000);
+afterAll(() => stage.stop());
+
+interface Backup {
+  readonly script: Script;
+  readonly handle: WorkflowHandle;
+  readonly world: World;
+}
+
+async function backup(prepare: (script: Script, of: World) => void = () => undefined): Promise<Backup> {
+  const of = world({ disks: [disk('a'), disk('b')] });
+  const script = new Script(goodAnswers(of));
+  prepare(script, of);
+  const handle = await stage.start('backupVm', workflowIds.vm(engine, of.vmId), { engine, vmId: of.vmId, repository }, script);
+  return { script, handle, world: of };
+}
+
+const undos: readonly ActivityName[] = ['ensureSnapshotGone', 'dropPartialBackup', 'detachDisk'];
+/** What was undone, in order, in the words of the tables below. */
+function undone({ script, world: { disks } }: Backup): readonly string[] {
+  return script.of(...undos).map(({ activity, input }) => {
+    if (activity === 'detachDisk') return `detach ${disks.find((each) => each.diskId === input['diskId'])?.alias ?? 'unknown'}`;
+    return activity === 'dropPartialBackup' ? 'drop' : 'snapshot';
+  });
+}
+
+/** The n-th call of the activity (from 1) and all its repeats. */
+const nth = (n: number, of: () => Script): Match => (call: Call) => of().of(call.activity).indexOf(call) >= n - 1;
+
+const steps: readonly { readonly step: ActivityName; readonly n: number; readonly undone: readonly string[] }[] = [
+  { step: 'listEarlierHoldings', n: 1, undone: [] },
+  { step: 'planBackup', n: 1, undone: [] },
+  { step: 'checkAppliance', n: 1, undone: [] },
+  { step: 'checkRepository', n: 1, undone: [] },
+  { step: 'ensureSnapshot', n: 1, undone: ['snapshot'] },
+  { step: 'saveConfiguration', n: 1, undone: ['drop', 'snapshot'] },
+  { step: 'attachSnapshotDisk', n: 1, undone: ['detach a', 'drop', 'snapshot'] },
+  { step: 'findDevice', n: 1, undone: ['detach a', 'drop', 'snapshot'] },
+  { step: 'attachSnapshotDisk', n: 2, undone: ['detach b', 'detach a', 'drop', 'snapshot'] },
+  { step: 'findDevice', n: 2, undone: ['detach b', 'detach a', 'drop', 'snapshot'] },
+  { step: 'backupDisk', n: 1, undone: ['detach b', 'detach a', 'drop', 'snapshot'] },
+  { step: 'backupDisk', n: 2, undone: ['detach b', 'detach a', 'drop', 'snapshot'] },
+  { step: 'sealBackup', n: 1, undone: ['detach b', 'detach a', 'drop', 'snapshot'] },
+];
+
+test('the runbook, read aloud', async () => {
+  const run = await backup();
+  const end = await ending(run.handle);
+  expect(end.status).toBe('COMPLETED');
+  // The two checks are asked at the same time.
+  const names = run.script.names().map((name) => (name === 'checkRepository' ? 'checkAppliance' : name));
+  expect(names).toEqual([
+    'openRun', 'listEarlierHoldings', 'planBackup', 'checkAppliance', 'checkAppliance',
+    'ensureSnapshot', 'saveConfiguration', 'attachSnapshotDisk', 'findDevice', 'attachSnapshotDisk', 'findDevice',
+    'backupDisk', 'backupDisk', 'sealBackup', 'indexBackup', 'detachDisk', 'detachDisk', 'ensureSnapshotGone', 'closeRun',
+  ]);
+  expect(undone(run)).toEqual(['detach b', 'detach a', 'snapshot']);
+  const output = end.output as BackupVmOutput;
+  expect(output).toMatchObject({ warnings: [], leftovers: [], consistencyEvidence: 'the engine tells nothing', backup: { dataBytes: 2000 } });
+  const [open] = run.script.of('openRun');
+  expect(open?.input).toEqual({ runId: output.runId, workflowId: `vm/lab/${run.world.vmId}`, workflowType: 'backupVm', engine, vmId: run.world.vmId, vmName: '', backupId: output.backup.backupId });
+  expect(run.script.of('closeRun').map((call) => call.input)).toEqual([{ runId: output.runId, engine, vmId: run.world.vmId, outcome: 'completed', warnings: [], leftovers: [] }]);
+  const [snapshot] = run.script.of('ensureSnapshot');
+  expect(snapshot?.input).toMatchObject({ mark: `Holdfast backup ${output.backup.backupId}`, vmStatus: 'up', quiesce: 'best-effort', diskIds: run.world.disks.map((each) => each.diskId) });
+  for (const call of run.script.of('attachSnapshotDisk', 'detachDisk')) expect(call.input).toMatchObject({ runId: output.runId, toVmId: applianceId });
+  const [seal] = run.script.of('sealBackup');
+  expect(seal?.input).toMatchObject({ backupId: output.backup.backupId, manifest: { runId: output.runId, engine: { name: 'lab', product: 'oVirt Engine', version: '4.5.8' }, kind: 'full', base: null }, disks: run.world.disks.map((settings) => ({ settings, dataBytes: 1000, transport: 'san' })) });
+});
+
+describe('a final failure', () => {
+  const runs = new Map<object, Promise<Backup & { readonly end: Ended }>>();
+  beforeAll(() => {
+    for (const row of steps) {
+      runs.set(row, backup((script) => script.fail(row.step, 'engine.refused', nth(row.n, () => script))).then(async (run) => ({ ...run, end: await ending(run.handle) })));
+    }
+  });
+
+  test.each(steps)('at $step ($n) undoes $undone, closes the run as failed and fails with its code', async (row) => {
+    const run = await runs.get(row);
+    if (!run) throw new Error('not started');
+    expect(undone(run)).toEqual(row.undone);
+    expect(run.end).toMatchObject({ status: 'FAILED', code: 'engine.refused', details: { told: true, warnings: [], leftovers: [] } });
+    const closings = run.script.of('closeRun');
+    expect(closings).toHaveLength(1);
+    expect(closings[0]?.input).toMatchObject({ outcome: 'failed', failure: { code: 'engine.refused', message: `${row.step} was told to fail` }, leftovers: [] });
+    expect(run.script.calls.at(-1)).toBe(closings[0]);
+    expect(run.end.details?.['runId']).toBe(closings[0]?.input['runId']);
+  });
+
+  test('to open the run fails with its code, and closes what may have been opened', async () => {
+    const run = await backup((script) => script.fail('openRun', 'config.invalid'));
+    const end = await ending(run.handle);
+    expect(end).toMatchObject({ status: 'FAILED', code: 'config.invalid', message: 'openRun was told to fail' });
+    expect(run.script.names()).toEqual(['openRun', 'closeRun']);
+    expect((await run.handle.describe()).typedSearchAttributes.getAll().find(({ key }) => key.name === 'HoldfastOutcome')?.value).toBe('failed');
+  });
+});
+
+describe('a cancel', () => {
+  const rows = steps.filter(({ step }) => step !== 'sealBackup');
+  const runs = new Map<object, Promise<Backup & { readonly end: Ended }>>();
+  const cancelled = async (step: ActivityName, n: number): Promise<Backup & { readonly end: Ended }> => {
+    const hold = new Holding();
+    const run = await backup((script) => hold.place(script, step, nth(n, () => script)));
+    await hold.begun();
+    await run.handle.cancel();
+    return { ...run, end: await ending(run.handle) };
+  };
+  beforeAll(() => {
+    for (const row of rows) runs.set(row, cancelled(row.step, row.n));
+  });
+
+  test.each(rows)('while $step ($n) is under way undoes $undone and ends as cancelled', async (row) => {
+    const run = await runs.get(row);
+    if (!run) throw new Error('not started');
+    expect(undone(run)).toEqual(row.undone);
+    expect(run.end.status).toBe('CANCELLED');
+    const closings = run.script.of('closeRun');
+    expect(closings).toHaveLength(1);
+    expect(closings[0]?.input).toMatchObject({ outcome: 'cancelled', warnings: [], leftovers: [] });
+    const held = run.script.of(row.step).at(-1);
+    expect(held?.outcome).toBe('cancelled');
+    // The step is over before its undo begins.
+    for (const undo of run.script.of(...undos)) expect(undo.begunAt).toBeGreaterThan(held?.endedAt ?? Infinity);
+  });
+
+  test('while the run is being opened waits for that, and closes what was opened', async () => {
+    const hold = new Holding();
+    const run = await backup((script) => hold.place(script, 'openRun'));
+    await hold.begun();
+    await run.handle.cancel();
+    hold.release();
+    expect((await ending(run.handle)).status).toBe('CANCELLED');
+    expect(run.script.names()).toEqual(['openRun', 'closeRun']);
+    expect(run.script.of('closeRun')[0]?.input).toMatchObject({ outcome: 'cancelled' });
+  });
+
+  test.each<ActivityName>(['sealBackup', 'indexBackup', 'detachDisk', 'ensureSnapshotGone'])('that arrives during or after the seal (at %s) loses nothing: the backup completes', async (step) => {
+    const hold = new Holding();
+    const run = await backup((script) => hold.place(script, step, nth(1, () => script)));
+    await hold.begun();
+    await run.handle.cancel();
+    hold.release();
+    expect((await ending(run.handle)).status).toBe('COMPLETED');
+    expect(undone(run)).toEqual(['detach b', 'detach a', 'snapshot']);
+    expect(run.script.of('closeRun').map((call) => call.input['outcome'])).toEqual(['completed']);
+  });
+
+  test('that meets a step which fails instead of stopping is still a cancel', async () => {
+    const run = await backup((script) => script.on('backupDisk', failWhenCancelled));
+    await untilCalled(run.script, 'backupDisk');
+    await run.handle.cancel();
+    expect((await ending(run.handle)).status).toBe('CANCELLED');
+    expect(run.script.of('closeRun').map((call) => call.input['outcome'])).toEqual(['cancelled']);
+    expect(undone(run)).toEqual(['detach b', 'detach a', 'drop', 'snapshot']);
+  });
+});
