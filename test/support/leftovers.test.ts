@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { RunDirectory } from '../../lab/host/run-directory';
 import { expectNothingLeft, findLeftovers } from './leftovers';
 import { fuseWorks, makeCertificate, rows, setStage, type Certificate, type Stage } from './leftovers-stage';
 
@@ -76,6 +77,14 @@ const inEngine: readonly Case[] = [
       rows(stage.world, '/disks', 'disk').push({ id, alias: 'half restored', status: 'ok', content_type: 'data' });
       rows(stage.world, `/vms/${stage.ids.appliance}/diskattachments`, 'disk_attachment').push({ id, active: 'false', disk: { id } });
       return id;
+    },
+  },
+  {
+    // A snapshot's disk belongs to no VM but its own, whoever it is plugged into.
+    where: 'engine', what: 'attachment',
+    leave: () => {
+      rows(stage.world, `/vms/${stage.ids.stopped}/diskattachments`, 'disk_attachment').push({ id: stage.ids.disk, active: 'false', disk: { id: stage.ids.disk, snapshot: { id: randomUUID() } } });
+      return stage.ids.disk;
     },
   },
   ...['locked', 'illegal'].map((status): Case => ({
@@ -262,6 +271,19 @@ if (fuseWorks) {
 } else {
   test('mount: stray-mount (not staged: /dev/fuse cannot be opened here, so no FUSE export can be forgotten either)', () => expect(fuseWorks).toBe(false));
 }
+
+test('the lab\'s own run directory is looked at, also when no VM points to it any more', async () => {
+  const run = new RunDirectory(stage.labState);
+  await run.create();
+  try {
+    const file = run.exportFile(stage.ids.stopped, stage.ids.disk);
+    await writeFile(file, '');
+    expect((await findLeftovers(stage.options)).map(({ what, object }) => ({ what, object }))).toEqual([{ what: 'empty-mount-point', object: file }]);
+    await unlink(file);
+  } finally {
+    await run.removeIfEmpty();
+  }
+});
 
 test('repositories alone are looked at without a lab, processes and run directories included', async () => {
   const { repositories, applianceIds } = stage.options;
