@@ -1,0 +1,76 @@
+// The lab's own control port: JSON over HTTP on a unix socket. Not part of oVirt: what a real engine cannot do (run a
+// script in a guest, expire all tokens at once) and what a test wants to look at.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { chmod, rm } from 'node:fs/promises';
+import { z } from 'zod';
+import { HostError } from '../host/port';
+import type { Engine } from '../engine';
+
+export interface ControlServer {
+  readonly close: () => Promise<void>;
+}
+
+const guestExec = z.strictObject({ script: z.string().min(1), timeoutMs: z.number().int().positive().optional() });
+
+type Reply = { readonly status: number; readonly json: object };
+
+export async function serveControl(socketPath: string, engine: Engine): Promise<ControlServer> {
+  await rm(socketPath, { force: true });
+  const server = createServer((request, response) => { void handle(request, response, engine); });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socketPath, resolve);
+  });
+  await chmod(socketPath, 0o600);
+  return {
+    close: () => new Promise((resolve) => {
+      server.close(() => { resolve(); });
+      server.closeAllConnections();
+    }),
+  };
+}
+
+async function handle(request: IncomingMessage, response: ServerResponse, engine: Engine): Promise<void> {
+  const reply = await answer(request, engine).catch((error: unknown): Reply => failure(error));
+  response.writeHead(reply.status, { 'Content-Type': 'application/json' });
+  response.end(JSON.stringify(reply.json));
+}
+
+function failure(error: unknown): Reply {
+  if (error instanceof z.ZodError || error instanceof SyntaxError) return { status: 400, json: { error: error.message } };
+  if (error instanceof HostError) return { status: 409, json: { code: error.code, error: error.message } };
+  return { status: 500, json: { error: String(error) } };
+}
+
+async function answer(request: IncomingMessage, engine: Engine): Promise<Reply> {
+  const { method, url = '' } = request;
+  const exec = /^\/vms\/([^/]+)\/guest-exec$/.exec(url);
+  if (method === 'POST' && exec !== null) {
+    const { script, timeoutMs } = guestExec.parse(JSON.parse(await readText(request)));
+    return { status: 200, json: await engine.context.host.guestExec(exec[1] ?? '', script, timeoutMs) };
+  }
+  if (method === 'GET' && url === '/state') return { status: 200, json: state(engine) };
+  if (method === 'POST' && url === '/sessions/expire') return { status: 200, json: { expired: engine.sessions.expireAll() } };
+  return { status: 404, json: { error: `the control port has no ${method ?? ''} ${url}` } };
+}
+
+/** What the lab holds at this moment: for tests that prove that nothing is left behind. */
+function state({ context }: Engine): object {
+  const { host, locks, background, store } = context;
+  const { vms, attachments, operations, snapshots, disks } = store.tables;
+  return {
+    locks: locks.list(),
+    background: background.names(),
+    operations: operations.all().map(({ kind, id, correlationId }) => ({ kind, id, correlationId })),
+    lockedSnapshots: snapshots.where((snapshot) => snapshot.status === 'locked').map(({ id, vmId, description }) => ({ id, vmId, description })),
+    lockedDisks: disks.where((disk) => disk.locked).map(({ id, alias }) => ({ id, alias })),
+    snapshotAttachments: attachments.where((attachment) => attachment.snapshotId !== undefined).map(({ vmId, diskId, snapshotId, active }) => ({ vmId, diskId, snapshotId, active })),
+    vms: vms.all().map(({ id, name, status }) => ({ id, name, status, hostStatus: host.vmStatus(id), devicesDirectory: host.devicesDirectory(id) })),
+  };
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,62 @@
+// Validations that several operations share. Each refuses with the row of the operation that asks.
+import { aliases, isRunning, snapshotsOf, statusWord, type Context } from '../context';
+import { refuse, type RefusalKey } from '../refusals';
+import type { DiskRecord, SnapshotRecord, VmRecord } from '../state/model';
+import { illegalDisks } from '../volumes';
+
+export function refuseLockedSnapshot(context: Context, vmId: string, key: RefusalKey): void {
+  if (snapshotsOf(context, vmId).some((snapshot) => snapshot.status === 'locked')) throw refuse(key);
+}
+
+export function inPreview(context: Context, vmId: string): boolean {
+  return snapshotsOf(context, vmId).some((snapshot) => snapshot.status === 'in_preview' || snapshot.type === 'preview');
+}
+
+export function refusePreview(context: Context, vmId: string, key: RefusalKey): void {
+  if (inPreview(context, vmId)) throw refuse(key);
+}
+
+export function refuseLockedDisks(disks: readonly DiskRecord[], key: RefusalKey): void {
+  const locked = disks.filter((disk) => disk.locked);
+  if (locked.length > 0) throw refuse(key, { disks: aliases(locked) });
+}
+
+export async function refuseIllegalDisks(context: Context, disks: readonly DiskRecord[], key: RefusalKey): Promise<void> {
+  const found = await illegalDisks(context, disks);
+  if (found !== '') throw refuse(key, { disks: found });
+}
+
+export function refuseInactiveDomains({ store }: Context, disks: readonly DiskRecord[], key: RefusalKey): void {
+  const inactive = disks.map((disk) => store.tables.domains.get(disk.domainId)).find((domain) => domain !== undefined && domain.status !== 'active');
+  if (inactive !== undefined) throw refuse(key, { status: statusWord(inactive.status) });
+}
+
+const gib = 1024 ** 3;
+
+/** Below its critical space a domain takes nothing new. */
+export async function refuseLowSpace({ store, host }: Context, domainIds: readonly (string | undefined)[], key: RefusalKey, neededBytes = 0): Promise<void> {
+  for (const id of new Set(domainIds)) {
+    const domain = store.tables.domains.get(id);
+    if (domain === undefined) continue;
+    const { availableBytes } = await host.domainSpace(domain.id);
+    if (availableBytes - neededBytes < domain.criticalGib * gib) throw refuse(key, { domain: domain.name });
+  }
+}
+
+/** `(Disk Alias/Snapshot Description/VM attached to)` for every disk of these snapshots that another VM holds, active or not. */
+export function attachedElsewhere({ store }: Context, snapshots: readonly SnapshotRecord[]): string {
+  const ids = new Set(snapshots.map((snapshot) => snapshot.id));
+  return store.tables.attachments
+    .where((attachment) => attachment.snapshotId !== undefined && ids.has(attachment.snapshotId))
+    .map((attachment) => [
+      store.tables.disks.get(attachment.diskId)?.alias, store.tables.snapshots.get(attachment.snapshotId)?.description, store.tables.vms.get(attachment.vmId)?.name,
+    ].join('/')).join(', ');
+}
+
+export function refuseRunning(vm: VmRecord, key: RefusalKey, parameters: Readonly<Record<string, string>> = {}): void {
+  if (isRunning(vm)) throw refuse(key, { ...parameters, vm: vm.name });
+}
+
+export function refuseStatus(vm: VmRecord, allowed: readonly VmRecord['status'][], key: RefusalKey, parameters: Readonly<Record<string, string>> = {}): void {
+  if (!allowed.includes(vm.status)) throw refuse(key, { ...parameters, vm: vm.name, status: statusWord(vm.status) });
+}

@@ -1,0 +1,86 @@
+// Removes a VM: with its own disks and their chains, or (detach_only) leaving the disks floating.
+import { aliases, attachmentsOf, imagesOf, needVm, ownImageDisks, snapshotsOf, type Context } from '../context';
+import { newId, type Actor } from '../events';
+import { refuse } from '../refusals';
+import type { DiskRecord, VmRecord } from '../state/model';
+import type { RemoveVmOperation } from '../state/operations';
+import { attachedElsewhere, inPreview, refuseLockedDisks, refuseLockedSnapshot, refuseRunning } from './checks';
+import { dropDisk } from './add-disk';
+import { forgetAttachment } from './plug-disk';
+
+export function removeVm(context: Context, vmId: string, detachOnly: boolean, actor: Actor): { readonly jobId: string; readonly settled: Promise<void> } {
+  const vm = needVm(context, vmId);
+  const release = context.locks.take('remove VM', 'Cannot remove VM', [{ kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } }]);
+  try {
+    const own = ownImageDisks(context, vm.id).map(({ disk }) => disk);
+    validate(context, vm, own, detachOnly);
+    const operation = record(context, vm, detachOnly ? [] : own, actor);
+    const settled = context.background.run(`remove VM ${vm.name}`, async () => {
+      try {
+        await carryOut(context, operation);
+      } finally {
+        release();
+      }
+    });
+    return { jobId: operation.jobId, settled };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function validate(context: Context, vm: VmRecord, own: readonly DiskRecord[], detachOnly: boolean): void {
+  refuseRunning(vm, 'remove-vm/running');
+  if (vm.deleteProtected) throw refuse('remove-vm/delete-protected');
+  refuseLockedSnapshot(context, vm.id, 'remove-vm/during-snapshot');
+  if (inPreview(context, vm.id)) throw refuse('remove-vm/preview');
+  refuseLockedDisks(own, 'remove-vm/disks-locked');
+  const list = attachedElsewhere(context, snapshotsOf(context, vm.id));
+  if (list !== '') throw refuse('remove-vm/attached', { list });
+  const withSnapshots = own.filter((disk) => imagesOf(context, disk.id).length > 1);
+  if (detachOnly && withSnapshots.length > 0) throw refuse('remove-vm/detach-with-snapshots', { disks: aliases(withSnapshots) });
+}
+
+function record(context: Context, vm: VmRecord, disks: readonly DiskRecord[], actor: Actor): RemoveVmOperation {
+  const { store } = context;
+  return store.write(() => {
+    store.tables.vms.patch(vm.id, { status: 'image_locked' });
+    for (const disk of disks) store.tables.disks.patch(disk.id, { locked: true });
+    const job = context.jobs.open(`Removing VM ${vm.name} from system`, actor);
+    const operation: RemoveVmOperation = { kind: 'remove-vm', id: newId(), ...actor, ...job, vmId: vm.id, vmName: vm.name, diskIds: disks.map(({ id }) => id) };
+    store.tables.operations.put(operation);
+    return operation;
+  });
+}
+
+export async function carryOut(context: Context, operation: RemoveVmOperation): Promise<void> {
+  const { store, host } = context;
+  const left: string[] = [];
+  for (const diskId of operation.diskIds) {
+    const disk = store.tables.disks.get(diskId);
+    if (disk?.domainId === undefined) continue;
+    try {
+      await host.removeDisk(disk.domainId, disk.id);
+      store.write(() => { dropDisk(context, disk); });
+    } catch (error) {
+      context.log(`remove VM ${operation.vmName}: disk ${diskId}: ${String(error)}`);
+      left.push(diskId);
+    }
+  }
+  context.volumes.forget();
+  store.write(() => { forgetVm(context, operation, left); });
+}
+
+function forgetVm(context: Context, operation: RemoveVmOperation, left: readonly string[]): void {
+  const { vms, nics, snapshots, taggedVms, disks, operations } = context.store.tables;
+  const { vmId } = operation;
+  for (const { diskId } of attachmentsOf(context, vmId)) forgetAttachment(context, vmId, diskId);
+  for (const nic of nics.where((candidate) => candidate.vmId === vmId)) nics.delete(nic.id);
+  for (const snapshot of snapshotsOf(context, vmId)) snapshots.delete(snapshot.id);
+  for (const tagged of taggedVms.where((candidate) => candidate.vmId === vmId)) taggedVms.delete(tagged.id);
+  for (const diskId of left) disks.patch(diskId, { locked: false });
+  vms.delete(vmId);
+  operations.delete(operation.id);
+  context.events.record('vmRemoved', operation, { vm: { id: vmId, name: operation.vmName } });
+  context.jobs.end(operation.jobId, left.length === 0 ? 'finished' : 'failed');
+}

@@ -1,0 +1,137 @@
+// The event log: what the engine tells about itself, with the numbers, severities and sentences of its audit log
+// (ovirt-api.md section 2, engine-rules.md section 8; sentences from AuditLogMessages.properties).
+import { randomUUID } from 'node:crypto';
+import type { EventRecord, Severity } from './state/model';
+import type { Store } from './state/store';
+
+interface EventKind {
+  readonly code: number;
+  readonly severity: Severity;
+  readonly text: string;
+}
+
+function kind(code: number, severity: Severity, text: string): EventKind {
+  return { code, severity, text };
+}
+
+export const eventKinds = {
+  login: kind(30, 'normal', 'User {user} connecting using session was logged in.'),
+  logout: kind(31, 'normal', 'User {user} was logged out.'),
+  vmStarted: kind(32, 'normal', 'VM {vm} started on Host {host}'),
+  vmStartAsked: kind(153, 'normal', 'VM {vm} was started by {user} (Host: {host}).'),
+  vmStartFailed: kind(54, 'error', 'Failed to run VM {vm} (User: {user}).'),
+  vmStopped: kind(33, 'normal', 'VM {vm} powered off by {user} (Host: {host}).'),
+  vmDown: kind(61, 'normal', 'VM {vm} is down. Exit message: {reason}'),
+  vmDownError: kind(119, 'error', 'VM {vm} is down with error. Exit message: {reason}.'),
+  vmNotResponding: kind(126, 'warning', 'VM {vm} is not responding.'),
+  vmPaused: kind(1025, 'normal', 'VM {vm} has been paused.'),
+  shutdownAsked: kind(73, 'normal', 'VM shutdown initiated by {user} on VM {vm} (Host: {host}).'),
+  vmCreated: kind(34, 'normal', 'VM {vm} was created by {user}.'),
+  vmUpdated: kind(35, 'normal', 'VM {vm} configuration was updated by {user}.'),
+  vmImportAsked: kind(37, 'normal', 'VM {vm} creation was initiated by {user}.'),
+  vmCreatedDone: kind(53, 'normal', 'VM {vm} creation has been completed.'),
+  vmRemoved: kind(113, 'normal', 'VM {vm} was successfully removed.'),
+  importDiskAttached: kind(174, 'normal', 'Disk {disk} was successfully attached to VM {vm} from its configuration.'),
+  importDiskFailed: kind(175, 'warning', 'The following disks could not be attached to VM {vm} from its configuration: {disk}.'),
+  snapshotAsked: kind(45, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' was initiated by {user}."),
+  snapshotCreated: kind(68, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' has been completed."),
+  snapshotFailed: kind(69, 'error', "Failed to complete snapshot '{snapshot}' creation for VM '{vm}'."),
+  snapshotRefused: kind(117, 'error', "Failed to create Snapshot '{snapshot}' for VM '{vm}' (User: {user})."),
+  snapshotLiveFailed: kind(170, 'warning', "Failed to create live snapshot '{snapshot}' for VM '{vm}'. VM restart is recommended. Note that using the created snapshot might cause data inconsistency."),
+  snapshotInconsistent: kind(10774, 'warning', 'Snapshot {snapshot} for VM {vm} (User: {user}), may be inconsistent as there was a failure during creation.'),
+  snapshotRemovalAsked: kind(342, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' was initiated by {user}."),
+  snapshotRemovalRefused: kind(343, 'error', "Failed to delete Snapshot '{snapshot}' for VM '{vm}' (User: {user})."),
+  snapshotRemoved: kind(356, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' has been completed."),
+  snapshotRemovalFailed: kind(357, 'error', "Failed to delete snapshot '{snapshot}' for VM '{vm}'."),
+  snapshotRemovalPartial: kind(359, 'warning', "Possible failure while deleting {disk} from the source snapshot '{snapshot}' of VM '{vm}'."),
+  previewAsked: kind(46, 'normal', 'VM {vm} preview of snapshot {snapshot} was initiated by {user}.'),
+  previewDone: kind(71, 'normal', 'Previewing of Snapshot {snapshot} for VM {vm} has been completed.'),
+  previewFailed: kind(102, 'error', 'Failed to preview snapshot {snapshot} for VM {vm}.'),
+  restored: kind(47, 'normal', 'VM {vm} restored from Snapshot by {user}.'),
+  diskPlugged: kind(2000, 'normal', 'VM {vm} disk {disk} was plugged by {user}.'),
+  diskPlugFailed: kind(2001, 'error', 'Failed to plug disk {disk} to VM {vm} (User: {user}).'),
+  diskUnplugged: kind(2002, 'normal', 'VM {vm} disk {disk} was unplugged by {user}.'),
+  diskUnplugFailed: kind(2003, 'error', 'Failed to unplug disk {disk} from VM {vm} (User: {user}).'),
+  diskRemoved: kind(2014, 'normal', 'Disk {disk} was successfully removed from domain {domain} (User {user}).'),
+  diskRemovalFailed: kind(2015, 'warning', 'Failed to remove disk {disk} from storage domain {domain} (User: {user}).'),
+  diskAttached: kind(2016, 'normal', 'Disk {disk} was successfully attached to VM {vm} by {user}.'),
+  diskAttachFailed: kind(2017, 'error', 'Failed to attach Disk {disk} to VM {vm} (User: {user}).'),
+  diskDetached: kind(2018, 'normal', 'Disk {disk} was successfully detached from VM {vm} by {user}.'),
+  diskDetachFailed: kind(2019, 'error', 'Failed to detach Disk {disk} from VM {vm} (User: {user}).'),
+  diskAddAsked: kind(2020, 'normal', "Add-Disk operation of '{disk}' was initiated by {user}."),
+  diskAdded: kind(2021, 'normal', "The disk '{disk}' was successfully added."),
+  diskAddFailed: kind(2022, 'error', "Add-Disk operation failed to complete: '{disk}'."),
+  diskUpdated: kind(88, 'normal', 'VM {vm} {disk} disk was updated by {user}.'),
+  freezeDone: kind(10_767, 'normal', 'Guest filesystems on VM {vm} have been frozen successfully.'),
+  thawDone: kind(10_768, 'normal', 'Guest filesystems on VM {vm} have been thawed successfully.'),
+  freezeFailed: kind(10_769, 'warning', 'Failed to freeze guest filesystems on VM {vm}.'),
+  thawFailed: kind(10_770, 'warning', 'Failed to thaw guest filesystems on VM {vm}.'),
+  domainActivated: kind(966, 'normal', 'Storage Domain {domain} was activated by {user}'),
+  domainDeactivated: kind(968, 'normal', 'Storage Domain {domain} was deactivated and has moved to Preparing for maintenance by {user}'),
+} as const satisfies Readonly<Record<string, EventKind>>;
+
+export type EventName = keyof typeof eventKinds;
+
+/** Who asked, and under which correlation id everything that follows is filed. */
+export interface Actor {
+  readonly user: string;
+  readonly correlationId: string;
+}
+
+export interface EventSubject {
+  readonly vm?: { readonly id: string; readonly name: string };
+  readonly snapshot?: string;
+  readonly disk?: string;
+  readonly domain?: { readonly id: string; readonly name: string };
+  readonly host?: string;
+  readonly reason?: string;
+}
+
+export interface PostedEvent {
+  readonly severity: Severity;
+  readonly description: string;
+  readonly origin: string;
+  readonly customId: number;
+  readonly vmId?: string;
+  readonly domainId?: string;
+}
+
+const postedCodes: Readonly<Record<Severity, number>> = { normal: 9801, warning: 9802, error: 9803, alert: 9804 };
+const longestDescription = 5000;
+
+export class EventLog {
+  constructor(private readonly store: Store) {}
+
+  record(name: EventName, actor: Actor, subject: EventSubject = {}): void {
+    const { code, severity, text } = eventKinds[name];
+    const words: Readonly<Record<string, string | undefined>> = {
+      user: actor.user, vm: subject.vm?.name, snapshot: subject.snapshot, disk: subject.disk, domain: subject.domain?.name, host: subject.host, reason: subject.reason,
+    };
+    this.append({
+      code, severity, description: text.replace(/\{(\w+)\}/g, (_, word: string) => words[word] ?? '<UNKNOWN>'), correlationId: actor.correlationId,
+      origin: 'oVirt', customId: -1, user: actor.user,
+      ...(subject.vm === undefined ? {} : { vmId: subject.vm.id }), ...(subject.domain === undefined ? {} : { domainId: subject.domain.id }),
+    });
+  }
+
+  post(posted: PostedEvent, actor: Actor): EventRecord {
+    return this.append({
+      ...posted, code: postedCodes[posted.severity], description: posted.description.slice(0, longestDescription), correlationId: actor.correlationId, user: actor.user,
+    });
+  }
+
+  private append(event: Omit<EventRecord, 'id' | 'index' | 'timeMs' | 'deleted'>): EventRecord {
+    return this.store.write(() => {
+      const { installation, events } = this.store.tables;
+      const index = installation.get('installation')?.nextEventIndex ?? 1;
+      installation.patch('installation', { nextEventIndex: index + 1 });
+      const row: EventRecord = { ...event, id: String(index), index, timeMs: Date.now(), deleted: false };
+      events.put(row);
+      return row;
+    });
+  }
+}
+
+export function newId(): string {
+  return randomUUID();
+}

@@ -1,0 +1,22 @@
+// All routes of the engine's API.
+import type { Context } from '../context';
+import type { Route } from '../http/call';
+import { attachmentRoutes } from './attachments';
+import { diskRoutes } from './disks';
+import { domainRoutes } from './domains';
+import { eventRoutes } from './events';
+import { jobRoutes } from './jobs';
+import { nicRoutes } from './nics';
+import { placeRoutes } from './places';
+import { rootRoutes } from './root';
+import { snapshotRoutes } from './snapshots';
+import { tagRoutes } from './tags';
+import { vmActionRoutes } from './vm-actions';
+import { vmRoutes } from './vms';
+
+export function allRoutes(context: Context): Route[] {
+  return [
+    ...rootRoutes(context), ...placeRoutes(context), ...domainRoutes(context), ...vmRoutes(context), ...vmActionRoutes(context), ...snapshotRoutes(context),
+    ...attachmentRoutes(context), ...nicRoutes(context), ...diskRoutes(context), ...tagRoutes(context), ...jobRoutes(context), ...eventRoutes(context),
+  ];
+}

@@ -1,0 +1,94 @@
+// Records of operations that outlive a request. One is written before the host is touched and deleted in the same
+// write as the result, so that a killed engine knows at its next start what to resume or to take back.
+import type { VolumeFormat, VolumeRef } from '../../host/port';
+import type { ImageRecord } from './model';
+
+interface Common {
+  readonly id: string;
+  readonly correlationId: string;
+  readonly user: string;
+  readonly jobId: string;
+  readonly stepId: string;
+}
+
+export interface SnapshotVolume {
+  readonly diskId: string;
+  readonly current: VolumeRef;
+  readonly currentFormat: VolumeFormat;
+  readonly next: VolumeRef;
+  readonly virtualBytes: number;
+}
+
+export interface CreateSnapshotOperation extends Common {
+  readonly kind: 'create-snapshot';
+  readonly vmId: string;
+  readonly snapshotId: string;
+  readonly newActiveId: string;
+  readonly disks: readonly SnapshotVolume[];
+}
+
+export interface RemoveSnapshotOperation extends Common {
+  readonly kind: 'remove-snapshot';
+  readonly vmId: string;
+  readonly snapshotId: string;
+}
+
+export interface AddDiskOperation extends Common {
+  readonly kind: 'add-disk';
+  readonly diskId: string;
+  readonly vmId?: string;
+}
+
+export interface RemoveDiskOperation extends Common {
+  readonly kind: 'remove-disk';
+  readonly diskId: string;
+}
+
+/** A plug in progress: taken back at restart, because the client never got an answer. */
+export interface PlugDiskOperation extends Common {
+  readonly kind: 'plug-disk';
+  readonly vmId: string;
+  readonly diskId: string;
+  readonly onFailure: 'detach' | 'deactivate';
+}
+
+/** An unplug in progress: carried through at restart. */
+export interface UnplugDiskOperation extends Common {
+  readonly kind: 'unplug-disk';
+  readonly vmId: string;
+  readonly diskId: string;
+  readonly then: 'detach' | 'deactivate';
+}
+
+export interface RemoveVmOperation extends Common {
+  readonly kind: 'remove-vm';
+  readonly vmId: string;
+  readonly vmName: string;
+  readonly diskIds: readonly string[];
+}
+
+export interface PreviewSnapshotOperation extends Common {
+  readonly kind: 'preview-snapshot';
+  readonly vmId: string;
+  readonly snapshotId: string;
+  readonly newActiveId: string;
+  readonly volumes: readonly ImageRecord[];
+}
+
+/** Volumes that no record names any more and whose files still have to go. */
+export interface DropVolumesOperation extends Common {
+  readonly kind: 'drop-volumes';
+  readonly vmId: string;
+  readonly volumes: readonly VolumeRef[];
+}
+
+export type OperationRecord =
+  | CreateSnapshotOperation
+  | RemoveSnapshotOperation
+  | AddDiskOperation
+  | RemoveDiskOperation
+  | PlugDiskOperation
+  | UnplugDiskOperation
+  | RemoveVmOperation
+  | PreviewSnapshotOperation
+  | DropVolumesOperation;
