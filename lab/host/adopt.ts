@@ -36,8 +36,7 @@ export async function adoptVm(host: HostContext, paths: VmPaths, spec: VmSpec, i
     await removeFile(paths.frozenByHost);
   }
   const { status } = statusSchema.parse(await vm.qmp.execute('query-status'));
-  if (status === 'running') vm.setStatus('powering_up');
-  else vm.setStatus('paused', status);
+  vm.statusFrom(status);
   return vm;
 }
 

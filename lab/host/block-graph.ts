@@ -85,7 +85,7 @@ async function openOverlay(vm: RunningVm, disk: VmDisk, below: string | null): P
   const file = overlayPath(vm, disk.diskId);
   const { virtualBytes } = await vm.host.storage.volumeInfo(disk.top);
   await runTool('qemu-img', ['create', '-q', '-f', 'qcow2', '-u', '-b', vm.host.storage.volumePath(disk.top), '-F', driverOf(disk.format), file, String(virtualBytes)]);
-  await vm.qmp.execute('blockdev-add', { driver: 'qcow2', 'node-name': overlayNode(disk.diskId), discard: 'unmap', file: { driver: 'file', filename: file, discard: 'unmap' }, backing: below });
+  await vm.qmp.execute('blockdev-add', { driver: 'qcow2', 'node-name': overlayNode(disk.diskId), 'read-only': disk.readOnly, discard: 'unmap', file: { driver: 'file', filename: file, discard: 'unmap' }, backing: below });
 }
 
 /** Closes every node of a disk that nothing uses any more, top first, and removes its throw-away overlay. Absent is fine. */

@@ -17,7 +17,7 @@ import { isErrno, removeFile } from './state-file';
 
 export type ExportKind = 'fuse' | 'nbd';
 
-const exportsSchema = z.array(z.object({ id: z.string() }));
+const exportsSchema = z.array(z.object({ id: z.string(), type: z.string() }));
 const deletedLimitMs = 10_000;
 const probeLimitMs = 3_000;
 
@@ -46,11 +46,15 @@ export async function addExport(vm: RunningVm, disk: VmDisk): Promise<void> {
   await fs.symlink(target, entry);
 }
 
+async function exportOf(vm: RunningVm, diskId: string): Promise<z.infer<typeof exportsSchema>[number] | undefined> {
+  return exportsSchema.parse(await vm.qmp.execute('query-block-exports')).find(({ id }) => id === exportId(diskId));
+}
+
 /** Absent is fine. The link goes first: nobody shall start on an export that is about to end. */
 export async function removeExport(vm: RunningVm, disk: Pick<VmDisk, 'diskId' | 'bus'>): Promise<void> {
   await removeFile(path.join(vm.paths.byId, entryName(disk)));
   const id = exportId(disk.diskId);
-  if (exportsSchema.parse(await vm.qmp.execute('query-block-exports')).some((item) => item.id === id)) {
+  if (await exportOf(vm, disk.diskId)) {
     const deleted = vm.qmp.expectEvent(({ name, data }) => name === 'BLOCK_EXPORT_DELETED' && data['id'] === id);
     await vm.qmp.execute('block-export-del', { id, mode: 'hard' });
     await deleted(deletedLimitMs);
@@ -64,8 +68,9 @@ export async function removeExport(vm: RunningVm, disk: Pick<VmDisk, 'diskId' | 
  */
 export async function withoutResizingExport<T>(vm: RunningVm, diskId: string, work: () => Promise<T>): Promise<T> {
   const disk = vm.disks.get(diskId);
-  if (!disk || vm.host.exportKind === 'nbd' || !isWritable(disk)) return work();
-  await removeExport(vm, disk);
+  const current = await exportOf(vm, diskId);
+  if (!disk || !isWritable(disk) || current?.type === 'nbd') return work();
+  if (current) await removeExport(vm, disk); // absent: an earlier merge was interrupted, the entry comes back after this one
   try {
     return await work();
   } finally {

@@ -97,9 +97,11 @@ interface ScratchVm {
 /** A cold-booted VM that ends with `work`. Its sockets live in a short temporary directory. */
 async function withScratchVm<T>(machine: Machine, parent: string, work: (vm: ScratchVm) => Promise<T>): Promise<T> {
   await fs.mkdir(parent, { recursive: true });
+  await clearDeadBuilds(parent);
   const scratch = path.join(parent, `.building-${process.pid}-${randomBytes(4).toString('hex')}`);
   await fs.mkdir(path.join(scratch, 'out'), { recursive: true });
   const run = await fs.mkdtemp(path.join(os.tmpdir(), 'hf-boot-'));
+  await fs.symlink(run, path.join(scratch, 'run'));
   const launch: Launch = {
     machine,
     name: 'holdfast-guest-state',
@@ -127,6 +129,22 @@ async function withScratchVm<T>(machine: Machine, parent: string, work: (vm: Scr
     qmp?.close();
     if (identity) await killAndWait(identity);
     await fs.rm(run, { recursive: true, force: true });
+    await fs.rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** A lab that was killed in the middle leaves its scratch VM running (QEMU outlives the lab by design) and its files. */
+async function clearDeadBuilds(parent: string): Promise<void> {
+  for (const name of await fs.readdir(parent)) {
+    const builder = /^\.building-(\d+)-/.exec(name)?.[1];
+    if (builder === undefined || (await identify(Number(builder)))) continue;
+    const scratch = path.join(parent, name);
+    const pid = Number(await fs.readFile(path.join(scratch, 'pid'), 'utf8').catch(() => '0'));
+    const commandLine = pid > 0 ? await fs.readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') : '';
+    const identity = commandLine.includes(scratch) ? await identify(pid) : undefined;
+    if (identity) await killAndWait(identity);
+    const run = await fs.readlink(path.join(scratch, 'run')).catch(() => '');
+    if (path.basename(run).startsWith('hf-boot-')) await fs.rm(run, { recursive: true, force: true });
     await fs.rm(scratch, { recursive: true, force: true });
   }
 }

@@ -3,9 +3,11 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { adoptVm, findQemu, readSpec } from './adopt';
+import { AgentRefusal } from './agent-client';
 import { ResumeFailure, makeReady, startQemu } from './bring-up';
 import { chooseExportKind } from './exports';
 import { chooseAccelerator, dropGuestState, ensureGuestState } from './guest-state';
+import { watchHeartbeat } from './heartbeat';
 import type { HostOptions } from './host-options';
 import { mergeCold, mergeLive } from './merge';
 import { KeyedMutex } from './mutex';
@@ -32,6 +34,7 @@ import { freezeGuest, snapshotCold, snapshotLive, thawGuest } from './snapshot';
 import { Storage, checkedId } from './storage';
 
 const execLimitMs = 60_000;
+const agentLimitMs = 3_000;
 
 /** A host whose files can be reached from here, for filling disks before a VM sees them. */
 export interface LocalHost extends Host {
@@ -72,6 +75,8 @@ class QemuHost implements LocalHost {
   }
 
   async close({ stopVms }: { readonly stopVms: boolean }): Promise<void> {
+    // A VM that is being started is waited for: its turn comes before the one taken here.
+    await Promise.all([...this.starting].map((vmId) => this.vmTurns.run(vmId, () => Promise.resolve())));
     if (stopVms) await Promise.all([...this.vms.keys()].map((vmId) => this.stopVm(vmId)));
     for (const vm of this.vms.values()) vm.release();
     this.vms.clear();
@@ -131,9 +136,7 @@ class QemuHost implements LocalHost {
   async shutdownVm(vmId: string): Promise<void> {
     const vm = this.runningVm(vmId);
     vm.setStatus('powering_down');
-    // A guest that obeys does not answer; one that does not answer at all gets the power button.
-    if (await vm.agent.answers(3_000)) await vm.agent.execute('guest-shutdown', { mode: 'powerdown' }, 2_000).catch(() => undefined);
-    else await vm.qmp.execute('system_powerdown');
+    if (!(await asksAgent(vm))) await vm.qmp.execute('system_powerdown');
   }
 
   stopVm(vmId: string): Promise<void> {
@@ -208,8 +211,10 @@ class QemuHost implements LocalHost {
 
   private keep(vm: RunningVm): void {
     this.vms.set(vm.vmId, vm);
-    const work = makeReady(vm).finally(() => this.background.delete(work));
-    this.background.add(work);
+    for (const job of [makeReady(vm), watchHeartbeat(vm)]) {
+      const work = job.finally(() => this.background.delete(work));
+      this.background.add(work);
+    }
   }
 
   private async adoptOrReport(context: HostContext, vmId: string): Promise<void> {
@@ -218,7 +223,11 @@ class QemuHost implements LocalHost {
     if (!spec) return;
     const identity = await findQemu(context, paths, vmId);
     if (identity) {
-      this.keep(await adoptVm(context, paths, spec, identity));
+      try {
+        this.keep(await adoptVm(context, paths, spec, identity));
+      } catch (error) {
+        throw new HostError('qemu-failed', `VM ${spec.name} (${vmId}) lives as process ${identity.pid} but cannot be adopted; end the other lab on this state, or that process: ${String(error)}`);
+      }
       return;
     }
     await clearRemains(this.run, paths, vmId);
@@ -238,5 +247,16 @@ class QemuHost implements LocalHost {
 
   private pathsOf(vmId: string): VmPaths {
     return vmPaths(this.vmsDirectory, checkedId(vmId, 'VM'));
+  }
+}
+
+/** A guest that obeys does not answer any more. False when there is no agent, or when it refuses (as it does while it is frozen). */
+async function asksAgent(vm: RunningVm): Promise<boolean> {
+  if (!(await vm.agent.answers(agentLimitMs))) return false;
+  try {
+    await vm.agent.execute('guest-shutdown', { mode: 'powerdown' }, agentLimitMs);
+    return true;
+  } catch (error) {
+    return !(error instanceof AgentRefusal);
   }
 }

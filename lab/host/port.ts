@@ -132,6 +132,7 @@ export interface Host {
   /** Ends the export, unplugs (waits for DEVICE_DELETED), drops a throw-away overlay. Absent is fine. */
   unplugDisk(vmId: string, diskId: string): Promise<void>;
   /** Directory with one entry per plugged disk, named as udev would: `scsi-0QEMU_QEMU_HARDDISK_<diskId>` for virtio_scsi,
-   *  `virtio-<first 20 characters of diskId>` for virtio. A regular file served by a FUSE export, or an NBD unix socket where FUSE is missing. */
+   *  `virtio-<first 20 characters of diskId>` for virtio. A regular file served by a FUSE export, or
+   *  the VM's NBD unix socket where FUSE is missing: there all entries lead to one socket, and a disk's export is named by its disk id. */
   devicesDirectory(vmId: string): string;
 }

@@ -145,9 +145,13 @@ export class RunningVm {
     this.askedToStop = true;
   }
 
-  /** The disks of this moment, for whoever adopts the VM later. */
-  saveSpec(): Promise<void> {
-    return this.saving.run(() => writeJsonFile(this.paths.spec, { vmId: this.vmId, name: this.spec.name, disks: [...this.disks.values()] } satisfies VmSpec));
+  /** The disks of this moment, for whoever adopts the VM later. Never fails what was done already: QEMU's own graph is the truth. */
+  async saveSpec(): Promise<void> {
+    try {
+      await this.saving.run(() => writeJsonFile(this.paths.spec, { vmId: this.vmId, name: this.spec.name, disks: [...this.disks.values()] } satisfies VmSpec));
+    } catch (error) {
+      this.host.log.warn({ vmId: this.vmId, error: String(error) }, `${this.label}: ${this.paths.spec} could not be written`);
+    }
   }
 
   /** The host goes, the VM stays. */
@@ -155,6 +159,12 @@ export class RunningVm {
     this.released.abort();
     this.agent.close();
     this.monitor?.close();
+  }
+
+  /** What QEMU says about itself, for when it was silent for a while. */
+  statusFrom(runState: string): void {
+    if (runState === 'running') this.setStatus(this.reachedUp ? 'up' : 'powering_up');
+    else this.setStatus('paused', runState);
   }
 
   private handleEvent({ name, data }: QmpEvent): void {

@@ -10,6 +10,7 @@ import { describeVolume, type Storage } from './storage';
 import { removeFile, writeJsonFile } from './state-file';
 import { toHostError } from './tools';
 
+const pingLimitMs = 5_000;
 const freezeLimitMs = 8_000;
 const thawLimitMs = 10_000;
 const thawAttempts = 3;
@@ -23,20 +24,32 @@ export async function snapshotLive(vm: RunningVm, disks: readonly SnapshotDisk[]
   const { storage } = vm.host;
   const plugged = disks.filter((disk) => isActiveHere(vm, disk));
   await createNextVolumes(storage, disks);
+  let frozen = false;
   try {
     for (const { next } of plugged) await openDetachedLayer(vm, { volume: next, path: storage.volumePath(next), format: 'cow' });
     const actions = plugged.map(({ current, next }) => ({ type: 'blockdev-snapshot', data: { node: volumeNode(current), overlay: volumeNode(next) } }));
-    const frozen = actions.length === 0 ? false : await aroundFrozen(vm, () => vm.qmp.execute('transaction', { actions }));
-    for (const { diskId, next } of plugged) {
-      const disk = vm.disks.get(diskId);
-      if (disk) vm.disks.set(diskId, { ...disk, top: next, format: 'cow' });
-    }
-    await vm.saveSpec();
-    return { frozen };
+    if (actions.length > 0) frozen = await aroundFrozen(vm, () => vm.qmp.execute('transaction', { actions }));
   } catch (error) {
-    for (const { next } of plugged) await closeNodeIfOpen(vm, volumeNode(next));
-    for (const { next } of disks) await storage.unlinkVolume(next);
+    await withdraw(vm, disks);
     throw toHostError(error, `snapshot of ${vm.label}`);
+  }
+  for (const { diskId, next } of plugged) {
+    const disk = vm.disks.get(diskId);
+    if (disk) vm.disks.set(diskId, { ...disk, top: next, format: 'cow' });
+  }
+  await vm.saveSpec();
+  return { frozen };
+}
+
+/** QEMU and the image locks have the last word: had the guest changed over after all, its volume would be in use and stay. */
+async function withdraw(vm: RunningVm, disks: readonly SnapshotDisk[]): Promise<void> {
+  for (const { next } of disks) {
+    try {
+      await closeNodeIfOpen(vm, volumeNode(next));
+      await vm.host.storage.removeVolume(next);
+    } catch (error) {
+      vm.host.log.warn({ vmId: vm.vmId, volumeId: next.volumeId, error: String(error) }, `${vm.label}: volume ${next.volumeId} of a failed snapshot stays`);
+    }
   }
 }
 
@@ -78,14 +91,14 @@ async function aroundFrozen(vm: RunningVm, work: () => Promise<unknown>): Promis
       return frozen;
     } finally {
       if (before === 'thawed') await thawAnyway(turn, vm);
-      await removeFile(vm.paths.frozenByHost);
+      await removeFile(vm.paths.frozenByHost).catch(() => undefined); // the snapshot is taken whatever happens here
     }
   });
 }
 
 async function fsfreezeStatus(turn: AgentTurn): Promise<'thawed' | 'frozen' | 'unknown'> {
   try {
-    return z.enum(['thawed', 'frozen']).parse(await turn.execute('guest-fsfreeze-status', {}, 5_000));
+    return z.enum(['thawed', 'frozen']).parse(await turn.execute('guest-fsfreeze-status', {}, pingLimitMs));
   } catch {
     return 'unknown'; // no agent: a snapshot without a freeze is still a snapshot
   }
@@ -114,6 +127,7 @@ async function thawAnyway(turn: AgentTurn, vm: RunningVm): Promise<void> {
 
 /** The engine's own freeze and thaw: asked for, so a failure is an error. */
 export async function freezeGuest(vm: RunningVm): Promise<{ readonly filesystems: number }> {
+  if (!(await vm.agent.answers(pingLimitMs))) throw new HostError('agent-unavailable', `${vm.label}: the guest agent does not answer; nothing was frozen`);
   try {
     return { filesystems: z.number().parse(await vm.agent.execute('guest-fsfreeze-freeze', {}, freezeLimitMs)) };
   } catch (error) {

@@ -38,7 +38,7 @@ describe('a VM', () => {
   it('powers down by its power button when its agent is gone, and is up without one file system', async () => {
     const vmId = await startVm(lab, 'no agent', [plainDisk(await emptyVolume())]);
     expect(await inGuest(lab, vmId, 'ls /data')).toBe('');
-    await lab.host.guestExec(vmId, 'touch /run/no-agent; killall qemu-ga').catch(() => undefined);
+    await lab.host.guestExec(vmId, 'touch /run/no-agent; killall qemu-ga', 1_000).catch(() => undefined);
     const disk = plainDisk(await emptyVolume());
     await lab.host.plugDisk(vmId, disk);
     expect(await lab.host.snapshot(vmId, [nextOf(disk)])).toEqual({ frozen: false });
@@ -87,6 +87,23 @@ describe('a VM', () => {
     expect(await observer.execute('query-jobs')).toEqual([]);
     observer.close();
     await lab.host.stopVm(vmId);
+  });
+
+  it('is paused while it is stopped, not responding while its QEMU hangs, and up again afterwards', async () => {
+    const vmId = await startVm(lab, 'hung', []);
+    const observer = await QmpClient.connect((await sockets(vmId))['observe'] ?? '', { timeoutMs: 5_000 });
+    await observer.execute('stop');
+    await untilStatus(lab, vmId, 'paused');
+    await observer.execute('cont');
+    await untilStatus(lab, vmId, 'up');
+    observer.close();
+    process.kill(await pidOf(vmId), 'SIGSTOP');
+    await untilStatus(lab, vmId, 'not_responding', 40_000);
+    process.kill(await pidOf(vmId), 'SIGCONT');
+    await untilStatus(lab, vmId, 'up');
+    process.kill(await pidOf(vmId), 'SIGSTOP');
+    await lab.host.stopVm(vmId); // pulls the plug all the same
+    expect(lab.host.vmStatus(vmId)).toBe('down');
   });
 
   it('is down, with a reason and without remains, when its QEMU is killed', async () => {
