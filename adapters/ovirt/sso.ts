@@ -78,9 +78,10 @@ function loginFailure(reply: HttpReply, answer: unknown, options: SsoOptions, pa
   const refusal = refusalSchema.safeParse(answer);
   if (refusal.success && refusal.data.code !== 'server_error') {
     const { code, text } = refusal.data;
+    const remedy = code === 'unauthorized_client' ? 'Use the full host name of the engine in its url.' : 'Check the user name (with its profile, such as admin@internal) and the password file of this engine.';
     return new HoldfastError(
       'engine.unauthorized',
-      `${subject} refused the log-in of "${options.username}": ${hide(password, text)} (${code}). Check the user name (with its profile, such as admin@internal) and the password file of this engine.`,
+      `${subject} refused the log-in of "${options.username}": ${hide(password, text)} (${code}). ${remedy}`,
       { ...details, ssoError: code },
     );
   }

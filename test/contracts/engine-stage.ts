@@ -6,6 +6,10 @@ export interface EngineSetUp {
   readonly engine: Engine & { close(): Promise<void> };
   /** The same engine with a wrong password. */
   readonly stranger: Engine & { close(): Promise<void> };
+  /** The same engine as a user who may look but not touch. */
+  readonly reader: Engine & { close(): Promise<void> };
+  /** On return the token of `engine` no longer counts. */
+  letTokenExpire(): Promise<void>;
   /** A running VM with at least one image disk and one network card. */
   readonly vmName: string;
   /** A running VM that other VMs' snapshot disks are attached to. */

@@ -23,7 +23,7 @@ export function engineContract(name: string, setUp: () => Promise<EngineSetUp>):
       stage = { ...given, vm, appliance, disks: await given.engine.listVmDisks(vm.id) };
     }, 400_000);
     afterAll(async () => {
-      await Promise.all([stage?.engine.close(), stage?.stranger.close()]);
+      await Promise.all([stage?.engine.close(), stage?.stranger.close(), stage?.reader.close()]);
       await stage?.tearDown();
     }, 120_000);
 
@@ -43,6 +43,18 @@ function readingContract(on: () => Stage): void {
 
   test('a wrong password is unauthorized', async () => {
     expect(await codeOf(on().stranger.about())).toBe('engine.unauthorized');
+  });
+
+  test('an expired token is nobody\'s business', async () => {
+    const { engine, vm, letTokenExpire } = on();
+    await letTokenExpire();
+    await expect(Promise.all([engine.getVm(vm.id), engine.about(), engine.listClusters()])).resolves.toHaveLength(3);
+  });
+
+  test('who may only look reads, and is refused with "forbidden" when it touches', async () => {
+    const { reader, vm, disks } = on();
+    await expect(reader.getVm(vm.id)).resolves.toMatchObject({ id: vm.id });
+    expect(await codeOf(reader.createSnapshot({ vmId: vm.id, description: 'not allowed', diskIds: disks.map(({ settings }) => settings.diskId) }))).toBe('engine.forbidden');
   });
 
   test('pages together give every VM once', async () => {

@@ -11,11 +11,15 @@ import { promisify } from 'node:util';
 /** The first start boots the guest once to save its state. */
 const readyDeadlineMs = 300_000;
 
+/** Short, so that an expired token is part of the contract. */
+export const tokenIdleSeconds = 2;
+
 export interface LabProgram {
   readonly url: string;
   readonly username: string;
   readonly password: string;
   readonly caFile: string;
+  readonly limitedUsers: readonly { readonly username: string; readonly password: string; readonly role: string }[];
   readonly stop: () => Promise<void>;
 }
 
@@ -36,7 +40,7 @@ async function guestDirectory(): Promise<string> {
 export async function startLab(program: string): Promise<LabProgram> {
   const guestDir = await guestDirectory();
   const state = await mkdtemp(join(tmpdir(), 'hf-lab-'));
-  const lab = spawn(process.execPath, [program, '--state', state, '--guest', guestDir, '--cache', cacheDir, '--demo', '--port', '0', '--stop-vms-on-exit'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const lab = spawn(process.execPath, [program, '--state', state, '--guest', guestDir, '--cache', cacheDir, '--demo', '--port', '0', '--stop-vms-on-exit', '--token-idle-seconds', String(tokenIdleSeconds)], { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(lab, 'exit');
   const words: string[] = [];
   lab.stderr.setEncoding('utf8').on('data', (text: string) => words.push(text));
