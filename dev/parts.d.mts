@@ -27,7 +27,7 @@ export interface RunningParts {
   /** Holds the password; other programs read it from `catalogUrlFile`. */
   readonly postgresUrl: string;
   readonly catalogUrlFile: string;
-  readonly lab: { readonly name: string; readonly url: string; readonly connectionFile: string };
+  readonly lab: { readonly name: string; readonly url: string; readonly connectionFile: string; readonly controlSocket: string };
   readonly repository: { readonly name: string; readonly path: string };
   part(name: PartName): Part;
   /** Ends everything and returns what had outlived its part and had to be killed. Safe to call twice. */

@@ -2,7 +2,7 @@
 // product is imported: programs are started and spoken to, as a stranger would.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createLab, readConnection } from './parts/lab.mjs';
+import { createLab, findAppliance, readConnection } from './parts/lab.mjs';
 import { clearMarked } from './parts/marked.mjs';
 import { createPostgres } from './parts/postgres.mjs';
 import { choosePorts, readSettings } from './parts/settings.mjs';
@@ -23,7 +23,7 @@ async function takeState(state, say) {
   }
   // What a killed launcher left is ending by itself (pdeathsig). QEMU is not our child: the lab adopts it or ends it.
   const isOurs = ({ command }) => !/(^|\/)qemu-/.test(command.split(' ')[0]);
-  for (const { part, pid } of await clearMarked(state, { graceSeconds: 15, concerns: isOurs })) say(`killed a ${part} (pid ${pid}) that an earlier launcher had left`);
+  for (const { part, pid } of await clearMarked(state, { graceSeconds: 40, concerns: isOurs })) say(`killed a ${part} (pid ${pid}) that an earlier launcher had left`);
   rmSync(partsFile(state), { force: true });
   return lock;
 }
@@ -115,11 +115,12 @@ async function startPostgres(parts, common) {
 async function startLab(parts, common, program) {
   const { part, connectionFile } = createLab({ ...common, program });
   const ready = await parts.run(part);
-  return { lab: { ...ready, name: engineName, connectionFile } };
+  return { lab: { name: engineName, url: ready.url, connectionFile, controlSocket: readConnection(common.state).controlSocket } };
 }
 
 async function startWorkers(parts, common, { temporal, catalogUrlFile, lab }, program) {
   if (!temporal || !catalogUrlFile || !lab) throw new Problem('the workers need Temporal, PostgreSQL and the lab', `start all of: ${allParts.join(', ')}`);
-  const files = writeWorkerConfigs({ state: common.state, temporal, catalogUrlFile, connection: readConnection(common.state) });
+  const connection = readConnection(common.state);
+  const files = writeWorkerConfigs({ state: common.state, temporal, catalogUrlFile, connection, appliance: await findAppliance(connection) });
   await together(Object.entries(files).map(([name, configFile]) => parts.run(createWorker({ ...common, name, configFile, program }))));
 }

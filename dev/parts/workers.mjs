@@ -14,7 +14,7 @@ export const engineName = 'lab';
 export const repositoryName = 'main';
 
 /** @returns {Record<'control'|'appliance', object>} the two configurations, as worker/config.ts wants them */
-export function workerConfigs({ state, temporal, catalogUrlFile, connection, passwordFile }) {
+export function workerConfigs({ state, temporal, catalogUrlFile, connection, appliance, passwordFile }) {
   const common = {
     temporal: { address: temporal.address, namespace: temporal.namespace },
     repositories: { [repositoryName]: { path: repositoryOf(state) } },
@@ -24,19 +24,19 @@ export function workerConfigs({ state, temporal, catalogUrlFile, connection, pas
     username: connection.username,
     password: { file: passwordFile },
     caFile: connection.caFile,
-    appliances: [connection.appliance.vmId],
+    appliances: [appliance.vmId],
   };
   return {
     control: { roles: ['control', 'mover'], ...common, catalog: { url: { file: catalogUrlFile } }, engines: { [engineName]: engine } },
-    appliance: { roles: ['appliance'], ...common, appliance: { engine: engineName, vmId: connection.appliance.vmId, devices: connection.appliance.devices } },
+    appliance: { roles: ['appliance'], ...common, appliance: { engine: engineName, vmId: appliance.vmId, devices: appliance.devices } },
   };
 }
 
-export function writeWorkerConfigs({ state, temporal, catalogUrlFile, connection }) {
+export function writeWorkerConfigs({ state, temporal, catalogUrlFile, connection, appliance }) {
   const passwordFile = secretFile(state, 'engine-password');
   writeFileSync(passwordFile, `${connection.password}\n`, { mode: 0o600 });
   if (!existsSync(repositoryOf(state))) mkdirSync(repositoryOf(state), { mode: 0o700 });
-  const configs = workerConfigs({ state, temporal, catalogUrlFile, connection, passwordFile });
+  const configs = workerConfigs({ state, temporal, catalogUrlFile, connection, appliance, passwordFile });
   return Object.fromEntries(Object.entries(configs).map(([name, config]) => {
     const file = join(state, `worker-${name}.json`);
     writeFileSync(file, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
