@@ -22,6 +22,8 @@ const busyTexts: readonly RegExp[] = [
   /\bis performing an operation on a Snapshot\b/i,
   /\bPlease try again (?:later|in a few minutes)\b/i,
   /\bthe VM is in (?:MigratingFrom|MigratingTo|ImageLocked|SavingState|RestoringState|WaitForLaunch|PoweringUp|PoweringDown|RebootInProgress) status\b/i,
+  // Removing a snapshot: the text does not name the state, which mostly is a migration or a start on its way.
+  /\bmust be in status Down, Up or Paused\b/i,
   /\bStorage Domain's status is (?:Locked|Activating)\b/i,
 ];
 const illegalTexts: readonly RegExp[] = [/\bILLEGAL status\b/i, /\bin an illegal state\b/i, /\bImageIllegal status\b/i];

@@ -22,6 +22,7 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
   [409, '[Cannot create Snapshot because the VM is in ImageLocked status.]', 'engine.locked'],
   [409, '[Cannot create Snapshot because the VM is in MigratingFrom status.]', 'engine.locked'],
   [409, "[Cannot create Snapshot. The relevant Storage Domain's status is Locked.]", 'engine.locked'],
+  [409, '[Cannot remove Snapshot. VM demo must be in status Down, Up or Paused.]', 'engine.locked'],
   // Conflicts that stay until somebody acts.
   [409, '[Cannot create Snapshot because the VM is in Suspended status.]', 'engine.conflict'],
   [409, '[Cannot create Snapshot because the VM is in NotResponding status.]', 'engine.conflict'],
@@ -33,7 +34,6 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
     "[Cannot remove Snapshot. The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to):\n demo_Disk1/Holdfast/appliance. Please detach them from those VMs and try again.]",
     'engine.conflict',
   ],
-  [409, '[Cannot remove Snapshot. VM demo must be in status Down, Up or Paused.]', 'engine.conflict'],
   [409, '[Cannot remove Snapshot. The operation is only allowed for regular snapshots.]', 'engine.conflict'],
   [409, '[Cannot attach Virtual Disk. The disk is already attached to VM.]', 'engine.conflict'],
   [409, '[Cannot transfer Virtual Disk. The disk demo_Disk1 is plugged to non-Down VMs: demo]', 'engine.conflict'],
