@@ -26,7 +26,12 @@ export interface HoldfastClientOptions {
   readonly uiUrl?: string;
   /** Where the given Temporal client is connected to, for messages. */
   readonly address?: string;
-  readonly patience?: Patience;
+  readonly patience?: Partial<ClientPatience>;
+}
+
+export interface ClientPatience extends Required<Patience> {
+  /** How long Temporal may be unreachable before a waiting `result` or `watch` gives up: a server's restart should not end a watch. */
+  readonly reconnectMs: number;
 }
 
 /** Beside the request: what people read in Temporal's UI. */
@@ -38,7 +43,7 @@ export interface StartOptions {
 /** A restore's request id may be left out: then it is a fresh one. Give it to be safe against starting twice. */
 export type RestoreRequest = Omit<RestoreVmRequest, 'requestId'> & { readonly requestId?: string };
 
-const defaultPatience: Patience = { pickUpMs: 15_000, answerMs: 120_000 };
+const defaultPatience: ClientPatience = { pickUpMs: 15_000, answerMs: 120_000, reconnectMs: 60_000 };
 
 export class HoldfastClient {
   readonly #endpoint: Endpoint;
@@ -54,9 +59,9 @@ export class HoldfastClient {
 
   static async connect(options: ConnectOptions & HoldfastClientOptions = {}): Promise<HoldfastClient> {
     const endpoint = { address: options.address ?? defaultEndpoint.address, namespace: options.namespace ?? defaultEndpoint.namespace };
-    const connection = await openConnection(endpoint, options.connection);
+    const { connection, close } = await openConnection(endpoint, options.connection);
     const client = new HoldfastClient(new TemporalClient({ connection, namespace: endpoint.namespace }), { ...options, address: endpoint.address });
-    client.#close = () => connection.close();
+    client.#close = close;
     return client;
   }
 
@@ -121,7 +126,7 @@ export class HoldfastClient {
     }
   }
 
-  #ask<Output>(flow: QuestionName, workflowId: string, input: object, output: z.ZodType<Output>, patience = this.#patience): Promise<Output> {
+  #ask<Output>(flow: QuestionName, workflowId: string, input: object, output: z.ZodType<Output>, patience: Patience = this.#patience): Promise<Output> {
     return ask(this.temporal, this.#endpoint, { flow, workflowId, input, output, patience });
   }
 
@@ -158,10 +163,10 @@ export class HoldfastClient {
   #handle<Output>(flow: RunFlow, workflowId: string, temporalRunId: string, output: z.ZodType<Output>): RunHandle<Output> {
     const { uiUrl } = this.options;
     const runUrl = uiUrl && `${uiUrl.replace(/\/$/, '')}/namespaces/${encodeURIComponent(this.#endpoint.namespace)}/workflows/${encodeURIComponent(workflowId)}/${temporalRunId}`;
-    return new RunHandle(this.temporal, this.#endpoint, flow, workflowId, temporalRunId, output, runUrl);
+    return new RunHandle(this.temporal, this.#endpoint, flow, workflowId, temporalRunId, output, runUrl, this.#patience.reconnectMs);
   }
 
-  get #patience(): Patience {
-    return this.options.patience ?? defaultPatience;
+  get #patience(): ClientPatience {
+    return { ...defaultPatience, ...this.options.patience };
   }
 }

@@ -39,18 +39,24 @@ export async function ask<Output>(client: Client, endpoint: Endpoint, question: 
       workflowIdConflictPolicy: 'FAIL',
       staticSummary: flow.summary,
     });
-    const raw: unknown = await answerOf(handle, run, patience);
+    const raw: unknown = await answerOf(client, handle, run, patience);
     return parseAnswer(run, question.output, raw);
   } catch (error) {
     throw toHoldfastError(error, run, endpoint);
   }
 }
 
-async function answerOf(handle: WorkflowHandle, run: RunIdentity, patience: Patience): Promise<unknown> {
+async function answerOf(client: Client, handle: WorkflowHandle, run: RunIdentity, patience: Patience): Promise<unknown> {
   const answered = new AbortController();
-  const result = handle.result().finally(() => answered.abort());
+  const givenUp = new AbortController();
+  const result = client.withAbortSignal(givenUp.signal, () => handle.result()).finally(() => answered.abort());
   result.catch(() => undefined);
-  return Promise.race([result, giveUp(handle, run, patience, answered.signal)]);
+  try {
+    return await Promise.race([result, giveUp(handle, run, patience, answered.signal)]);
+  } finally {
+    // A poll left hanging would be retried by the SDK after the caller has closed the connection, and throw (client/connect.ts).
+    givenUp.abort();
+  }
 }
 
 /** Rejects when patience ends, and cancels the question: an answer that nobody waits for is work for nothing. */

@@ -35,6 +35,8 @@ export interface RunStatus {
 }
 
 const queryDeadlineMs = 10_000;
+const reconnectPauseMs = 1_000;
+const longestRefusalMs = 30_000;
 const statuses: readonly RunStatus['status'][] = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'];
 
 export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
@@ -51,19 +53,42 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
     private readonly outputSchema: z.ZodType<Output>,
     /** Address of this run in Temporal's UI, when the UI's address is known. */
     readonly runUrl: string | undefined,
+    private readonly reconnectMs: number,
   ) {
     this.#handle = client.workflow.getHandle(workflowId, temporalRunId);
     this.#run = { flow, workflowId };
   }
 
   /** Waits for the end, however long. Rejects with HoldfastRunError, HoldfastCancelledError or HoldfastClientError. */
-  async result(): Promise<Output> {
-    const raw: unknown = await this.#call(() => this.#handle.result()).catch(async (error: unknown) => {
+  result(): Promise<Output> {
+    return this.#resultUntil(undefined);
+  }
+
+  async #resultUntil(signal: AbortSignal | undefined): Promise<Output> {
+    const raw: unknown = await this.#awaitEnd(signal).catch(async (error: unknown) => {
       throw error instanceof HoldfastRunError ? await this.#withTraces(error) : error;
     });
     const parsed = this.outputSchema.safeParse(raw);
     if (parsed.success) return parsed.data;
     throw new HoldfastClientError('client.protocol', `Run ${this.workflowId} ended well, but its result is not what this client knows (${parsed.error.issues.map((issue) => issue.path.join('.')).join(', ')}). Use the client of the workers' version.`, { result: raw });
+  }
+
+  /** The run does not end with the connection: Temporal may be away for a while, as in a restart. */
+  async #awaitEnd(signal: AbortSignal | undefined): Promise<unknown> {
+    const poll = (): Promise<unknown> => this.#handle.result();
+    let awaySinceMs: number | undefined;
+    for (;;) {
+      const askedAtMs = Date.now();
+      try {
+        return await this.#call(() => (signal ? this.client.withAbortSignal(signal, poll) : poll()));
+      } catch (error) {
+        if (signal?.aborted || !(error instanceof HoldfastClientError && error.code === 'client.unreachable')) throw error;
+        // It was there in between when this attempt hung on for longer than a refused connection can.
+        if (awaySinceMs === undefined || Date.now() - askedAtMs > longestRefusalMs) awaySinceMs = Date.now();
+        if (Date.now() - awaySinceMs >= this.reconnectMs) throw error;
+        await delay(reconnectPauseMs);
+      }
+    }
   }
 
   async progress(): Promise<Progress> {
@@ -90,6 +115,9 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
 
   /** Asks the run to undo itself and end. It answers at once; `result` rejects with HoldfastCancelledError when the undoing is done. */
   async cancel(): Promise<void> {
+    // Temporal takes a cancel of an ended run without a word; whoever asks for one should hear that it came too late.
+    const { status, endedAt } = await this.status();
+    if (status !== 'RUNNING') throw new HoldfastClientError('client.not-found', `Run ${this.workflowId} has ended already (${status.toLowerCase()}${endedAt === undefined ? '' : ` at ${endedAt}`}); there is nothing to cancel.`, { ...this.#run, status });
     await this.#call(() => this.#handle.cancel());
   }
 
@@ -106,7 +134,7 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
   /** Asks for progress about every second and hands it on until the run has ended; then gives its result. */
   async watch(onProgress: (progress: Progress) => void, options: WatchOptions = {}): Promise<Output> {
     const ended = new AbortController();
-    const result = this.result().finally(() => ended.abort());
+    const result = this.#resultUntil(options.signal).finally(() => ended.abort());
     const polling = this.#poll(onProgress, ended.signal, options);
     polling.catch(() => undefined);
     result.catch(() => undefined);

@@ -1,0 +1,126 @@
+// Stand-ins for the registered flows: same names, same schemas, same messages, no engine. What a VM's name promises, its run does.
+import { ApplicationFailure, CancellationScope, condition, isCancellation, setHandler, sleep } from '@temporalio/workflow';
+import type { BackupVmInput, BackupVmOutput } from '../../../domain/flows/backup-vm';
+import type { Progress } from '../../../domain/flows/progress';
+import type { FindVmsInput, FindVmsOutput, ListBackupsInput, ListBackupsOutput, ListRunsInput, ListRunsOutput, RebuildCatalogInput, RebuildCatalogOutput } from '../../../domain/flows/queries';
+import type { RestoreVmInput, RestoreVmOutput } from '../../../domain/flows/restore-vm';
+import { reason, refusalText } from '../../../domain/plan/reasons';
+import { pauseSignal, progressQuery, resumeSignal, setBandwidthUpdate } from '../../../workflows/messages';
+import { backup, estate, leftSnapshot, runs, vmNamed } from './estate';
+
+const diskBytes = 4 * 1024 ** 3;
+
+function failure(type: string, message: string, details: Record<string, unknown> = {}): ApplicationFailure {
+  return ApplicationFailure.create({ type, message, nonRetryable: true, details: [details] });
+}
+
+type Told = { -readonly [Key in keyof Progress]: Progress[Key] };
+
+function tellProgress(vmName: string): Told {
+  const told: Told = {
+    runId: estate.runId,
+    vmName,
+    phase: 'copy',
+    paused: false,
+    bandwidthBytesPerSecond: null,
+    disks: [{ diskId: estate.diskId, alias: `${vmName}_Disk1`, virtualBytes: diskBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 200 * 1024 ** 2, state: 'copying' }],
+    warnings: [],
+    undone: [],
+    leftovers: [],
+  };
+  setHandler(progressQuery, () => told);
+  setHandler(pauseSignal, () => void (told.paused = true));
+  setHandler(resumeSignal, () => void (told.paused = false));
+  setHandler(setBandwidthUpdate, ({ bytesPerSecond }) => {
+    told.bandwidthBytesPerSecond = bytesPerSecond;
+    return { bytesPerSecond };
+  });
+  return told;
+}
+
+function setPosition(told: Told, positionBytes: number): void {
+  told.disks = told.disks.map((disk) => ({ ...disk, positionBytes }));
+}
+
+export async function backupVm(input: BackupVmInput): Promise<BackupVmOutput> {
+  const name = estate.vms.find((vm) => vm.id === input.vmId)?.name ?? '';
+  const told = tellProgress(name);
+  if (name === 'refused') {
+    const reasons = [reason('disk.locked', estate.diskId, 'Disk data1 is locked: wait for its task.'), reason('appliance.down', 'x', 'Appliance app1 is down: start it.')];
+    throw failure('plan.refused', refusalText('The backup of VM refused', reasons), { reasons });
+  }
+  if (name === 'broken') {
+    told.undone = ['detach disk broken_Disk1 from the appliance', 'drop the partial backup'];
+    told.leftovers = [leftSnapshot];
+    throw failure('repository.full', 'Repository main has 1.0 GiB free, disk broken_Disk1 needs more.', { leftovers: [leftSnapshot] });
+  }
+  if (name === 'slow') await untilCancelled(told);
+  // Timers of the dev server are about a second coarse.
+  for (let step = 1; step <= 2; step += 1) {
+    await sleep(500);
+    setPosition(told, (diskBytes / 2) * step);
+  }
+  told.phase = 'done';
+  const result = { runId: estate.runId, backup: { ...backup, repository: input.repository }, consistencyEvidence: 'host froze the guest', seconds: 1.6, bytesPerSecond: 200 * 1024 ** 2 };
+  return { ...result, warnings: ['the snapshot took long'], leftovers: [] };
+}
+
+async function untilCancelled(told: Told): Promise<void> {
+  try {
+    await condition(() => false);
+  } catch (error) {
+    if (!isCancellation(error)) throw error;
+    await CancellationScope.nonCancellable(async () => {
+      told.phase = 'cleanup';
+      await sleep(200);
+      told.undone = ['remove the snapshot'];
+    });
+    throw error;
+  }
+}
+
+export async function restoreVm(input: RestoreVmInput): Promise<RestoreVmOutput> {
+  const told = tellProgress(input.name);
+  if (input.backupId !== estate.backupId) throw failure('backup.not-found', `Repository ${input.repository} has no backup ${input.backupId}.`);
+  await sleep(300);
+  told.phase = 'done';
+  return {
+    runId: estate.runId,
+    backupId: input.backupId,
+    vmId: estate.createdVmId,
+    vmName: input.name,
+    disks: [{ sourceDiskId: estate.diskId, diskId: estate.diskId, alias: 'demo_Disk1', virtualBytes: diskBytes, dataBytes: 1024, root: 'ab'.repeat(32) }],
+    started: input.start,
+    seconds: 3,
+    bytesPerSecond: 1024,
+    warnings: [],
+    leftovers: [],
+  };
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+export async function findVms(input: FindVmsInput): Promise<FindVmsOutput> {
+  for (const wanted of input.vms) {
+    if (!estate.vms.some((vm) => vm.id === wanted || vm.name === wanted)) throw failure('engine.not-found', `Engine ${input.engine} has no VM "${wanted}".`);
+  }
+  const found = estate.vms.filter((vm) => input.vms.length === 0 || input.vms.includes(vm.id) || input.vms.includes(vm.name));
+  const { offset, limit } = input.page;
+  return { vms: found.slice(offset, offset + limit), more: found.length > offset + limit };
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+export async function listBackups(input: ListBackupsInput): Promise<ListBackupsOutput> {
+  const wanted = (input.backupId ?? backup.backupId) === backup.backupId && (input.vmName ?? 'demo') === 'demo' && (input.vmId ?? vmNamed('demo')) === vmNamed('demo');
+  return { backups: wanted ? [backup] : [], more: false };
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+export async function listRuns(input: ListRunsInput): Promise<ListRunsOutput> {
+  return { runs: runs.filter((run) => (input.runId ?? run.runId) === run.runId && (input.outcome ?? run.outcome) === run.outcome), more: false };
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+export async function rebuildCatalog(input: RebuildCatalogInput): Promise<RebuildCatalogOutput> {
+  if (input.repository !== estate.repository) throw failure('repository.unknown', `No worker serves repository ${input.repository}.`);
+  return { indexed: 7, removed: 1, unreadable: [{ path: 'vms/x/y', reason: 'manifest.json is not JSON' }] };
+}
