@@ -43,9 +43,9 @@ export interface Catalog {
   migrate(): Promise<void>;
 
   openRun(run: NewRun): Promise<void>;
-  /** An unknown run is fine: the undo of an `openRun` that never arrived. */
   /** The VM's name is known only after planning. */
   nameRun(runId: string, vmName: string): Promise<void>;
+  /** An unknown run is fine: the undo of an `openRun` that never arrived. */
   closeRun(end: RunEnd): Promise<void>;
   /** Newest first. Up to `page.limit + 1` rows: the one too many tells the caller that there are more. */
   listRuns(query: ListRunsInput): Promise<readonly Run[]>;

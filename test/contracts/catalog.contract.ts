@@ -182,6 +182,16 @@ function holdingsContract(catalog: () => Catalog): void {
     expect(await of(run)).toStrictEqual([{ ...holding, objectId, state: 'held' }]);
   });
 
+  test('a late repeat with the object of the beginning does not undo what was noted since', async () => {
+    const run = await opened();
+    const holding = newHolding(run, { objectId: randomUUID() });
+    const objectId = randomUUID();
+    await catalog().hold(holding);
+    await catalog().setHoldingObject(holding.holdingId, objectId);
+    await catalog().hold(holding);
+    expect(await of(run)).toStrictEqual([{ ...holding, objectId, state: 'held' }]);
+  });
+
   test('holding again what was released is a new acquisition: held, and its object not known yet', async () => {
     const run = await opened();
     const holding = newHolding(run);
@@ -280,9 +290,11 @@ function backupsContract(catalog: () => Catalog): void {
   });
 
   test('rebuilds and single backups at once do not get in each other\'s way', async () => {
-    const all = Array.from({ length: 50 }, () => newBackup());
-    await Promise.all([catalog().indexBackups(all), catalog().indexBackups([...all].reverse()), ...all.slice(0, 10).map((backup) => catalog().indexBackups([backup]))]);
-    expect(await list()).toHaveLength(50);
+    const all = Array.from({ length: 1000 }, () => newBackup());
+    await catalog().indexBackups(all);
+    // In opposite orders: without taking turns they lock each other's rows crosswise, and PostgreSQL kills one of them.
+    for (let turn = 0; turn < 3; turn += 1) await Promise.all([catalog().indexBackups(all), catalog().indexBackups([...all].reverse()), ...all.slice(0, 10).map((backup) => catalog().indexBackups([backup]))]);
+    expect(await list({ page: { limit: 2000, offset: 0 } })).toHaveLength(1000);
   });
 }
 
