@@ -1,5 +1,6 @@
 // Walks a disk with a window of reads and hashes: several ranges are worked on at a time, and handed over in order. Copy and proof are
 // built on it. Memory is bounded by the window, whatever the size of the disk.
+import { setMaxListeners } from 'node:events';
 import { blockCount, planRanges, type BlockRange } from '../../../domain/extents';
 import { HoldfastError } from '../../../domain/failures';
 import { digestBlockBytes } from '../../../domain/manifest';
@@ -36,6 +37,8 @@ export interface RangeWalk {
 export async function walkRanges(walk: RangeWalk): Promise<void> {
   const failure = new AbortController();
   const signal = AbortSignal.any([walk.signal, failure.signal]);
+  // One listener for each read that waits for the throttle; they go when it is read.
+  setMaxListeners(0, signal);
   const fail = (reason: unknown): void => failure.abort(reason);
   const places = new Slots(longestQueue);
   const window = new Window(walk, signal);
