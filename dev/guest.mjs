@@ -168,7 +168,7 @@ function unpackKernel(image, env) {
   }
 }
 
-if (process.argv[1] && fs.realpathSync(process.argv[1]) === self) {
+if (process.argv[1] && fs.existsSync(process.argv[1]) && fs.realpathSync(process.argv[1]) === self) {
   const cacheDir = process.argv[2];
   if (!cacheDir) throw new Error('usage: node dev/guest.mjs <cache directory>');
   console.log(await ensureGuest({ cacheDir, say: (line) => console.error(line) }));

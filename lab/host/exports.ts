@@ -1,6 +1,7 @@
 // The by-id directory of a VM: one entry per plugged disk, named as udev would, served by the very QEMU that has the disk
-// and only while it has it. A FUSE export looks like a regular file; without FUSE the entry is the VM's NBD socket, and the
-// export's name is the disk's id. A transient disk serves the snapshot's own volume, read-only: what its guest writes is not there.
+// and only while it has it. A FUSE export looks like a regular file; a writable disk, or any where FUSE is missing, is the VM's NBD
+// socket, and the export's name is the disk's id. A transient disk serves the snapshot's own volume, read-only: what its guest
+// writes is not there.
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -32,7 +33,9 @@ export function entryName(disk: Pick<VmDisk, 'diskId' | 'bus'>): string {
 export async function addExport(vm: RunningVm, disk: VmDisk): Promise<void> {
   const common = { id: exportId(disk.diskId), 'node-name': volumeNode(disk.top), writable: isWritable(disk) };
   let target: string;
-  if (vm.host.exportKind === 'fuse') {
+  // Never a writable FUSE export: QEMU 7.2 keeps the request in one buffer, which the next request overwrites while a write is under way,
+  // so that parallel writes land with each other's bytes (measured here; QEMU's fix is "fuse: Copy write buffer content before polling").
+  if (vm.host.exportKind === 'fuse' && !isWritable(disk)) {
     target = vm.host.run.exportFile(vm.vmId, disk.diskId);
     await fs.writeFile(target, '', { mode: 0o600 });
     await vm.qmp.execute('block-export-add', { type: 'fuse', ...common, mountpoint: target, 'allow-other': 'off' });
@@ -60,23 +63,6 @@ export async function removeExport(vm: RunningVm, disk: Pick<VmDisk, 'diskId' | 
     await deleted(deletedLimitMs);
   }
   await vm.host.run.cleanExport(vm.host.run.exportFile(vm.vmId, disk.diskId));
-}
-
-/**
- * A writable FUSE export claims the right to resize its node, which a commit job refuses to share. So the entry is absent while a
- * plugged disk's own snapshot is merged, and comes back afterwards.
- */
-export async function withoutResizingExport<T>(vm: RunningVm, diskId: string, work: () => Promise<T>): Promise<T> {
-  const disk = vm.disks.get(diskId);
-  const current = await exportOf(vm, diskId);
-  if (!disk || !isWritable(disk) || current?.type === 'nbd') return work();
-  if (current) await removeExport(vm, disk); // absent: an earlier merge was interrupted, the entry comes back after this one
-  try {
-    return await work();
-  } finally {
-    const after = vm.disks.get(diskId);
-    if (after && !vm.isOver) await addExport(vm, after);
-  }
 }
 
 /** One server per QEMU, started with the first export that needs it. After an adoption it runs already. */

@@ -5,7 +5,7 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { createFilesystemVolume, createHost, type HostOptions, type HostVmEvent, type HostVmStatus, type LocalHost, type NewVolume, type VmDisk, type VolumeRef } from '../../../lab/host';
 
 const MiB = 1024 * 1024;
@@ -30,12 +30,9 @@ export function cacheDirectory(): string {
 async function guestDirectory(): Promise<string> {
   const ready = process.env['HOLDFAST_GUEST'];
   if (ready !== undefined) return ready;
-  // dev/ is plain ESM and jest runs CommonJS: a short-lived node bridges them.
-  const module = pathToFileURL(path.resolve(__dirname, '../../../dev/guest.mjs')).href;
-  const script = `import(${JSON.stringify(module)}).then((m) => m.ensureGuest({ cacheDir: process.argv[1] })).then((d) => console.log(d))`;
-  return new Promise((resolve, reject) => {
-    execFile(process.execPath, ['-e', script, cacheDirectory()], { timeout: 300_000 }, (error, stdout, stderr) => (error ? reject(new Error(stderr)) : resolve(stdout.trim())));
-  });
+  // dev/ is plain ESM and jest runs CommonJS, so it is run as the program that it is, too.
+  const { stdout } = await promisify(execFile)(process.execPath, [path.resolve(__dirname, '../../../dev/guest.mjs'), cacheDirectory()], { timeout: 300_000 });
+  return stdout.trim();
 }
 
 export async function openTestHost(options: Partial<Pick<HostOptions, 'fuse'>> = {}): Promise<TestHost> {
