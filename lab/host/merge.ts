@@ -4,7 +4,6 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { chainInQemu, closeNodeIfOpen, pluggedNodes, volumeNode } from './block-graph';
-import { withoutResizingExport } from './exports';
 import { HostError, type MergeDisk, type VolumeRef } from './port';
 import type { RunningVm } from './running-vm';
 import { describeVolume, driverOf, exists, type Storage } from './storage';
@@ -52,13 +51,11 @@ export async function mergeLive(vm: RunningVm, merge: MergeDisk, onProgress: Pro
   const begun = await findJob(vm, merge);
   if (!begun && has(merge.base) && !has(merge.top) && !(await exists(storage.volumePath(merge.top)))) return;
   const stillInUse = begun !== undefined || (await restsInUse(vm, merge));
-  await withoutResizingExport(vm, merge.diskId, async () => {
-    if (stillInUse && !begun) await startJob(vm, merge);
-    if (stillInUse) await followJob(vm, merge, onProgress);
-    await closeNodeIfOpen(vm, volumeNode(merge.top));
-    const disk = vm.disks.get(merge.diskId);
-    if (disk && disk.top.volumeId === merge.top.volumeId) vm.disks.set(merge.diskId, { ...disk, top: merge.base, format: await storage.formatOf(merge.base) });
-  });
+  if (stillInUse && !begun) await startJob(vm, merge);
+  if (stillInUse) await followJob(vm, merge, onProgress);
+  await closeNodeIfOpen(vm, volumeNode(merge.top));
+  const disk = vm.disks.get(merge.diskId);
+  if (disk && disk.top.volumeId === merge.top.volumeId) vm.disks.set(merge.diskId, { ...disk, top: merge.base, format: await storage.formatOf(merge.base) });
   await vm.saveSpec();
   await storage.removeVolume(merge.top);
 }

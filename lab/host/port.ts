@@ -133,6 +133,7 @@ export interface Host {
   unplugDisk(vmId: string, diskId: string): Promise<void>;
   /** Directory with one entry per plugged disk, named as udev would: `scsi-0QEMU_QEMU_HARDDISK_<diskId>` for virtio_scsi,
    *  `virtio-<first 20 characters of diskId>` for virtio. A regular file served by a FUSE export, or
-   *  the VM's NBD unix socket where FUSE is missing: there all entries lead to one socket, and a disk's export is named by its disk id. */
+   *  the VM's NBD unix socket for writable disks and where FUSE is missing: all such entries lead to one socket, and a disk's export is
+   *  named by its disk id. */
   devicesDirectory(vmId: string): string;
 }
