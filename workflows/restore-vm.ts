@@ -5,9 +5,9 @@ import type { BackupContents } from '../activities/repository';
 import { restoreVmInputSchema, type RestoreVmInput, type RestoreVmOutput, type RestoreVmRequest } from '../domain/flows/restore-vm';
 import type { RunSettings } from '../domain/flows/settings';
 import { vmMark, workflowIds } from '../domain/ids';
-import { asked, noApplianceWorker } from './backup-vm';
+import { asked, noApplianceWorker, noMoverWorker } from './backup-vm';
 import type { ArmedUndo } from './compensation';
-import { parseInput, refuse, requireWorkflowId } from './failures';
+import { failureText, nobodyServes, parseInput, refuse, requireWorkflowId, wasCancelled } from './failures';
 import { inRun, type FlowRun } from './flow-run';
 import { inParallel } from './in-parallel';
 import type { Proxies } from './proxies';
@@ -43,10 +43,10 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
     const roots = await disksProven(restore, contents, disks);
     for (const attachment of [...attached].reverse()) await attachment.now();
     const vm = await vmCreated(restore, contents, clusterId, disks);
-    if (input.start) await proxies.waiting(settings.deadlines.attachSeconds).startVm({ engine: input.engine, vmId: restore.newVmId });
+    const started = input.start && (await vmStarted(restore));
     return CancellationScope.nonCancellable(async () => {
       for (const product of [...made, vm]) product.disarm();
-      await proxies.undo.keepProducts({ runId: run.runId });
+      await productsKept(restore);
       await run.cleanUp();
       return {
         runId: run.runId,
@@ -54,7 +54,7 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
         vmId: restore.newVmId,
         vmName: input.name,
         disks: disks.map(({ source, diskId }, index) => ({ sourceDiskId: source.diskId, diskId, alias: source.alias, virtualBytes: source.virtualBytes, dataBytes: dataBytes[index] ?? 0, root: roots[index] ?? '' })),
-        started: input.start,
+        started,
         seconds: (Date.now() - run.startedAtMs) / 1000,
         bytesPerSecond: Math.round(dataBytes.reduce((sum, bytes) => sum + bytes, 0) / Math.max(writeSeconds, 0.001)),
         warnings: [...run.warnings],
@@ -66,13 +66,28 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
 
 async function planned({ input, run, proxies, applianceId }: Restore): Promise<{ contents: BackupContents; clusterId: string; disks: readonly RestoredDisk[] }> {
   const { engine, repository, backupId } = input;
-  const contents = await proxies.mover(repository).readBackup({ repository, backupId });
+  const [contents, appliance] = await Promise.all([
+    contentsRead(proxies, repository, backupId),
+    applianceId ? asked(() => proxies.applianceQuick(engine, applianceId).checkAppliance({ repository }), noApplianceWorker(engine, applianceId)) : [],
+  ]);
+  const plan = await proxies.control.planRestore({ ...input, disks: contents?.disks ?? [], origin: contents?.origin ?? {}, applianceId: applianceId || undefined });
+  // Which cluster the VM came from only the backup tells: while nobody can read it, that is no reason.
+  const reasons = contents || input.clusterId ? plan.reasons : plan.reasons.filter(({ code }) => code !== 'cluster.unknown');
+  refuse(`The restore of backup ${backupId} as ${input.name}`, [...(contents ? [] : [noMoverWorker(repository)]), ...reasons, ...appliance]);
+  if (!contents) throw new Error('nobody read the backup, and that was no reason');
   run.setDisks(contents.disks);
-  const plan = await proxies.control.planRestore({ ...input, disks: contents.disks, origin: contents.origin, applianceId: applianceId || undefined });
-  const appliance = applianceId ? await asked(() => proxies.applianceQuick(engine, applianceId).checkAppliance({ repository }), noApplianceWorker(engine, applianceId)) : [];
-  refuse(`The restore of backup ${backupId} as ${input.name}`, [...plan.reasons, ...appliance]);
   const disks = contents.disks.map((source) => ({ source, diskId: uuid4(), storageDomainId: plan.domainOfDisk[source.diskId] ?? '' }));
   return { contents, clusterId: plan.clusterId ?? '', disks };
+}
+
+/** Undefined when no worker serves the repository: one more reason, not the end of planning. */
+async function contentsRead(proxies: Proxies, repository: string, backupId: string): Promise<BackupContents | undefined> {
+  try {
+    return await proxies.mover(repository).readBackup({ repository, backupId });
+  } catch (error) {
+    if (nobodyServes(error)) return undefined;
+    throw error;
+  }
 }
 
 async function disksCreated({ input, run, proxies, settings }: Restore, disks: readonly RestoredDisk[]): Promise<readonly ArmedUndo[]> {
@@ -133,4 +148,24 @@ async function vmCreated({ input, run, proxies, newVmId }: Restore, { backup }: 
   await proxies.mover(repository).createVmFromBackup({ repository, engine, vmId: backup.vmId, backupId, newVmId, name, clusterId, mark: of.mark });
   for (const { source, diskId } of disks) await proxies.control.attachRestoredDisk({ engine, vmId: newVmId, diskId, settings: source });
   return vm;
+}
+
+/** The VM stands and its disks are proven: a start that fails is a warning, and no reason to throw hours of writing away. */
+async function vmStarted({ input, run, proxies, settings, newVmId }: Restore): Promise<boolean> {
+  try {
+    await proxies.waiting(settings.deadlines.attachSeconds).startVm({ engine: input.engine, vmId: newVmId });
+    return true;
+  } catch (error) {
+    if (wasCancelled(error)) throw error;
+    run.warn(`VM ${input.name} (${newVmId}) is restored but did not start: ${failureText(error)}`);
+    return false;
+  }
+}
+
+async function productsKept({ run, proxies }: Restore): Promise<void> {
+  try {
+    await proxies.undo.keepProducts({ runId: run.runId });
+  } catch (error) {
+    run.warn(`the VM is restored, but the catalog still calls it and its disks things to be released: ${failureText(error)}`);
+  }
 }

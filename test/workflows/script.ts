@@ -118,7 +118,7 @@ export async function heartbeatUntil(done: Promise<unknown>): Promise<void> {
   const over = done.then(() => true);
   for (let waiting = true; waiting; ) {
     context.heartbeat();
-    waiting = !(await Promise.race([over, context.sleep(30).then(() => false)]));
+    waiting = !(await Promise.race([over, context.sleep(100).then(() => false)]));
   }
 }
 
