@@ -1,6 +1,5 @@
 // `npm run lab`: set-up, then only the lab, in the foreground.
-import { parseArgs } from 'node:util';
-import { stateDirectory } from './parts/state.mjs';
+import { optionHelp, readOptions, startAndStay } from './parts/options.mjs';
 import { reportAndFail, setup } from './setup.mjs';
 
 async function start({ state, ports, say }) {
@@ -9,16 +8,15 @@ async function start({ state, ports, say }) {
   return startParts({ state, ports, only: ['lab'], setup: ready, say });
 }
 
-async function main() {
-  const { values } = parseArgs({ options: { state: { type: 'string' }, ports: { type: 'string', default: 'auto' } } });
-  const interrupted = new Promise((done) => { for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, done); });
-  const starting = start({ state: stateDirectory(values.state), ports: values.ports, say: (line) => console.log(line) });
-  const parts = await Promise.race([starting, interrupted.then(() => process.exit(130))]);
+async function show(parts) {
   const { readConnection } = await import('./parts/lab.mjs');
   const { url, username, caFile } = readConnection(parts.state);
   console.log(`Engine    ${url}\nUser      ${username}\nPassword  in ${parts.lab.connectionFile}\nCA        ${caFile}\nRunning. Ctrl-C ends it.`);
-  await interrupted;
-  await parts.stop();
+}
+
+async function main() {
+  const { state, ports } = readOptions(`usage: npm run lab -- [options]\n${optionHelp}`);
+  await startAndStay(() => start({ state, ports, say: (line) => console.log(line) }), show);
 }
 
 await main().catch(reportAndFail);

@@ -2,14 +2,14 @@
 // The job itself (back up demo while its guest writes, rebuild the catalog, restore, prove) is dev/main-job.mjs.
 import { performance } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { addresses } from './parts/addresses.mjs';
 import { attachParts, startInBackground } from './parts/background.mjs';
-import { stateDirectory } from './parts/state.mjs';
+import { optionHelp, readOptions } from './parts/options.mjs';
 import { reportAndFail, setup } from './setup.mjs';
 
-const usage = `usage: npm start -- [--keep] [--state <directory>] [--ports auto|file|free]
-  --keep    leaves everything running at the end (stop it: node dev/up.mjs --stop)`;
+const usage = `usage: npm start -- [options]
+${optionHelp}
+  --keep                  leaves everything running at the end (node dev/up.mjs --stop ends it)`;
 
 /** Prints each step with the seconds since the start; lines that belong to a step are indented below it. */
 export function stepPrinter(write = (line) => console.log(line)) {
@@ -51,17 +51,16 @@ export async function start({ keep, state, ports, say, job }) {
   say(addresses(parts));
   try {
     await job({ parts, state, env: ready.env, say });
-    if (keep) say(`everything is left running; stop it with: node dev/up.mjs --stop --state ${state}\n${addresses(parts)}`);
   } finally {
-    if (!keep) await stop();
+    if (keep) say(`everything is left running; stop it with: node dev/up.mjs --stop --state ${state}`);
+    else await stop();
   }
 }
 
 async function main() {
-  const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false }, state: { type: 'string' }, ports: { type: 'string', default: 'auto' }, help: { type: 'boolean' } } });
-  if (values.help || !['auto', 'file', 'free'].includes(values.ports)) return console.log(usage);
+  const { keep, state, ports } = readOptions(usage, { keep: { type: 'boolean', default: false } });
   const job = async (context) => (await import('./main-job.mjs')).mainJob(context);
-  await start({ keep: values.keep, state: stateDirectory(values.state), ports: values.ports, say: stepPrinter(), job });
+  await start({ keep, state, ports, say: stepPrinter(), job });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -1,15 +1,13 @@
 // Starts everything that is embedded, prints the addresses, stays until SIGINT or SIGTERM and then ends everything.
 // This is what `holdfast up` runs.
-import { parseArgs } from 'node:util';
 import { addresses } from './parts/addresses.mjs';
 import { stopBackground } from './parts/background.mjs';
-import { stateDirectory } from './parts/state.mjs';
+import { optionHelp, readOptions, startAndStay } from './parts/options.mjs';
 import { reportAndFail, setup } from './setup.mjs';
 
-const usage = `usage: node dev/up.mjs [--state <directory>] [--ports auto|file|free] [--stop]
-  --state   where everything is kept (default: HOLDFAST_STATE, or .state in the checkout)
-  --ports   those of temporal-dev.yml (file), free ones (free), or free ones only instead of taken ones (auto, the default)
-  --stop    ends what runs on the state directory`;
+const usage = `usage: node dev/up.mjs [options]
+${optionHelp}
+  --stop                  ends what runs on the state directory`;
 
 async function stop(state) {
   const stopped = await stopBackground(state);
@@ -22,26 +20,12 @@ async function start({ state, ports, say }) {
   return startParts({ state, ports, setup: ready, say });
 }
 
-function untilInterrupted() {
-  return new Promise((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => done(signal));
-  });
-}
-
 async function main() {
-  const { values } = parseArgs({ options: { state: { type: 'string' }, ports: { type: 'string', default: 'auto' }, stop: { type: 'boolean' }, help: { type: 'boolean' } } });
-  if (values.help || !['auto', 'file', 'free'].includes(values.ports)) return console.log(usage);
-  const state = stateDirectory(values.state);
-  if (values.stop) return stop(state);
+  const options = readOptions(usage, { stop: { type: 'boolean' } });
+  const { state, ports } = options;
+  if (options.stop) return stop(state);
   const say = (line) => console.log(line);
-  const interrupted = untilInterrupted();
-  const starting = start({ state, ports: values.ports, say });
-  // Interrupted while starting: leave at once, the parts end with us (pdeathsig).
-  const parts = await Promise.race([starting, interrupted.then(() => process.exit(130))]);
-  console.log(`${addresses(parts)}\nRunning. Ctrl-C ends it.`);
-  await interrupted;
-  console.log('Stopping.');
-  await parts.stop();
+  await startAndStay(() => start({ state, ports, say }), (parts) => say(`${addresses(parts)}\nRunning. Ctrl-C ends it.`));
 }
 
 await main().then(() => process.exit(), (error) => {

@@ -143,6 +143,15 @@ test('a killed launcher takes its parts with it, and the next start finds the da
   expect(await statusOf(fourth, 'kept')).toBe('RUNNING');
 }, limitMs);
 
+test('a launcher that is asked to end stops its parts in order, and ends well', async () => {
+  const child = await startLauncher();
+  child.kill('SIGTERM');
+  expect(await new Promise((done) => { child.once('exit', done); })).toBe(0);
+  expect(await marked()).toEqual([]);
+  // Killed from above, PostgreSQL would have to recover at the next start.
+  expect(readFileSync(path.join(directory, 'logs/postgres.log'), 'utf8')).toContain('database system is shut down');
+}, limitMs);
+
 test('a second launcher on the same state is refused and harms nothing', async () => {
   const parts = await start({ only: ['postgres'] });
   await expect(start({ only: ['postgres'] })).rejects.toThrow(/running already \(launcher: pid \d+\)[^]*--stop/);
