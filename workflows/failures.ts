@@ -26,6 +26,17 @@ export function refuse(what: string, reasons: readonly Reason[]): void {
   if (reasons.length > 0) throw fail('plan.refused', refusalText(what, reasons), { reasons });
 }
 
+/** For a flow that is one question: it fails with the code of what it asked, not with the wrapper that Temporal puts around it. */
+export async function answered<T>(question: Promise<T>): Promise<T> {
+  try {
+    return await question;
+  } catch (error) {
+    if (wasCancelled(error)) throw error;
+    const { code, message, details } = readFailure(error);
+    throw ApplicationFailure.create({ type: code, message, nonRetryable: true, details: [details], ...(error instanceof Error ? { cause: error } : {}) });
+  }
+}
+
 /** Nobody has picked the task up: no worker serves that queue. */
 export function nobodyServes(error: unknown): boolean {
   return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === TimeoutType.SCHEDULE_TO_START;
