@@ -49,7 +49,7 @@ export async function mergeLive(vm: RunningVm, merge: MergeDisk, onProgress: Pro
   const chain = await chainInQemu(vm, merge.diskId);
   const has = (volume: VolumeRef): boolean => chain.some(({ volumeId }) => volumeId === volume.volumeId);
   const begun = await findJob(vm, merge);
-  if (!begun && has(merge.base) && !has(merge.top) && !(await exists(storage.volumePath(merge.top)))) return;
+  if (!begun && has(merge.base) && !has(merge.top) && !(await exists(storage.volumePath(merge.top)))) return storage.unlinkVolume(merge.top); // its .meta may be left
   const stillInUse = begun !== undefined || (await restsInUse(vm, merge));
   if (stillInUse && !begun) await startJob(vm, merge);
   if (stillInUse) await followJob(vm, merge, onProgress);

@@ -121,7 +121,8 @@ export interface Host {
   /** Runs a shell script in the guest (for the lab's users, never part of the engine's API). */
   guestExec(vmId: string, script: string, timeoutMs?: number): Promise<{ readonly exitCode: number; readonly output: string }>;
 
-  /** Live (VM runs: freeze, one transaction over all disks, thaw) or cold (overlay files only). All disks or none. */
+  /** Live (VM runs: freeze, one transaction over all disks, thaw) or cold (overlay files only). All disks or none.
+   *  A plugged disk that does not write to `current` is refused (`qemu-failed`) before anything is touched, a `next` that exists is `volume-in-use`. */
   snapshot(vmId: string, disks: readonly SnapshotDisk[]): Promise<SnapshotOutcome>;
   /** Merges one snapshot's volume of one disk; live through block-commit, cold through qemu-img commit. The disk's chain and QEMU's
    *  graph agree with each other on return; `top` is deleted. Reports percent while it runs. */

@@ -27,7 +27,7 @@ export function cacheDirectory(): string {
 
 
 /** `npm test` has built the guest and says where; a bare `npx jest` builds it here. */
-async function guestDirectory(): Promise<string> {
+export async function guestDirectory(): Promise<string> {
   const ready = process.env['HOLDFAST_GUEST'];
   if (ready !== undefined) return ready;
   // dev/ is plain ESM and jest runs CommonJS, so it is run as the program that it is, too.
