@@ -1,7 +1,7 @@
 // `npm test`: set-up, lint, type check, jest. With arguments (`npm test -- test/domain`) only jest runs, with them.
 // Ends with jest's counts on a line of their own, which CI reads.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reportAndFail, setup, usualWants } from './setup.mjs';
@@ -37,7 +37,9 @@ async function runJest(args, env) {
   const file = join(directory, 'results.json');
   try {
     const code = await show(`jest ${args.join(' ')}`.trimEnd(), [bin('jest/bin/jest.js'), '--json', `--outputFile=${file}`, '--testLocationInResults=false', ...args], env);
-    return { code, counts: countsLine(JSON.parse(readFileSync(file, 'utf8'))) };
+    // Jest writes nothing when it finds no test or cannot start: that is a failure too, and it has said why.
+    const counts = existsSync(file) ? countsLine(JSON.parse(readFileSync(file, 'utf8'))) : '0 passed, 1 failed, 0 skipped';
+    return { code, counts };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
