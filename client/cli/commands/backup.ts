@@ -19,7 +19,7 @@ interface BackupOptions extends CommonOptions {
 
 export function addBackup(program: Command, { io, exitWith }: Host): void {
   const backup = program.command('backup').description('back up');
-  leaf(backup, 'vm <vm>', 'back up one VM, by name or id, and watch it', 'holdfast backup vm demo --engine lab --repository main --quiesce required')
+  leaf(backup, 'vm <vm>', 'back up one VM, by name or id, and watch it', 'holdfast backup vm demo --engine lab --repository main --bandwidth 100MiB')
     .option('--engine <name>', 'engine, as the workers\' configuration names it (HOLDFAST_ENGINE)')
     .option('--repository <name>', 'repository, as the workers\' configuration names it (HOLDFAST_REPOSITORY)')
     .option('--method <method>', 'how data leaves oVirt; so far only: appliance')
