@@ -50,10 +50,11 @@ export function labUser(connectionFile) {
     }
   }
 
+  /** A VM on its way up or down is left to get there: the engine refuses a second request meanwhile. */
   async function bring(vmId, wanted) {
     const { status } = await engine('GET', `/vms/${vmId}`);
-    if (status === wanted) return;
-    await engine('POST', `/vms/${vmId}/${wanted === 'up' ? 'start' : 'shutdown'}`, {});
+    if (wanted === 'up' && status === 'down') await engine('POST', `/vms/${vmId}/start`, {});
+    if (wanted === 'down' && status === 'up') await engine('POST', `/vms/${vmId}/shutdown`, {});
     await waitForStatus(vmId, wanted);
   }
 
