@@ -5,7 +5,7 @@ import {
 } from '../context';
 import { newId, type Actor } from '../events';
 import { refuse } from '../refusals';
-import { HostError } from '../../host/port';
+import { HostError, type VolumeRef } from '../../host/port';
 import type { DiskRecord, ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
 import type { CreateSnapshotOperation, SnapshotVolume } from '../state/operations';
 import { refuseIllegalDisks, refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot, refuseLowSpace, refusePreview } from './checks';
@@ -176,7 +176,7 @@ function takeBack(context: Context, operation: CreateSnapshotOperation, error: u
   });
 }
 
-/** After a crash: what the host had done is found in its files. A volume that a QEMU holds open is in use: the guest changed over. */
+/** After a crash: how far the host had got is found in its files and its QEMU, not guessed. */
 export async function resumeCreateSnapshot(context: Context, operation: CreateSnapshotOperation): Promise<void> {
   const vm = context.store.tables.vms.get(operation.vmId);
   const release = context.locks.take('create snapshot', 'Cannot create Snapshot', [
@@ -184,31 +184,52 @@ export async function resumeCreateSnapshot(context: Context, operation: CreateSn
   ]);
   try {
     const running = context.host.vmStatus(operation.vmId) !== 'down';
-    const done = running ? await changedOver(context, operation) : await allExist(context, operation);
-    if (done) complete(context, operation);
-    else await carryOut(context, operation);
+    if (running) await goOnLive(context, operation);
+    else await goOnCold(context, operation);
   } finally {
     release();
   }
 }
 
-async function changedOver({ host }: Context, { disks }: CreateSnapshotOperation): Promise<boolean> {
-  let inUse = false;
-  for (const { next } of disks) {
-    try {
-      if (!inUse) await host.removeVolume(next);
-    } catch (error) {
-      if (!(error instanceof HostError) || error.code !== 'volume-in-use') throw error;
-      inUse = true;
+/** Asked again, the host refuses a guest that already writes to the new volumes before it touches anything. */
+async function goOnLive(context: Context, operation: CreateSnapshotOperation): Promise<void> {
+  const { host } = context;
+  const disks = operation.disks.map(({ diskId, current, currentFormat, next }) => ({ diskId, current, currentFormat, next }));
+  try {
+    if (disks.length > 0) await host.snapshot(operation.vmId, disks);
+    complete(context, operation);
+  } catch (error) {
+    const existing = await volumesThatExist(context, operation);
+    if (error instanceof HostError && error.code === 'qemu-failed' && existing.length === disks.length) {
+      complete(context, operation);
+    } else if (error instanceof HostError && error.code === 'volume-in-use' && (await removed(context, existing))) {
+      // Files of an attempt that never reached the guest.
+      await carryOut(context, operation);
+    } else {
+      context.log(`snapshot ${operation.snapshotId} cannot be resumed: ${String(error)}`);
+      takeBack(context, operation, error);
     }
   }
-  return inUse;
 }
 
 /** Of a VM that is down: complete layers are right whether or not anything was written; a part of them is made anew. */
-async function allExist({ host }: Context, { disks }: CreateSnapshotOperation): Promise<boolean> {
-  const found = await Promise.all(disks.map(({ next }) => host.volumeInfo(next).then(() => true, () => false)));
-  if (found.every(Boolean)) return true;
-  for (const { next } of disks) await host.removeVolume(next);
-  return false;
+async function goOnCold(context: Context, operation: CreateSnapshotOperation): Promise<void> {
+  const existing = await volumesThatExist(context, operation);
+  if (existing.length === operation.disks.length) complete(context, operation);
+  else if (await removed(context, existing)) await carryOut(context, operation);
+}
+
+async function volumesThatExist({ host }: Context, { disks }: CreateSnapshotOperation): Promise<readonly VolumeRef[]> {
+  const found = await Promise.all(disks.map(({ next }) => host.volumeInfo(next).then(() => [next], () => [])));
+  return found.flat();
+}
+
+async function removed({ host, log }: Context, volumes: readonly VolumeRef[]): Promise<boolean> {
+  try {
+    for (const volume of volumes) await host.removeVolume(volume);
+    return true;
+  } catch (error) {
+    log(String(error));
+    return false;
+  }
 }

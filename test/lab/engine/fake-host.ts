@@ -13,7 +13,7 @@ interface Marker {
   readonly backing?: string;
 }
 
-type Step = 'snapshot' | 'merge' | 'createVolume' | 'removeDisk' | 'plugDisk' | 'unplugDisk' | 'startVm' | 'freeze';
+type Step = 'snapshot' | 'afterSnapshotFiles' | 'afterSnapshot' | 'merge' | 'createVolume' | 'removeDisk' | 'plugDisk' | 'unplugDisk' | 'startVm' | 'freeze';
 
 /** A running fake VM, kept in a file so that a second host adopts it as the real one does. */
 interface FakeVm {
@@ -194,18 +194,23 @@ export class FakeHost implements Host {
 
   async snapshot(vmId: string, disks: readonly SnapshotDisk[]): Promise<{ readonly frozen: boolean }> {
     await this.step('snapshot');
+    const vm = this.readVm(vmId);
+    for (const { diskId, current } of disks) {
+      const plugged = vm?.disks.find((disk) => disk.diskId === diskId && !disk.transient);
+      if (plugged !== undefined && plugged.top.volumeId !== current.volumeId) throw new HostError('qemu-failed', `disk ${diskId} writes to another volume`);
+    }
     for (const { current, currentFormat, next } of disks) {
       const { virtualBytes } = this.marker(current);
       await this.createVolume({ ...next, format: 'cow', virtualBytes, sparse: true, backing: { volumeId: current.volumeId, format: currentFormat } });
     }
-    const vm = this.readVm(vmId);
+    await this.step('afterSnapshotFiles');
     if (vm === undefined) return { frozen: false };
-    const disksAfter = vm.disks.map((disk) => {
+    const disksAfter = vm.disks.map((disk): VmDisk => {
       const snapshot = disks.find((candidate) => candidate.diskId === disk.diskId && !disk.transient);
-      if (snapshot !== undefined && snapshot.current.volumeId !== disk.top.volumeId) throw new HostError('qemu-failed', `disk ${disk.diskId} writes to another volume`);
-      return snapshot === undefined ? disk : { ...disk, top: snapshot.next, format: 'cow' as const };
+      return snapshot === undefined ? disk : { ...disk, top: snapshot.next, format: 'cow' };
     });
     this.writeVm(vmId, { ...vm, disks: disksAfter });
+    await this.step('afterSnapshot');
     return { frozen: true };
   }
 
