@@ -79,7 +79,10 @@ function configurationSchema(): JsonSchema {
 /** Leaf keys with their path; a record's name is `<name>`; a secret (a union of references) is one key. */
 function* keysOf(schema: JsonSchema, at = ''): Generator<string> {
   const inner = schema.properties ?? (typeof schema.additionalProperties === 'object' ? { '<name>': schema.additionalProperties } : undefined);
-  if (!inner || schema.anyOf) return yield at;
+  if (!inner || schema.anyOf) {
+    yield at;
+    return;
+  }
   for (const [key, value] of Object.entries(inner)) yield* keysOf(value, at === '' ? key : `${at}.${key}`);
 }
 
