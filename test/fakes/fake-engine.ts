@@ -1,0 +1,265 @@
+// An engine in memory WITH RULES: it locks, refuses and takes its time as the real one does (facts: engine-rules), loses replies on
+// demand, and passes the same contract as the HTTP adapter. It serves no bytes.
+import { randomUUID } from 'node:crypto';
+import type { Attachment, Cluster, Disk, Engine, EngineEvent, NewDisk, Snapshot, SnapshotDisk, StorageDomain, Vm, VmDisk } from '../../adapters/ovirt/port';
+import { HoldfastError, type FailureCode } from '../../domain/failures';
+import { readOvf } from '../../domain/ovf';
+import { ovfOf } from '../domain/ovf-samples';
+import { fakeIds, look, refuse, type FakeAttachment, type FakeDisk, type FakeSnapshot, type FakeVm } from './fake-world';
+
+export type Operation = Exclude<keyof Engine, 'name' | 'close'>;
+/** How a snapshot that is being made ends: usable, gone again, or `ok` by its status but with an event that says otherwise. */
+export type SnapshotEnd = 'usable' | 'vanishes' | { readonly unusableByEvent: number };
+
+export class FakeEngine implements Engine {
+  readonly name = 'lab';
+  readonly vms = new Map<string, FakeVm>();
+  readonly disks = new Map<string, FakeDisk>();
+  readonly events: EngineEvent[] = [];
+  readonly domains: StorageDomain[] = [{ id: fakeIds.domain, name: 'data', type: 'data', status: 'active', availableBytes: 2 ** 40, backup: false, dataCenterId: fakeIds.dataCenter }];
+  readonly clusters: Cluster[] = [{ id: fakeIds.cluster, name: 'Default', dataCenterId: fakeIds.dataCenter }];
+  /** Looks that a change takes. */
+  looks = 1;
+  /** Looks that an unplug takes. */
+  unplugLooks = 0;
+  snapshotEnd: SnapshotEnd = 'usable';
+  /** Merges that fail before one succeeds. */
+  failingMerges = 0;
+  vmStartFails = false;
+  newDiskIsIllegal = false;
+  /** Every request that changes something, in order. */
+  readonly changes: Operation[] = [];
+  private readonly plans: { readonly operation: Operation; readonly code: FailureCode; readonly lost: boolean }[] = [];
+
+  add(vm: FakeVm, ...disks: readonly FakeDisk[]): FakeVm {
+    this.vms.set(vm.id, vm);
+    for (const disk of disks) {
+      this.disks.set(disk.settings.diskId, disk);
+      vm.attachments.set(disk.settings.diskId, { diskId: disk.settings.diskId, active: disk.settings.active, interface: disk.settings.interface, readOnly: false, bootable: disk.settings.bootable });
+    }
+    return vm;
+  }
+
+  /** The next call of the operation is carried out, but its reply never arrives. */
+  loseReply(operation: Operation): void {
+    this.plans.push({ operation, code: 'engine.unreachable', lost: true });
+  }
+  /** The next call of the operation is refused with this code. */
+  refuseNext(operation: Operation, code: FailureCode): void {
+    this.plans.push({ operation, code, lost: false });
+  }
+  countOf(operation: Operation): number {
+    return this.changes.filter((each) => each === operation).length;
+  }
+
+  // — reading —
+  about = (): ReturnType<Engine['about']> => this.read('about', () => ({ product: 'oVirt Engine', version: '4.5.8' }));
+  getVm = (vmId: string): Promise<Vm | undefined> => this.read('getVm', () => this.vmView(this.vms.get(vmId)));
+  findVmByName = (name: string): Promise<Vm | undefined> => this.read('findVmByName', () => this.vmView([...this.vms.values()].find((vm) => vm.name === name)));
+  listVms = ({ search, max, page }: Parameters<Engine['listVms']>[0]): Promise<readonly Vm[]> =>
+    this.read('listVms', () => {
+      const wanted = /^name=(.*)$/.exec(search ?? '')?.[1];
+      const pattern = wanted === undefined ? /./ : new RegExp(`^${wanted.replaceAll('*', '.*')}$`);
+      return [...this.vms.values()].filter((vm) => pattern.test(vm.name)).sort((a, b) => a.name.localeCompare(b.name)).slice((page - 1) * max, page * max).map((vm) => this.vmView(vm)).filter((vm) => vm !== undefined);
+    });
+  listVmDisks = (vmId: string): Promise<readonly VmDisk[]> =>
+    this.read('listVmDisks', () => [...this.vmOf(vmId).attachments.values()].flatMap(({ diskId, ...attachment }) => {
+      const disk = this.disks.get(diskId);
+      if (!disk) return [];
+      const { settings, status, storageType, shareable, contentType, actualBytes } = look(disk);
+      return [{ settings: { ...settings, active: attachment.active, interface: attachment.interface, bootable: attachment.bootable }, status, storageType, shareable, contentType, actualBytes }];
+    }));
+  listSnapshots = (vmId: string): Promise<readonly Snapshot[]> => this.read('listSnapshots', () => [...this.vmOf(vmId).snapshots.values()].filter((each) => !each.removing).map((each) => snapshotView(look(each))));
+  getSnapshot = (vmId: string, snapshotId: string): Promise<Snapshot | undefined> =>
+    this.read('getSnapshot', () => {
+      const { snapshots = new Map<string, FakeSnapshot>() } = this.vms.get(vmId) ?? {};
+      const found = snapshots.get(snapshotId);
+      if (found) look(found);
+      return snapshots.has(snapshotId) && found ? snapshotView(found) : undefined;
+    });
+  listSnapshotDisks = (vmId: string, snapshotId: string): Promise<readonly SnapshotDisk[]> => this.read('listSnapshotDisks', () => [...this.snapshotOf(vmId, snapshotId).volumes].map(([diskId, imageId]) => ({ diskId, imageId, status: 'ok' })));
+  getSnapshotConfiguration = (vmId: string, snapshotId: string): Promise<string> => this.read('getSnapshotConfiguration', () => this.snapshotOf(vmId, snapshotId).ovf);
+  listAttachments = (vmId: string): Promise<readonly Attachment[]> => this.read('listAttachments', () => [...this.vmOf(vmId).attachments.values()].map((each) => attachmentView(look(each))));
+  getAttachment = (vmId: string, diskId: string): Promise<Attachment | undefined> =>
+    this.read('getAttachment', () => {
+      const attachments = this.vms.get(vmId)?.attachments;
+      const found = attachments?.get(diskId);
+      if (found) look(found);
+      return found && attachments?.has(diskId) ? attachmentView(found) : undefined;
+    });
+  getDisk = (diskId: string): Promise<Disk | undefined> =>
+    this.read('getDisk', () => {
+      const found = this.disks.get(diskId);
+      if (found) look(found);
+      return found && this.disks.has(diskId) ? { id: diskId, alias: found.settings.alias, status: found.status, virtualBytes: found.settings.virtualBytes } : undefined;
+    });
+  listClusters = (): Promise<readonly Cluster[]> => this.read('listClusters', () => this.clusters);
+  listStorageDomains = (): Promise<readonly StorageDomain[]> => this.read('listStorageDomains', () => this.domains);
+  listEvents = (query: Parameters<Engine['listEvents']>[0]): Promise<readonly EngineEvent[]> =>
+    this.read('listEvents', () => [...this.events].reverse().filter((event) => ('search' in query ? event.description.includes(query.search) : event.correlationId === query.correlationId)));
+
+  // — snapshots —
+  createSnapshot = ({ vmId, description, diskIds }: Parameters<Engine['createSnapshot']>[0]): ReturnType<Engine['createSnapshot']> =>
+    this.change('createSnapshot', () => {
+      const vm = this.vmOf(vmId);
+      for (const diskId of diskIds) if (!vm.attachments.has(diskId)) refuse('engine.refused', `disk ${diskId} is not attached to VM ${vm.name}`);
+      if ([...vm.snapshots.values()].some((each) => each.status === 'locked')) refuse('engine.locked', 'The VM is performing an operation on a Snapshot.');
+      if ([...vm.snapshots.values()].some((each) => each.status === 'in_preview')) refuse('engine.conflict', 'VM is previewing a Snapshot.');
+      const disks = diskIds.map((diskId) => this.diskOf(diskId));
+      for (const disk of disks) if (disk.status !== 'ok') refuse(disk.status === 'locked' ? 'engine.locked' : 'disk.illegal', `disk ${disk.settings.alias} is ${disk.status}`);
+      const id = randomUUID();
+      const correlationId = randomUUID();
+      const volumes = new Map(disks.map((disk) => [disk.settings.diskId, disk.volume]));
+      const nics = [{ id: randomUUID(), name: 'nic1', mac: '56:6f:00:00:00:01', network: 'ovirtmgmt' }];
+      const ovf = ovfOf({ vmId, name: vm.name, disks: disks.map((disk) => ({ diskId: disk.settings.diskId, imageId: disk.volume, alias: disk.settings.alias })), nics });
+      for (const disk of disks) disk.volume = randomUUID();
+      const snapshot: FakeSnapshot = { id, description, status: 'locked', type: 'regular', createdAt: new Date().toISOString(), removing: false, ovf, volumes };
+      const event = (code: number): void => void this.events.push({ id: String(this.events.length), code, severity: 'normal', description: `Snapshot '${description}' of VM '${vm.name}'`, correlationId });
+      event(45);
+      const end = this.snapshotEnd;
+      snapshot.moving = { looks: this.looks, then: () => {
+        event(typeof end === 'object' ? end.unusableByEvent : end === 'vanishes' ? 69 : 68);
+        if (end === 'vanishes') vm.snapshots.delete(id);
+        else snapshot.status = 'ok';
+      } };
+      vm.snapshots.set(id, snapshot);
+      return { snapshot: snapshotView(snapshot), correlationId };
+    });
+  removeSnapshot = (vmId: string, snapshotId: string): ReturnType<Engine['removeSnapshot']> =>
+    this.change('removeSnapshot', () => {
+      const vm = this.vmOf(vmId);
+      const snapshot = this.snapshotOf(vmId, snapshotId);
+      if (snapshot.status !== 'ok') refuse('engine.locked', 'The VM is performing an operation on a Snapshot.');
+      if (!['up', 'down', 'paused'].includes(vm.status)) refuse('engine.conflict', `VM ${vm.name} must be in status Down, Up or Paused.`);
+      for (const other of this.vms.values()) for (const each of other.attachments.values()) if (each.snapshotId === snapshotId) refuse('engine.conflict', `The following VM's disks snapshots are attached to other VMs: ${each.diskId}. Please detach them from those VMs and try again.`);
+      const merged = this.failingMerges-- <= 0;
+      Object.assign(snapshot, { status: 'locked', removing: true });
+      snapshot.moving = { looks: this.looks, then: () => {
+        if (merged) vm.snapshots.delete(snapshotId);
+        else Object.assign(snapshot, { status: 'ok', removing: false });
+      } };
+      return { correlationId: randomUUID() };
+    });
+
+  // — attachments —
+  attachSnapshotDisk = ({ vmId, diskId, snapshotId }: Parameters<Engine['attachSnapshotDisk']>[0]): Promise<void> =>
+    this.change('attachSnapshotDisk', () => {
+      const owner = [...this.vms.values()].find((vm) => vm.snapshots.has(snapshotId))?.snapshots.get(snapshotId);
+      if (!owner?.volumes.has(diskId)) refuse('engine.refused', `no snapshot ${snapshotId} with disk ${diskId}`);
+      if (owner.status !== 'ok') refuse('engine.locked', 'The snapshot is in LOCKED status.');
+      this.attach(vmId, { diskId, active: true, interface: 'virtio_scsi', readOnly: false, bootable: false, snapshotId });
+    });
+  attachDisk = ({ vmId, diskId, interface: bus, bootable, active, readOnly }: Parameters<Engine['attachDisk']>[0]): Promise<void> =>
+    this.change('attachDisk', () => {
+      if (this.diskOf(diskId).status === 'locked') refuse('engine.locked', `disk ${diskId} is locked`);
+      for (const other of this.vms.values()) if (other.id !== vmId && other.attachments.has(diskId) && !other.attachments.get(diskId)?.snapshotId) refuse('engine.conflict', `disk ${diskId} is attached to VM ${other.name}`);
+      this.attach(vmId, { diskId, active, interface: bus, readOnly, bootable });
+    });
+  activateAttachment = (vmId: string, diskId: string): Promise<void> =>
+    this.change('activateAttachment', () => {
+      const found = this.vmOf(vmId).attachments.get(diskId) ?? refuse('engine.not-found', `disk ${diskId} is not attached`);
+      if (!found.active) found.moving = { looks: 0, then: () => void (found.active = true) };
+    });
+  detachDisk = (vmId: string, diskId: string): Promise<void> =>
+    this.change('detachDisk', () => {
+      const attachments = this.vms.get(vmId)?.attachments;
+      const found = attachments?.get(diskId);
+      if (found && this.unplugLooks > 0) found.moving = { looks: this.unplugLooks, then: () => void attachments?.delete(diskId) };
+      else attachments?.delete(diskId);
+    });
+
+  // — disks and VMs —
+  createDisk = ({ id, settings, storageDomainId }: NewDisk): Promise<void> =>
+    this.change('createDisk', () => {
+      if (this.disks.has(id)) refuse('engine.conflict', `The selected disk ID: ${id} is already used`);
+      const domain = this.domains.find((each) => each.id === storageDomainId) ?? refuse('engine.not-found', `no storage domain ${storageDomainId}`);
+      if (domain.availableBytes < settings.virtualBytes) refuse('engine.conflict', `Low disk space on Storage Domain ${domain.name}.`);
+      const disk: FakeDisk = { settings: { ...settings, diskId: id, storageDomainId }, volume: randomUUID(), status: 'locked', storageType: 'image', shareable: false, contentType: 'data', actualBytes: 0 };
+      const status = this.newDiskIsIllegal ? 'illegal' : 'ok';
+      disk.moving = { looks: this.looks, then: () => void (disk.status = status) };
+      this.disks.set(id, disk);
+    });
+  removeDisk = (diskId: string): Promise<void> =>
+    this.change('removeDisk', () => {
+      const disk = this.disks.get(diskId);
+      if (!disk) return;
+      if (disk.status === 'locked') refuse('engine.locked', `disk ${diskId} is locked`);
+      for (const vm of this.vms.values()) if (vm.status !== 'down' && vm.attachments.get(diskId)?.active) refuse('engine.conflict', 'At least one of the VMs is not down.');
+      disk.status = 'locked';
+      disk.moving = { looks: this.looks, then: () => void this.disks.delete(diskId) };
+    });
+  createVmFromConfiguration = ({ name, clusterId, comment, ovf }: Parameters<Engine['createVmFromConfiguration']>[0]): Promise<Vm> =>
+    this.change('createVmFromConfiguration', () => {
+      const { vmId: id, disks } = readOvf(ovf);
+      if (disks.length > 0) refuse('engine.refused', 'disks in the OVF would be taken from the original VM');
+      if (this.vms.has(id) || [...this.vms.values()].some((vm) => vm.name === name)) refuse('engine.conflict', `VM ${name} (${id}) exists already`);
+      const vm: FakeVm = { id, name, status: 'image_locked', comment, clusterId, attachments: new Map(), snapshots: new Map() };
+      vm.moving = { looks: this.looks, then: () => void (vm.status = 'down') };
+      this.vms.set(id, vm);
+      return viewOf(vm);
+    });
+  removeVm = (vmId: string): Promise<void> =>
+    this.change('removeVm', () => {
+      const vm = this.vms.get(vmId);
+      if (vm?.status === 'image_locked') refuse('engine.locked', 'VM is locked. Please try again in a few minutes.');
+      if (vm && vm.status !== 'down') refuse('engine.conflict', `VM ${vm.name} is running`);
+      if (vm) vm.moving = { looks: this.looks, then: () => void this.vms.delete(vmId) };
+    });
+  startVm = (vmId: string): Promise<void> =>
+    this.change('startVm', () => {
+      const vm = this.vmOf(vmId);
+      if (vm.status !== 'down') refuse('engine.conflict', `VM ${vm.name} is ${vm.status}`);
+      const end = this.vmStartFails ? 'down' : 'up';
+      vm.status = 'powering_up';
+      vm.moving = { looks: this.looks, then: () => void (vm.status = end) };
+    });
+  stopVm = (vmId: string): Promise<void> =>
+    this.change('stopVm', () => {
+      const vm = this.vmOf(vmId);
+      if (vm.status === 'image_locked') refuse('engine.conflict', `Cannot stop VM because the VM is in ImageLocked status.`);
+      if (vm.status === 'down') return;
+      vm.status = 'powering_down';
+      vm.moving = { looks: this.looks, then: () => void (vm.status = 'down') };
+    });
+  shutdownVm = (vmId: string): Promise<void> => this.stopVm(vmId);
+  close = (): Promise<void> => Promise.resolve();
+
+  private attach(vmId: string, attachment: FakeAttachment): void {
+    const { attachments, status, name } = this.vmOf(vmId);
+    if (!['up', 'paused', 'down'].includes(status)) refuse('engine.conflict', `VM ${name} is ${status}`);
+    if (attachments.has(attachment.diskId)) refuse('engine.conflict', 'The disk is already attached to VM.');
+    attachments.set(attachment.diskId, attachment);
+  }
+  private vmOf(vmId: string): FakeVm {
+    return this.vms.get(vmId) ?? refuse('engine.not-found', `no VM ${vmId}`);
+  }
+  private diskOf(diskId: string): FakeDisk {
+    return this.disks.get(diskId) ?? refuse('engine.not-found', `no disk ${diskId}`);
+  }
+  private snapshotOf(vmId: string, snapshotId: string): FakeSnapshot {
+    return this.vmOf(vmId).snapshots.get(snapshotId) ?? refuse('engine.not-found', `no snapshot ${snapshotId}`);
+  }
+  private vmView(vm: FakeVm | undefined): Vm | undefined {
+    if (vm) look(vm);
+    return vm && this.vms.has(vm.id) ? viewOf(vm) : undefined;
+  }
+  private read<Answer>(operation: Operation, answer: () => Answer): Promise<Answer> {
+    return this.perform(operation, answer);
+  }
+  private change<Answer>(operation: Operation, act: () => Answer): Promise<Answer> {
+    this.changes.push(operation);
+    return this.perform(operation, act);
+  }
+  private async perform<Answer>(operation: Operation, act: () => Answer): Promise<Answer> {
+    const plan = this.plans.find((each) => each.operation === operation);
+    if (plan) this.plans.splice(this.plans.indexOf(plan), 1);
+    if (plan && !plan.lost) throw new HoldfastError(plan.code, `fake engine: ${operation} was told to fail`);
+    const answer = await Promise.resolve().then(act);
+    if (plan) throw new HoldfastError(plan.code, `fake engine: the reply to ${operation} was lost`);
+    return answer;
+  }
+}
+
+const snapshotView = ({ id, description, status, type, createdAt }: FakeSnapshot): Snapshot => ({ id, description, status, type, createdAt });
+const attachmentView = ({ diskId, active, interface: bus, readOnly, bootable, snapshotId }: FakeAttachment): Attachment => ({ diskId, active, interface: bus, readOnly, bootable, ...(snapshotId === undefined ? {} : { snapshotId }) });
+const viewOf = ({ id, name, status, comment, clusterId }: FakeVm): Vm => ({ id, name, status, statusText: status, comment, clusterId, clusterName: 'Default' });
