@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { reseedProgram } from './guest-reseed.mjs';
 
 const modules = ['virtio_pci', 'virtio_console', 'virtio_blk', 'virtio_scsi', 'sd_mod', 'virtio_rng', 'button', 'evdev'];
 
@@ -73,6 +74,7 @@ export function buildInitramfs({ tools, modulesDir, env }) {
     if (applet !== 'busybox' && applet !== 'init') link(`bin/${applet}`, 'busybox');
   }
   file('bin/disk-by-serial', diskBySerial);
+  file('bin/reseed-random', reseedProgram());
   file('sbin/shutdown', shutdown);
   file('etc/qemu/fsfreeze-hook', fsfreezeHook);
   file('etc/acpi/PWRF/00000080', shutdown); // busybox acpid runs this on the power button

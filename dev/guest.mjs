@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { buildInitramfs } from './guest-initramfs.mjs';
 
 const self = fileURLToPath(import.meta.url);
-const recipeFiles = [self, path.join(path.dirname(self), 'guest-initramfs.mjs')];
+const recipeFiles = [self, ...['guest-initramfs.mjs', 'guest-reseed.mjs'].map((name) => path.join(path.dirname(self), name))];
 const kernelMetapackage = 'linux-image-cloud-amd64';
 const systemDirectories = ['/usr/sbin', '/sbin', '/usr/bin', '/bin'];
 

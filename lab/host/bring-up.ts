@@ -99,8 +99,8 @@ export async function makeReady(vm: RunningVm): Promise<void> {
   let answers = false;
   for (const deadline = Date.now() + agentLimitMs; running() && !answers && Date.now() < deadline; ) answers = await vm.agent.answers(5_000);
   if (!running()) return;
-  if (answers && !(await exists(vm.paths.prepared))) await prepareGuest(vm);
-  else vm.host.log.warn({ vmId: vm.vmId }, `${vm.label} has no answering guest agent; it counts as up all the same`);
+  if (!answers) vm.host.log.warn({ vmId: vm.vmId }, `${vm.label} has no answering guest agent; it counts as up all the same`);
+  else if (!(await exists(vm.paths.prepared))) await prepareGuest(vm);
   if (running() && vm.status === 'powering_up') vm.setStatus('up');
 }
 
@@ -109,14 +109,14 @@ async function prepareGuest(vm: RunningVm): Promise<void> {
   const mounts = [...vm.disks.values()].map((disk, index) => `mount_disk ${disk.diskId} ${index} ${disk.readOnly ? 'ro' : 'rw'}`);
   const script = [
     `date -u -s @$(( ${Math.floor(Date.now() / 1000)} )) >/dev/null`,
-    `echo ${randomBytes(64).toString('base64')} > /dev/urandom`,
+    `echo ${randomBytes(64).toString('base64')} | base64 -d | reseed-random || echo 'no new random numbers'`,
     'mount_disk() { grep -q " /data/$2 " /proc/mounts && return; device=$(disk-by-serial $1) || { echo "disk $1 did not appear"; return; }; mkdir -p /data/$2; mount -t ext4 -o $3 $device /data/$2 2>/dev/null || { rmdir /data/$2; echo "disk $1 has no ext4 file system"; }; }',
     ...mounts,
   ].join('\n');
   try {
     const { output } = await vm.agent.shell(script, 60_000);
     await writeJsonFile(vm.paths.prepared, {});
-    if (output.trim() !== '') vm.host.log.info({ vmId: vm.vmId, output: output.trim() }, `${vm.label}: not every disk was mounted`);
+    if (output.trim() !== '') vm.host.log.info({ vmId: vm.vmId, output: output.trim() }, `${vm.label}: the guest says about its preparation`);
   } catch (error) {
     if (!vm.released.signal.aborted) vm.host.log.warn({ vmId: vm.vmId, error: String(error) }, `${vm.label}: the guest could not be prepared`);
   }

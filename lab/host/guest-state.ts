@@ -17,9 +17,6 @@ import { runTool } from './tools';
 
 const bootLimitMs = 120_000;
 const probeLimitMs = 3_000;
-/** Longer than the kernel's reseed interval so early after boot (half the uptime): the first draw after a resume then mixes in fresh
- *  hardware randomness, and two VMs resumed from one state do not share their random numbers. */
-const quietBeforeSaveMs = 4_000;
 
 const verdictSchema = z.object({ usable: z.boolean() });
 const migrationSchema = z.object({ status: z.string().optional(), 'error-desc': z.string().optional() });
@@ -41,7 +38,6 @@ export async function ensureGuestState(machine: Machine, cacheDir: string): Prom
   await withScratchVm(machine, path.dirname(directory), async ({ qmp, agent, scratch }) => {
     await untilAgentAnswers(agent);
     agent.close();
-    await sleep(quietBeforeSaveMs);
     await saveState(qmp, path.join(scratch, 'out', 'state'));
     await publish(path.join(scratch, 'out'), directory);
   });

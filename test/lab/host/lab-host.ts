@@ -15,6 +15,8 @@ export interface TestHost {
   readonly stateDir: string;
   readonly domainId: string;
   readonly events: readonly HostVmEvent[];
+  /** What the host warned about. */
+  readonly warnings: readonly string[];
   /** A second host on the same state, as after a restart of the lab. */
   reopen(): Promise<TestHost>;
   close(): Promise<void>;
@@ -44,7 +46,8 @@ export async function openTestHost(options: Partial<Pick<HostOptions, 'fuse'>> =
 
 async function onState(stateDir: string, domainId: string, options: Partial<Pick<HostOptions, 'fuse'>>): Promise<TestHost> {
   const events: HostVmEvent[] = [];
-  const quiet = { info: () => undefined, warn: () => undefined };
+  const warnings: string[] = [];
+  const quiet = { info: () => undefined, warn: (_: object, message: string) => void warnings.push(message) };
   const qemuData = (process.env['HOLDFAST_QEMU_DATA'] ?? '').split(':').filter((directory) => directory !== '');
   const host = createHost({ stateDir, guestDir: await guestDirectory(), cacheDir: cacheDirectory(), qemuData, log: quiet, ...options });
   host.onVmEvent((event) => void events.push(event));
@@ -54,6 +57,7 @@ async function onState(stateDir: string, domainId: string, options: Partial<Pick
     stateDir,
     domainId,
     events,
+    warnings,
     reopen: () => onState(stateDir, domainId, options),
     close: async () => {
       await host.close({ stopVms: true });

@@ -141,6 +141,7 @@ describe('a VM', () => {
     expect(eventsOf(victim, next)).toEqual([{ vmId: victim, status: 'down', reason: 'lost: qemu ended while the lab was away' }]);
     expect(await inGuest(next, survivor, 'cat /run/mark /data/0/mark')).toBe('running\nkept');
     expect(await fs.readdir(next.host.devicesDirectory(survivor))).toEqual([`scsi-0QEMU_QEMU_HARDDISK_${kept.diskId}`]);
+    expect(next.warnings).toEqual([]);
     await next.host.removeVolume(volume); // the stray node let go of it
     await next.host.merge(survivor, { diskId: kept.diskId, base: step.current, top: step.next, topIsActive: true });
     await next.host.unplugDisk(survivor, kept.diskId);
