@@ -1,0 +1,159 @@
+// Everything real for one test file: Temporal, PostgreSQL, the lab and the workers through dev/parts.mjs, in a state directory of its own
+// that is gone afterwards. Every test ends with the outside look; runs that a failed test left open are cancelled first.
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LabUser } from '../../../dev/main-job/lab-user.mjs' with { 'resolution-mode': 'import' };
+import type { PartName, RunningParts } from '../../../dev/parts.mjs' with { 'resolution-mode': 'import' };
+import { HoldfastClient, type BackupHandle, type RestoreHandle } from '../../../client';
+import { expectNothingLeft } from '../../support/leftovers';
+
+export type WorkerConfigFile = Record<string, unknown>;
+
+export interface StackOptions {
+  /** More environment for the parts. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Changes a worker's configuration before the tests begin; the worker is then started once more. */
+  readonly configure?: Partial<Record<'control' | 'appliance', (config: WorkerConfigFile) => WorkerConfigFile>>;
+}
+
+export interface Stack {
+  readonly parts: RunningParts;
+  readonly client: HoldfastClient;
+  readonly lab: LabUser;
+  /** The environment in which Debian's programs are found. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly engine: string;
+  readonly repository: string;
+  readonly applianceId: string;
+  readonly labState: string;
+  /** VMs that are a test's product: they may carry Holdfast's mark. */
+  readonly keptVmIds: Set<string>;
+  /** A run that must have ended before the next test begins. */
+  track<Handle extends BackupHandle | RestoreHandle>(handle: Handle): Handle;
+  pidOf(part: PartName): number;
+}
+
+/** The first start on a machine boots the lab's guest once to save its state. */
+const startLimitMs = 420_000;
+const stopLimitMs = 120_000;
+const openRunLimitMs = 90_000;
+
+/** Brings the stack up before all tests of the file and takes it down after them; call it at the top of a file. */
+export function useStack(options: StackOptions = {}): () => Stack {
+  let stack: OwnedStack | undefined;
+  beforeAll(async () => { stack = await startStack(options); }, startLimitMs);
+  afterEach(async () => { await stack?.endTest(); }, openRunLimitMs + 30_000);
+  afterAll(async () => { await stack?.stop(); }, stopLimitMs);
+  return () => {
+    if (!stack) throw new Error('the stack did not come up');
+    return stack;
+  };
+}
+
+interface OwnedStack extends Stack {
+  endTest(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function startStack({ env = {}, configure = {} }: StackOptions): Promise<OwnedStack> {
+  const { setup } = await import('../../../dev/setup.mjs');
+  const { startParts } = await import('../../../dev/parts.mjs');
+  const { labUser } = await import('../../../dev/main-job/lab-user.mjs');
+  const ready = await setup({ say: () => undefined });
+  const state = await mkdtemp(path.join(tmpdir(), 'hf-e2e-'));
+  const partsEnv = { ...ready.env, ...env };
+  // A part that dies by itself is what a test arranged; only the test starts it again.
+  const parts = await startParts({ setup: { ...ready, env: partsEnv }, state, ports: 'free', restart: false }).catch(async (error: unknown) => {
+    await rm(state, { recursive: true, force: true });
+    throw error;
+  });
+  const stop = async (): Promise<void> => {
+    const outlived = await parts.stop();
+    await expectGone(state);
+    await rm(state, { recursive: true, force: true });
+    expect(outlived).toEqual([]);
+  };
+  try {
+    await configureWorkers(parts, configure);
+    const client = await HoldfastClient.connect({ address: parts.temporal.address, namespace: parts.temporal.namespace });
+    const lab = labUser(parts.lab.connectionFile);
+    const applianceId = (await lab.findVm('appliance'))?.id ?? '';
+    const common = { parts, client, lab, env: partsEnv, engine: parts.lab.name, repository: parts.repository.name, applianceId, labState: path.join(state, 'lab') };
+    return ownedStack(common, async () => {
+      await client.close();
+      await stop();
+    });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+type CommonStack = Pick<Stack, 'parts' | 'client' | 'lab' | 'env' | 'engine' | 'repository' | 'applianceId' | 'labState'>;
+
+function ownedStack(common: CommonStack, stop: () => Promise<void>): OwnedStack {
+  const { parts, labState, applianceId } = common;
+  const open = new Set<BackupHandle | RestoreHandle>();
+  const keptVmIds = new Set<string>();
+  return {
+    ...common,
+    keptVmIds,
+    stop,
+    track(handle) {
+      open.add(handle);
+      return handle;
+    },
+    pidOf(part) {
+      const { pid } = parts.part(part);
+      if (pid === undefined) throw new Error(`${part} does not run`);
+      return pid;
+    },
+    async endTest() {
+      for (const handle of open) await endRun(handle);
+      open.clear();
+      await expectNothingLeft({ labState, connectionFile: parts.lab.connectionFile, repositories: [parts.repository.path], applianceIds: [applianceId], keptVmIds: [...keptVmIds], withinMs: 10_000 });
+    },
+  };
+}
+
+/** A run that nobody waited for: its own failure is another test's business, its traces are not. */
+async function endRun(handle: BackupHandle | RestoreHandle): Promise<void> {
+  const { status } = await handle.status();
+  if (status !== 'RUNNING') return;
+  await handle.cancel().catch(() => undefined);
+  await Promise.race([handle.result().catch(() => undefined), sleep(openRunLimitMs, undefined, { ref: false })]);
+}
+
+async function configureWorkers(parts: RunningParts, configure: NonNullable<StackOptions['configure']>): Promise<void> {
+  await Promise.all((['control', 'appliance'] as const).map(async (name) => {
+    const change = configure[name];
+    if (!change) return;
+    const part = parts.part(`worker-${name}`);
+    await part.stop();
+    const file = configFileOf(parts.state, name);
+    await writeFile(file, JSON.stringify(change(JSON.parse(await readFile(file, 'utf8')) as WorkerConfigFile)));
+    await part.start();
+  }));
+}
+
+export const configFileOf = (state: string, worker: 'control' | 'appliance'): string => path.join(state, `worker-${worker}.json`);
+
+/** Nothing that names the state directory runs or is mounted any more. */
+export async function expectGone(state: string): Promise<void> {
+  const { markedProcesses } = await import('../../../dev/parts/marked.mjs');
+  expect(markedProcesses(state)).toEqual([]);
+  expect(await processesNaming(state)).toEqual([]);
+  expect((await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter((line) => line.includes(`${state}/`))).toEqual([]);
+}
+
+async function processesNaming(state: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid))) {
+    const commandLine = existsSync(`/proc/${pid}/cmdline`) ? await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') : '';
+    if (commandLine.includes(state)) found.push(`${pid} ${commandLine.replaceAll('\0', ' ')}`);
+  }
+  return found;
+}
