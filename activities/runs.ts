@@ -45,7 +45,9 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
         });
       }
       const left = (await catalog.listHoldings({ runId: end.runId })).filter((holding) => holding.state === 'held');
-      for (const holding of left) await catalog.releaseHolding(holding.holdingId, 'leftover');
+      // What a completed run made and did not undo is its product: no sweep may ever take a restored VM for a leftover.
+      const product = ({ kind }: Holding): boolean => end.outcome === 'completed' && (kind === 'disk' || kind === 'vm');
+      for (const holding of left) await catalog.releaseHolding(holding.holdingId, product(holding) ? 'product' : 'leftover');
       await catalog.closeRun(end);
     },
 

@@ -33,9 +33,10 @@ export function createVmActivities({ engineOf, catalog }: ControlDependencies): 
       let left = false;
       await waitFor(async () => {
         const now = await engine.getVm(vmId);
-        left ||= now?.status !== 'down';
-        if (left && now?.status === 'down') throw new HoldfastError('vm.failed', `VM ${vmId} was started but went down again. Look at its events on the engine.`, { vmId });
-        return now?.status === 'up' ? now : `VM ${vmId} is ${now?.statusText ?? 'gone'}`;
+        if (!now) throw new HoldfastError('vm.failed', `VM ${vmId} was to be started but is gone. Look at the engine's events for who removed it.`, { vmId });
+        left ||= now.status !== 'down';
+        if (left && now.status === 'down') throw new HoldfastError('vm.failed', `VM ${vmId} was started but went down again. Look at its events on the engine.`, { vmId });
+        return now.status === 'up' ? now : `VM ${vmId} is ${now.statusText}`;
       });
     },
 
@@ -44,7 +45,8 @@ export function createVmActivities({ engineOf, catalog }: ControlDependencies): 
       const vm = await engine.getVm(vmId);
       if (vm && vm.comment !== mark) throw new HoldfastError('engine.conflict', `VM ${vm.name} (${vmId}) does not carry the mark "${mark}" of this run, so it is not removed. Remove it by hand if it is a leftover.`, { vmId });
       if (vm) {
-        if (vm.status !== 'down') await engine.stopVm(vmId);
+        // A VM that is still being made is locked, and cannot be stopped: it will be down by itself.
+        if (vm.status !== 'down' && vm.status !== 'image_locked') await engine.stopVm(vmId);
         await waitFor(async () => {
           const now = await engine.getVm(vmId);
           return !now || now.status === 'down' ? gone : `VM ${vmId} is still ${now.statusText}`;
