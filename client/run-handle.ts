@@ -36,6 +36,7 @@ export interface RunStatus {
 
 const queryDeadlineMs = 10_000;
 const reconnectPauseMs = 1_000;
+const traceAttempts = 3;
 const longestRefusalMs = 30_000;
 const statuses: readonly RunStatus['status'][] = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'];
 
@@ -80,7 +81,7 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
     for (;;) {
       const askedAtMs = Date.now();
       try {
-        return await this.#call(() => (signal ? this.client.withAbortSignal(signal, poll) : poll()));
+        return await this.#call(() => (signal ? this.client.withAbortSignal(derived(signal), poll) : poll()));
       } catch (error) {
         if (signal?.aborted || !(error instanceof HoldfastClientError && error.code === 'client.unreachable')) throw error;
         // It was there in between when this attempt hung on for longer than a refused connection can.
@@ -91,8 +92,14 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
     }
   }
 
-  async progress(): Promise<Progress> {
-    const raw: unknown = await this.#call(() => this.client.withDeadline(Date.now() + queryDeadlineMs, () => this.#handle.query(progressQuery)));
+  progress(): Promise<Progress> {
+    return this.#progressUntil(undefined);
+  }
+
+  async #progressUntil(signal: AbortSignal | undefined): Promise<Progress> {
+    const query = (): Promise<unknown> => this.client.withDeadline(Date.now() + queryDeadlineMs, () => this.#handle.query(progressQuery));
+    // Closing a connection waits for its calls: a query that no worker answers would hold a Ctrl-C up until its deadline.
+    const raw: unknown = await this.#call(() => (signal ? this.client.withAbortSignal(derived(signal), query) : query()));
     const parsed = progressSchema.safeParse(raw);
     if (parsed.success) return parsed.data;
     throw new HoldfastClientError('client.protocol', `The progress of run ${this.workflowId} is not what this client knows. Use the client of the workers' version.`, { progress: raw });
@@ -148,7 +155,7 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
     const stopped = (): boolean => stop.aborted;
     while (!stopped()) {
       try {
-        const progress = await this.progress();
+        const progress = await this.#progressUntil(stop);
         if (!options.signal?.aborted) onProgress(progress);
       } catch (error) {
         if (!stopped()) options.onTrouble?.(error as Error);
@@ -159,10 +166,17 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
 
   /** A cancelled run's failure carries no details: what was undone and what is left is asked for, if a worker can still tell. */
   async #withTraces(error: HoldfastRunError): Promise<HoldfastRunError> {
-    const progress = await this.progress().catch(() => undefined);
-    if (!progress) return error;
-    const { undone, warnings, leftovers } = progress;
-    return error.withDetails({ ...error.details, undone, warnings, leftovers });
+    for (let attempt = 1; attempt <= traceAttempts; attempt += 1) {
+      try {
+        const { undone, warnings, leftovers } = await this.progress();
+        return error.withDetails({ ...error.details, undone, warnings, leftovers });
+      } catch (asking) {
+        // A busy server refuses a query now and then; a missing worker will still be missing.
+        if (asking instanceof HoldfastClientError && asking.code === 'client.no-answer') return error;
+        await delay(reconnectPauseMs / 2);
+      }
+    }
+    return error;
   }
 
   async #call<Result>(call: () => Promise<Result>): Promise<Result> {
@@ -179,6 +193,11 @@ export type RestoreHandle = RunHandle<RestoreVmOutput>;
 
 export function outputSchemaOf(flow: RunFlow): z.ZodType<BackupVmOutput | RestoreVmOutput> {
   return flow === 'backupVm' ? flows.backupVm.output : flows.restoreVm.output;
+}
+
+/** The SDK never takes its listener off a signal: a signal of each call's own keeps a day of polling from piling them up. */
+function derived(signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal]);
 }
 
 /** Never resolves: it only lets an abort by the caller end the race. Lets go of the signal when the run has ended. */

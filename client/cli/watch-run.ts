@@ -1,4 +1,5 @@
 // Watches a run until it ends, or until Ctrl-C: then the watching ends and the run goes on, because it lives in Temporal and not here.
+import { HoldfastClientError } from '../errors';
 import type { RunHandle } from '../run-handle';
 import { exitCodes } from './exit-codes';
 import type { Io } from './io';
@@ -53,9 +54,14 @@ function chooseView({ io, json }: Session): ProgressView {
 
 function troubleTeller(view: ProgressView): (error: Error) => void {
   let polls = 0;
+  let told = false;
   return (error) => {
     polls += 1;
-    if (polls === troubledPollsBeforeNote) view.note(`The run cannot be asked just now; it goes on by itself. ${error.message}`);
+    // Nobody answered for as long as a query may take: that has lasted already.
+    const lasts = polls >= troubledPollsBeforeNote || (error instanceof HoldfastClientError && error.code === 'client.no-answer');
+    if (told || !lasts) return;
+    told = true;
+    view.note(`The run cannot be asked just now; it goes on by itself. ${error.message}`);
   };
 }
 

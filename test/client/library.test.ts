@@ -5,7 +5,7 @@ import type { Progress } from '../../client';
 import { startTemporal } from '../support/temporal';
 import type { TestTemporal } from '../support/temporal';
 import { freePort } from '../support/ports';
-import { runCli, startStandIns, until } from './harness';
+import { runCli, startCli, startStandIns, until } from './harness';
 import type { StandIns } from './harness';
 import { backup, estate, leftSnapshot, vmNamed } from './stand-ins/estate';
 
@@ -160,6 +160,20 @@ describe('without workers', () => {
     expect(await handle.status()).toMatchObject({ status: 'RUNNING', pickedUp: false });
     await client.close();
   });
+
+  test('the command says that nobody answers, and Ctrl-C does not wait for the query that hangs', async () => {
+    const client = await HoldfastClient.connect({ address: temporal.address });
+    const { workflowId } = await client.backupVm(backupOf('slow'));
+    await client.close();
+    const watching = startCli(['show', workflowId, '--watch', '--address', temporal.address]);
+    await until('it says so', () => watching.out().includes('The run cannot be asked just now; it goes on by itself. No worker answered'));
+    // By now the next query hangs; its own deadline is 10 s.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const interruptedAtMs = Date.now();
+    watching.interrupt();
+    expect((await watching.ended).code).toBe(130);
+    expect(Date.now() - interruptedAtMs).toBeLessThan(6_000);
+  }, 60_000);
 
   test('an unknown namespace is named', async () => {
     const run = await runCli(['list', 'backups', '--address', temporal.address, '--namespace', 'nowhere']);
