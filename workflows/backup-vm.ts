@@ -7,13 +7,13 @@ import { backupVmInputSchema, type BackupVmInput, type BackupVmOutput, type Back
 import type { RunSettings } from '../domain/flows/settings';
 import { snapshotMark, workflowIds } from '../domain/ids';
 import { repositoryFormatVersion, type BackupSummary } from '../domain/manifest';
-import { reason, type Reason } from '../domain/plan/reasons';
 import type { DiskSettings } from '../domain/disks';
 import type { EnsuredSnapshot } from '../activities/snapshots';
 import type { SealInput } from '../activities/repository';
-import { failureText, nobodyServes, parseInput, refuse, requireWorkflowId } from './failures';
+import { failureText, parseInput, refuse, requireWorkflowId } from './failures';
 import { inRun, type FlowRun } from './flow-run';
 import { inParallel } from './in-parallel';
+import { asked, noApplianceWorker, noMoverWorker } from './planning';
 import type { Proxies } from './proxies';
 import { releaseEarlierRuns } from './release-earlier-runs';
 
@@ -68,30 +68,12 @@ async function planned({ input, run, proxies, applianceId }: Backup): Promise<Ba
   run.name(plan.vm?.name ?? '');
   run.setDisks(plan.disks);
   const [appliance, space] = await Promise.all([
-    applianceId ? asked(() => proxies.applianceQuick(engine, applianceId).checkAppliance({ repository }), noApplianceWorker(engine, applianceId)) : [],
-    asked(() => proxies.mover(repository).checkRepository({ repository, neededBytes: plan.neededBytes }), noMoverWorker(repository)),
+    applianceId ? asked(() => proxies.applianceQuick(engine, applianceId).checkAppliance({ engine, runId: run.runId, repository }), noApplianceWorker(engine, applianceId)) : [],
+    asked(() => proxies.mover(repository).checkRepository({ engine, runId: run.runId, repository, neededBytes: plan.neededBytes }), noMoverWorker(repository)),
   ]);
   refuse(`The backup of VM ${plan.vm?.name ?? input.vmId}`, [...plan.reasons, ...appliance, ...space]);
   if (!plan.vm) throw new Error('planning named no VM and no reason');
   return { ...plan, vm: plan.vm };
-}
-
-/** A queue that nobody serves is one more reason, not the end of planning. */
-export async function asked(question: () => Promise<readonly Reason[]>, unserved: Reason): Promise<readonly Reason[]> {
-  try {
-    return await question();
-  } catch (error) {
-    if (nobodyServes(error)) return [unserved];
-    throw error;
-  }
-}
-
-export function noApplianceWorker(engine: string, applianceId: string): Reason {
-  return reason('appliance.no-worker', applianceId, `No worker runs in the appliance ${applianceId} of engine ${engine}. Start one there with role "appliance".`);
-}
-
-export function noMoverWorker(repository: string): Reason {
-  return reason('repository.no-worker', repository, `No worker serves repository ${repository}. Start one with role "mover" that sees it, or correct the name.`);
 }
 
 async function snapshotTaken({ input, run, proxies, settings, backupId }: Backup, plan: BackupPlan & { vm: NonNullable<BackupPlan['vm']> }): Promise<EnsuredSnapshot> {
@@ -105,12 +87,13 @@ async function snapshotTaken({ input, run, proxies, settings, backupId }: Backup
 async function configurationSaved({ input, run, proxies, backupId }: Backup, plan: BackupPlan, snapshot: EnsuredSnapshot) {
   run.enter('configuration');
   const { engine, vmId, repository } = input;
+  const of = { engine, runId: run.runId, repository, vmId, backupId };
   const partial = run.undo.push({
     name: 'drop the partial backup',
     leftover: { kind: 'partial-backup', mark: `${repository}: vms/${vmId}/${backupId}` },
-    run: () => proxies.moverUndo(repository).dropPartialBackup({ repository, vmId, backupId }),
+    run: () => proxies.moverUndo(repository).dropPartialBackup(of),
   });
-  await proxies.mover(repository).saveConfiguration({ repository, engine, vmId, backupId, snapshotId: snapshot.snapshotId, disks: plan.disks });
+  await proxies.mover(repository).saveConfiguration({ ...of, snapshotId: snapshot.snapshotId, disks: plan.disks });
   return partial;
 }
 
@@ -120,7 +103,7 @@ async function disksAttached({ input, run, proxies, settings, applianceId }: Bac
     const of = { engine: input.engine, runId: run.runId, toVmId: applianceId, diskId, snapshotId: snapshot.snapshotId };
     run.undo.push({ name: `detach disk ${alias} from the appliance`, leftover: { kind: 'attachment', objectId: diskId, mark: `disk ${diskId} at VM ${applianceId}` }, run: () => proxies.undo.detachDisk(of) });
     await proxies.waiting(settings.deadlines.attachSeconds).attachSnapshotDisk({ ...of, sourceVmId: input.vmId });
-    await proxies.applianceQuick(input.engine, applianceId).findDevice({ diskId, virtualBytes });
+    await proxies.applianceQuick(input.engine, applianceId).findDevice({ engine: input.engine, runId: run.runId, diskId, virtualBytes });
   }
 }
 
@@ -132,7 +115,7 @@ async function disksCopied({ input, run, proxies, settings, applianceId, backupI
     const startedMs = Date.now();
     const copied = await run.copy((bandwidthBytesPerSecond) => {
       run.setDisk(diskId, { state: 'copying' });
-      return proxies.applianceCopies(engine, applianceId).backupDisk({ repository, vmId, backupId, diskId, virtualBytes, bandwidthBytesPerSecond });
+      return proxies.applianceCopies(engine, applianceId).backupDisk({ engine, runId: run.runId, repository, vmId, backupId, diskId, virtualBytes, bandwidthBytesPerSecond });
     });
     run.setDisk(diskId, { state: 'done', positionBytes: virtualBytes, dataBytes: copied.dataBytes });
     return { settings: disk, ...copied, seconds: (Date.now() - startedMs) / 1000 };
@@ -144,6 +127,8 @@ async function backupSealed({ input, run, proxies, settings, backupId }: Backup,
   const { engine, vmId, repository, method, kind } = input;
   const { id, name, clusterId, clusterName } = plan.vm;
   return proxies.mover(repository).sealBackup({
+    engine,
+    runId: run.runId,
     repository,
     vmId,
     backupId,

@@ -57,6 +57,9 @@ export class FlowRun {
   get warnings(): readonly string[] {
     return this.state.warnings;
   }
+  get undone(): readonly string[] {
+    return this.state.undone;
+  }
   get leftovers(): readonly Leftover[] {
     return this.state.leftovers;
   }
@@ -232,7 +235,7 @@ function failureOf(run: FlowRun, error: unknown): ApplicationFailure {
     type: code,
     message,
     nonRetryable: true,
-    details: [{ ...details, runId: run.runId, warnings: run.warnings, leftovers: run.leftovers }],
+    details: [{ ...details, runId: run.runId, undone: run.undone, warnings: run.warnings, leftovers: run.leftovers }],
     ...(error instanceof Error ? { cause: error } : {}),
   });
 }

@@ -1,15 +1,16 @@
 // restoreVm as a new VM, method `appliance`: plan → create disks → attach to the appliance → write → prove → detach → create the VM from the
 // saved configuration → attach the disks → start if asked. It touches only what it made itself; until the VM stands, a failure or cancel removes all of it.
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import type { OfRun } from '../activities/of-run';
 import type { BackupContents } from '../activities/repository';
 import { restoreVmInputSchema, type RestoreVmInput, type RestoreVmOutput, type RestoreVmRequest } from '../domain/flows/restore-vm';
 import type { RunSettings } from '../domain/flows/settings';
 import { vmMark, workflowIds } from '../domain/ids';
-import { asked, noApplianceWorker, noMoverWorker } from './backup-vm';
 import type { ArmedUndo } from './compensation';
 import { failureText, nobodyServes, parseInput, refuse, requireWorkflowId, wasCancelled } from './failures';
 import { inRun, type FlowRun } from './flow-run';
 import { inParallel } from './in-parallel';
+import { asked, noApplianceWorker, noMoverWorker } from './planning';
 import type { Proxies } from './proxies';
 
 /** A disk of the backup and the one that is made from it. */
@@ -67,8 +68,8 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
 async function planned({ input, run, proxies, applianceId }: Restore): Promise<{ contents: BackupContents; clusterId: string; disks: readonly RestoredDisk[] }> {
   const { engine, repository, backupId } = input;
   const [contents, appliance] = await Promise.all([
-    contentsRead(proxies, repository, backupId),
-    applianceId ? asked(() => proxies.applianceQuick(engine, applianceId).checkAppliance({ repository }), noApplianceWorker(engine, applianceId)) : [],
+    contentsRead(proxies, { engine, runId: run.runId, repository, backupId }),
+    applianceId ? asked(() => proxies.applianceQuick(engine, applianceId).checkAppliance({ engine, runId: run.runId, repository }), noApplianceWorker(engine, applianceId)) : [],
   ]);
   const plan = await proxies.control.planRestore({ ...input, disks: contents?.disks ?? [], origin: contents?.origin ?? {}, applianceId: applianceId || undefined });
   // Which cluster the VM came from only the backup tells: while nobody can read it, that is no reason.
@@ -81,9 +82,9 @@ async function planned({ input, run, proxies, applianceId }: Restore): Promise<{
 }
 
 /** Undefined when no worker serves the repository: one more reason, not the end of planning. */
-async function contentsRead(proxies: Proxies, repository: string, backupId: string): Promise<BackupContents | undefined> {
+async function contentsRead(proxies: Proxies, of: OfRun & { readonly repository: string; readonly backupId: string }): Promise<BackupContents | undefined> {
   try {
-    return await proxies.mover(repository).readBackup({ repository, backupId });
+    return await proxies.mover(of.repository).readBackup(of);
   } catch (error) {
     if (nobodyServes(error)) return undefined;
     throw error;
@@ -108,7 +109,7 @@ async function disksAttached({ input, run, proxies, settings, applianceId }: Res
     const of = { engine: input.engine, runId: run.runId, toVmId: applianceId, diskId };
     attached.push(run.undo.push({ name: `detach the new disk ${source.alias} from the appliance`, leftover: { kind: 'attachment', objectId: diskId, mark: `disk ${diskId} at VM ${applianceId}` }, run: () => proxies.undo.detachDisk(of) }));
     await proxies.waiting(settings.deadlines.attachSeconds).attachToAppliance(of);
-    await proxies.applianceQuick(input.engine, applianceId).findDevice({ diskId, virtualBytes: source.virtualBytes });
+    await proxies.applianceQuick(input.engine, applianceId).findDevice({ engine: input.engine, runId: run.runId, diskId, virtualBytes: source.virtualBytes });
   }
   return attached;
 }
@@ -121,7 +122,7 @@ async function disksWritten({ input, run, proxies, settings, applianceId }: Rest
     const { diskId, virtualBytes } = source;
     const { dataBytes } = await run.copy((bandwidthBytesPerSecond) => {
       run.setDisk(diskId, { state: 'copying' });
-      return proxies.applianceCopies(input.engine, applianceId).restoreDisk({ repository, vmId: backup.vmId, backupId, diskId, targetDiskId, heldDiskIds, virtualBytes, bandwidthBytesPerSecond });
+      return proxies.applianceCopies(input.engine, applianceId).restoreDisk({ engine: input.engine, runId: run.runId, repository, vmId: backup.vmId, backupId, diskId, targetDiskId, heldDiskIds, virtualBytes, bandwidthBytesPerSecond });
     });
     run.setDisk(diskId, { state: 'waiting', positionBytes: virtualBytes, dataBytes });
     return dataBytes;
@@ -133,7 +134,7 @@ async function disksProven({ input, run, proxies, settings, applianceId }: Resto
   const { repository, backupId } = input;
   return inParallel(disks, settings.disksAtOnce, async ({ source: { diskId, virtualBytes }, diskId: targetDiskId }) => {
     run.setDisk(diskId, { state: 'proving' });
-    const { root } = await proxies.applianceCopies(input.engine, applianceId).proveDisk({ repository, vmId: backup.vmId, backupId, diskId, targetDiskId, virtualBytes });
+    const { root } = await proxies.applianceCopies(input.engine, applianceId).proveDisk({ engine: input.engine, runId: run.runId, repository, vmId: backup.vmId, backupId, diskId, targetDiskId, virtualBytes });
     run.setDisk(diskId, { state: 'done' });
     return root;
   });
@@ -145,7 +146,7 @@ async function vmCreated({ input, run, proxies, newVmId }: Restore, { backup }: 
   const of = { engine, runId: run.runId, vmId: newVmId, mark: vmMark(run.runId) };
   const vm = run.undo.push({ name: `remove the new VM ${name}`, leftover: { kind: 'vm', objectId: newVmId, mark: of.mark }, run: () => proxies.undo.removeRestoredVm(of) });
   await proxies.control.holdVm(of);
-  await proxies.mover(repository).createVmFromBackup({ repository, engine, vmId: backup.vmId, backupId, newVmId, name, clusterId, mark: of.mark });
+  await proxies.mover(repository).createVmFromBackup({ repository, engine, runId: run.runId, vmId: backup.vmId, backupId, newVmId, name, clusterId, mark: of.mark });
   for (const { source, diskId } of disks) await proxies.control.attachRestoredDisk({ engine, vmId: newVmId, diskId, settings: source });
   return vm;
 }
