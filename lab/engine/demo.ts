@@ -41,7 +41,7 @@ export async function makeDemo(context: Context, workDirectory: string, makeFile
     if (vms.all().some((vm) => vm.name === name)) continue;
     const disks = name === 'demo' ? await makeDisks(context, workDirectory, makeFilesystem) : [];
     const vm = context.store.write(() => makeVm(context, name, disks));
-    await startVm(context, vm.id, actor);
+    await (await startVm(context, vm.id, actor)).settled;
   }
 }
 

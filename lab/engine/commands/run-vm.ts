@@ -148,9 +148,11 @@ function report(context: Context, { vmId, status, reason }: HostVmEvent): void {
   context.events.record(asked ? 'vmDown' : 'vmDownError', engineActor, { vm, reason: reason ?? 'User shut down from within the guest' });
 }
 
-/** At start: the host knows best. Returns after every VM's status is what its QEMU says. */
+/** At start: the host knows best. An adopted QEMU whose agent has not answered yet is the same guest that was up before. */
 export function syncVmStatuses(context: Context): void {
   for (const vm of context.store.tables.vms.all()) {
-    report(context, { vmId: vm.id, status: context.host.vmStatus(vm.id), reason: 'the VM was not there any more when the engine started' });
+    const status = context.host.vmStatus(vm.id);
+    if (vm.status === 'up' && status === 'powering_up') continue;
+    report(context, { vmId: vm.id, status, reason: 'the VM was not there any more when the engine started' });
   }
 }

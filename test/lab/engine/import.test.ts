@@ -42,11 +42,9 @@ test('and it is read back almost as it was', async () => {
   await floatingDisk();
   await send(sampleOvf);
   const back = await configuration(sampleIds.vm);
-  const { disks: _disks, ...sample } = readOvf(sampleOvf);
-  const { disks, ...read } = readOvf(back);
-  const { CreationDate: _created, ExportDate: _exported, ...general } = sample.general;
-  expect(read).toMatchObject({ ...sample, general });
-  expect(disks).toEqual(_disks);
+  const [sent, read] = [readOvf(sampleOvf), readOvf(back)];
+  const dates = { CreationDate: expect.any(String) as string, ExportDate: expect.any(String) as string };
+  expect(read).toEqual({ ...sent, general: { ...sent.general, ...dates } });
   expect(back).toContain(`<Alias>ua-${sampleIds.disk}</Alias>`);
   expect(back.split('\n')).toHaveLength(1);
 });

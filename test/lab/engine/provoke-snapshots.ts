@@ -1,6 +1,8 @@
 // How each snapshot row of the refusal table is provoked. See refusals.test.ts.
 import { rmSync } from 'node:fs';
 import { newSnapshot, type Lab, type Reply } from './lab-client';
+import type { snapshotRefusals } from '../../../lab/engine/refusals-snapshots';
+import type { Provocations } from './provocation';
 
 const unknownId = '11111111-2222-4333-8444-555555555555';
 
@@ -67,143 +69,143 @@ export async function backupDomain(lab: Lab): Promise<void> {
   await lab.xml('PUT', `/storagedomains/${id}`, '<storage_domain><backup>true</backup></storage_domain>');
 }
 
-export const snapshotProvocations = {
-  'create-snapshot/disk-unknown': async (lab: Lab) => create(lab, await lab.vm('a'), named(unknownId)),
-  'create-snapshot/not-snapable': async (lab: Lab) => {
+export const snapshotProvocations: Provocations<typeof snapshotRefusals> = {
+  'create-snapshot/disk-unknown': async (lab) => create(lab, await lab.vm('a'), named(unknownId)),
+  'create-snapshot/not-snapable': async (lab) => {
     const vmId = await lab.vm('a');
     const diskId = await lab.disk('shared', '<shareable>true</shareable>', 'raw');
     await lab.attach(vmId, diskId);
     return create(lab, vmId, named(diskId));
   },
-  'create-snapshot/not-attached': async (lab: Lab) => create(lab, await lab.vm('a'), named(await lab.disk('floating'))),
-  'create-snapshot/vm-status': async (lab: Lab) => {
+  'create-snapshot/not-attached': async (lab) => create(lab, await lab.vm('a'), named(await lab.disk('floating'))),
+  'create-snapshot/vm-status': async (lab) => {
     const vmId = await lab.vm('a');
     await lab.start(vmId);
     lab.host.report(vmId, 'not_responding');
     return create(lab, vmId);
   },
-  'create-snapshot/during-snapshot': async (lab: Lab) => create(lab, (await merging(lab)).vmId),
-  'create-snapshot/preview': async (lab: Lab) => create(lab, (await previewed(lab)).vmId),
-  'create-snapshot/memory': async (lab: Lab) => {
+  'create-snapshot/during-snapshot': async (lab) => create(lab, (await merging(lab)).vmId),
+  'create-snapshot/preview': async (lab) => create(lab, (await previewed(lab)).vmId),
+  'create-snapshot/memory': async (lab) => {
     const vmId = await lab.vm('a');
     await lab.start(vmId);
     return lab.api('POST', `/vms/${vmId}/snapshots`, { body: '<snapshot><description>s</description></snapshot>' });
   },
-  'create-snapshot/disks-locked': async (lab: Lab) => {
+  'create-snapshot/disks-locked': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await lockedDisk(lab, diskId);
     return create(lab, vmId);
   },
-  'create-snapshot/disks-illegal': async (lab: Lab) => {
+  'create-snapshot/disks-illegal': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     damage(lab, diskId);
     return create(lab, vmId);
   },
-  'create-snapshot/image-id-used': async (lab: Lab) => {
+  'create-snapshot/image-id-used': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     const imageId = lab.engine.context.store.tables.images.all()[0]?.id ?? '';
     return create(lab, vmId, `<disk_attachments><disk_attachment><disk id="${diskId}"><image_id>${imageId}</image_id></disk></disk_attachment></disk_attachments>`);
   },
-  'create-snapshot/domain-status': async (lab: Lab) => {
+  'create-snapshot/domain-status': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
     await maintenance(lab);
     return create(lab, vmId);
   },
-  'create-snapshot/low-space': async (lab: Lab) => {
+  'create-snapshot/low-space': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
     lab.host.availableBytes = 1024;
     return create(lab, vmId);
   },
 
-  'remove-snapshot/during-snapshot': async (lab: Lab) => {
+  'remove-snapshot/during-snapshot': async (lab) => {
     const { vmId, snapshotId } = await merging(lab);
     return remove(lab, vmId, snapshotId);
   },
-  'remove-snapshot/preview': async (lab: Lab) => {
+  'remove-snapshot/preview': async (lab) => {
     const { vmId, snapshotId } = await previewed(lab);
     return remove(lab, vmId, snapshotId);
   },
-  'remove-snapshot/not-regular': async (lab: Lab) => {
+  'remove-snapshot/not-regular': async (lab) => {
     const vmId = await lab.vm('a');
     return remove(lab, vmId, lab.engine.context.store.tables.snapshots.all()[0]?.id ?? '');
   },
-  'remove-snapshot/vm-status': async (lab: Lab) => {
+  'remove-snapshot/vm-status': async (lab) => {
     const { vmId, snapshotId } = await snapped(lab);
     await lab.start(vmId);
     lab.host.report(vmId, 'not_responding');
     return remove(lab, vmId, snapshotId);
   },
   // An attachment that is not active blocks as well.
-  'remove-snapshot/attached': async (lab: Lab) => {
+  'remove-snapshot/attached': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     await lab.attach(await lab.vm('appliance'), diskId, '<active>false</active>', snapshotId);
     return remove(lab, vmId, snapshotId);
   },
-  'remove-snapshot/disks-locked': async (lab: Lab) => {
+  'remove-snapshot/disks-locked': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     await lockedDisk(lab, diskId);
     return remove(lab, vmId, snapshotId);
   },
-  'remove-snapshot/disks-illegal': async (lab: Lab) => {
+  'remove-snapshot/disks-illegal': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     damage(lab, diskId);
     return remove(lab, vmId, snapshotId);
   },
-  'remove-snapshot/unplugged': async (lab: Lab) => {
+  'remove-snapshot/unplugged': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     await lab.start(vmId);
     await lab.xml('PUT', `/vms/${vmId}/diskattachments/${diskId}`, '<disk_attachment><active>false</active></disk_attachment>');
     return remove(lab, vmId, snapshotId);
   },
-  'remove-snapshot/domain-status': async (lab: Lab) => {
+  'remove-snapshot/domain-status': async (lab) => {
     const { vmId, snapshotId } = await snapped(lab);
     await maintenance(lab);
     return remove(lab, vmId, snapshotId);
   },
-  'remove-snapshot/low-space': async (lab: Lab) => {
+  'remove-snapshot/low-space': async (lab) => {
     const { vmId, snapshotId } = await snapped(lab);
     lab.host.availableBytes = 1024;
     return remove(lab, vmId, snapshotId);
   },
 
-  'preview-snapshot/vm-not-down': async (lab: Lab) => {
+  'preview-snapshot/vm-not-down': async (lab) => {
     const { vmId, snapshotId } = await snapped(lab);
     await lab.start(vmId);
     return preview(lab, vmId, snapshotId);
   },
-  'preview-snapshot/unknown': async (lab: Lab) => preview(lab, await lab.vm('a'), unknownId),
-  'preview-snapshot/during-snapshot': async (lab: Lab) => {
+  'preview-snapshot/unknown': async (lab) => preview(lab, await lab.vm('a'), unknownId),
+  'preview-snapshot/during-snapshot': async (lab) => {
     const { vmId, snapshotId } = await merging(lab);
     return preview(lab, vmId, snapshotId);
   },
-  'preview-snapshot/preview': async (lab: Lab) => {
+  'preview-snapshot/preview': async (lab) => {
     const { vmId, snapshotId } = await previewed(lab);
     return preview(lab, vmId, snapshotId);
   },
-  'preview-snapshot/no-configuration': async (lab: Lab) => preview(lab, await lab.vm('a'), lab.engine.context.store.tables.snapshots.all()[0]?.id ?? ''),
-  'preview-snapshot/disks-illegal': async (lab: Lab) => {
+  'preview-snapshot/no-configuration': async (lab) => preview(lab, await lab.vm('a'), lab.engine.context.store.tables.snapshots.all()[0]?.id ?? ''),
+  'preview-snapshot/disks-illegal': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     damage(lab, diskId);
     return preview(lab, vmId, snapshotId);
   },
-  'preview-snapshot/disks-locked': async (lab: Lab) => {
+  'preview-snapshot/disks-locked': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     await lockedDisk(lab, diskId);
     return preview(lab, vmId, snapshotId);
   },
-  'preview-snapshot/not-attached': async (lab: Lab) => {
+  'preview-snapshot/not-attached': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     // No request leads there, because a disk in a snapshot cannot be detached: what a removed attachment would leave.
     lab.engine.context.store.write(() => { lab.engine.context.store.tables.attachments.delete(`${vmId}/${diskId}`); });
     return preview(lab, vmId, snapshotId);
   },
-  'preview-snapshot/domain-status': async (lab: Lab) => {
+  'preview-snapshot/domain-status': async (lab) => {
     const { vmId, snapshotId } = await snapped(lab);
     await maintenance(lab);
     return preview(lab, vmId, snapshotId);
   },
-  'commit-snapshot/not-in-preview': async (lab: Lab) => lab.action(`/vms/${await lab.vm('a')}/commitsnapshot`),
-  'commit-snapshot/attached': async (lab: Lab) => {
+  'commit-snapshot/not-in-preview': async (lab) => lab.action(`/vms/${await lab.vm('a')}/commitsnapshot`),
+  'commit-snapshot/attached': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     const later = await lab.snapshot(vmId, 'later');
     await preview(lab, vmId, snapshotId);
@@ -211,7 +213,7 @@ export const snapshotProvocations = {
     if (reply.status !== 201) throw new Error(reply.text);
     return lab.action(`/vms/${vmId}/commitsnapshot`);
   },
-  'commit-snapshot/vm-not-down': async (lab: Lab) => {
+  'commit-snapshot/vm-not-down': async (lab) => {
     const { vmId } = await previewed(lab);
     await lab.start(vmId);
     return lab.action(`/vms/${vmId}/undosnapshot`);

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import type { Lab, Reply } from './lab-client';
 import { backupDomain, damage, lockedDisk, maintenance, merging, previewed, snapped } from './provoke-snapshots';
 import { escapeXml } from '../../../lab/engine/xml';
+import type { vmRefusals } from '../../../lab/engine/refusals-vms';
+import type { Provocations } from './provocation';
 
 export const sampleOvf = readFileSync(join(__dirname, 'sample.ovf'), 'utf8');
 export const sampleIds = { vm: 'f0000000-0000-4000-8000-000000000001', nic: 'e1000000-0000-4000-8000-000000000001', disk: 'd1000000-0000-4000-8000-000000000001' };
@@ -32,114 +34,114 @@ function event(origin: string, customId: number): string {
   return `<event><origin>${origin}</origin><severity>normal</severity><custom_id>${customId}</custom_id><description>d</description></event>`;
 }
 
-export const vmProvocations = {
-  'start-vm/running': async (lab: Lab) => {
+export const vmProvocations: Provocations<typeof vmRefusals> = {
+  'start-vm/running': async (lab) => {
     const vmId = await lab.vm('a');
     await lab.start(vmId);
     return start(lab, vmId);
   },
-  'start-vm/during-snapshot': async (lab: Lab) => start(lab, (await merging(lab)).vmId),
-  'start-vm/disks-locked': async (lab: Lab) => {
+  'start-vm/during-snapshot': async (lab) => start(lab, (await merging(lab)).vmId),
+  'start-vm/disks-locked': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await lockedDisk(lab, diskId);
     return start(lab, vmId);
   },
-  'start-vm/domain-status': async (lab: Lab) => {
+  'start-vm/domain-status': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
     await maintenance(lab);
     return start(lab, vmId);
   },
-  'start-vm/disks-illegal': async (lab: Lab) => {
+  'start-vm/disks-illegal': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     damage(lab, diskId);
     return start(lab, vmId);
   },
-  'start-vm/backup-domain': async (lab: Lab) => {
+  'start-vm/backup-domain': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
     await backupDomain(lab);
     return start(lab, vmId);
   },
-  'shutdown-vm/not-running': async (lab: Lab) => lab.action(`/vms/${await lab.vm('a')}/shutdown`),
-  'freeze-vm/not-up': async (lab: Lab) => lab.action(`/vms/${await lab.vm('a')}/freezefilesystems`),
-  'freeze-vm/failed': async (lab: Lab) => {
+  'shutdown-vm/not-running': async (lab) => lab.action(`/vms/${await lab.vm('a')}/shutdown`),
+  'freeze-vm/not-up': async (lab) => lab.action(`/vms/${await lab.vm('a')}/freezefilesystems`),
+  'freeze-vm/failed': async (lab) => {
     const vmId = await lab.vm('a');
     await lab.start(vmId);
     lab.host.failNext('freeze', 'agent-unavailable');
     return lab.action(`/vms/${vmId}/freezefilesystems`);
   },
 
-  'add-vm/name-used': async (lab: Lab) => {
+  'add-vm/name-used': async (lab) => {
     await lab.vm('a');
     return lab.api('POST', '/vms', { body: newVm('a') });
   },
-  'add-vm/cluster-unknown': (lab: Lab) => lab.api('POST', '/vms', { body: newVm('a', 'Nowhere') }),
-  'add-vm/template-unknown': (lab: Lab) => lab.api('POST', '/vms', { body: newVm('a', 'Default', 'Golden') }),
-  'import-vm/cluster-unknown': (lab: Lab) => importVm(lab, sampleOvf, '', '<cluster><name>Nowhere</name></cluster>'),
+  'add-vm/cluster-unknown': (lab) => lab.api('POST', '/vms', { body: newVm('a', 'Nowhere') }),
+  'add-vm/template-unknown': (lab) => lab.api('POST', '/vms', { body: newVm('a', 'Default', 'Golden') }),
+  'import-vm/cluster-unknown': (lab) => importVm(lab, sampleOvf, '', '<cluster><name>Nowhere</name></cluster>'),
   // Checked before name and id, which are taken as well.
-  'import-vm/mac-used': async (lab: Lab) => {
+  'import-vm/mac-used': async (lab) => {
     await importVm(lab, sampleOvf);
     return importVm(lab, sampleOvf);
   },
-  'import-vm/name-used': async (lab: Lab) => {
+  'import-vm/name-used': async (lab) => {
     await lab.vm('lab1');
     return importVm(lab, sampleOvf);
   },
-  'import-vm/id-used': async (lab: Lab) => {
+  'import-vm/id-used': async (lab) => {
     await importVm(lab, sampleOvf);
     return importVm(lab, sampleOvf.replace('56:6f:00:00:00:01', ''), '<name>other</name>');
   },
-  'import-vm/nic-id-used': async (lab: Lab) => {
+  'import-vm/nic-id-used': async (lab) => {
     await importVm(lab, sampleOvf);
     return importVm(lab, sampleOvf.replace('56:6f:00:00:00:01', '').replaceAll(sampleIds.vm, sampleIds.vm.replace('1', '2')), '<name>other</name>');
   },
-  'import-vm/ovf': (lab: Lab) => importVm(lab, sampleOvf.replace(/<rasd:Connection>.*?<\/rasd:Connection>/, '')),
-  'update-vm/name-used': async (lab: Lab) => {
+  'import-vm/ovf': (lab) => importVm(lab, sampleOvf.replace(/<rasd:Connection>.*?<\/rasd:Connection>/, '')),
+  'update-vm/name-used': async (lab) => {
     await lab.vm('a');
     return lab.api('PUT', `/vms/${await lab.vm('b')}`, { body: '<vm><name>a</name></vm>' });
   },
 
-  'remove-vm/running': async (lab: Lab) => {
+  'remove-vm/running': async (lab) => {
     const vmId = await lab.vm('a');
     await lab.start(vmId);
     return lab.api('DELETE', `/vms/${vmId}`);
   },
-  'remove-vm/delete-protected': async (lab: Lab) => lab.api('DELETE', `/vms/${await lab.vm('a', '<delete_protected>true</delete_protected>')}`),
-  'remove-vm/during-snapshot': async (lab: Lab) => lab.api('DELETE', `/vms/${(await merging(lab)).vmId}`),
-  'remove-vm/preview': async (lab: Lab) => lab.api('DELETE', `/vms/${(await previewed(lab)).vmId}`),
-  'remove-vm/disks-locked': async (lab: Lab) => {
+  'remove-vm/delete-protected': async (lab) => lab.api('DELETE', `/vms/${await lab.vm('a', '<delete_protected>true</delete_protected>')}`),
+  'remove-vm/during-snapshot': async (lab) => lab.api('DELETE', `/vms/${(await merging(lab)).vmId}`),
+  'remove-vm/preview': async (lab) => lab.api('DELETE', `/vms/${(await previewed(lab)).vmId}`),
+  'remove-vm/disks-locked': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await lockedDisk(lab, diskId);
     return lab.api('DELETE', `/vms/${vmId}`);
   },
-  'remove-vm/attached': async (lab: Lab) => {
+  'remove-vm/attached': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     await lab.attach(await lab.vm('appliance'), diskId, '', snapshotId);
     return lab.api('DELETE', `/vms/${vmId}`);
   },
-  'remove-vm/detach-with-snapshots': async (lab: Lab) => lab.api('DELETE', `/vms/${(await snapped(lab)).vmId}?detach_only=true`),
+  'remove-vm/detach-with-snapshots': async (lab) => lab.api('DELETE', `/vms/${(await snapped(lab)).vmId}?detach_only=true`),
 
-  'nic/name-used': async (lab: Lab) => {
+  'nic/name-used': async (lab) => {
     const vmId = await lab.vm('a');
     await lab.post(`/vms/${vmId}/nics`, nic('nic1'));
     return lab.api('POST', `/vms/${vmId}/nics`, { body: nic('nic1') });
   },
-  'nic/mac-used': async (lab: Lab) => {
+  'nic/mac-used': async (lab) => {
     const vmId = await lab.vm('a');
     await lab.post(`/vms/${vmId}/nics`, nic('nic1', '56:6f:00:00:00:0A'));
     return lab.api('POST', `/vms/${vmId}/nics`, { body: nic('nic2', '56:6f:00:00:00:0a') });
   },
-  'nic/remove-plugged': async (lab: Lab) => {
+  'nic/remove-plugged': async (lab) => {
     const vmId = await lab.vm('a');
     const nicId = await lab.post(`/vms/${vmId}/nics`, nic('nic1'));
     await lab.start(vmId);
     return lab.api('DELETE', `/vms/${vmId}/nics/${nicId}`);
   },
-  'tag/name-used': async (lab: Lab) => {
+  'tag/name-used': async (lab) => {
     await lab.post('/tags', '<tag><name>t</name></tag>');
     return lab.api('POST', '/tags', { body: '<tag><name>t</name></tag>' });
   },
-  'event/origin': (lab: Lab) => lab.api('POST', '/events', { body: event('oVirt', 1) }),
-  'event/custom-id-used': async (lab: Lab) => {
+  'event/origin': (lab) => lab.api('POST', '/events', { body: event('oVirt', 1) }),
+  'event/custom-id-used': async (lab) => {
     await lab.post('/events', event('x', 1));
     return lab.api('POST', '/events', { body: event('x', 1) });
   },

@@ -2,46 +2,48 @@
 // without a provocation does not compile; a provocation whose rule is taken out fails.
 import { refusals, type Refusal, type RefusalKey } from '../../../lab/engine/refusals';
 import { child, childText, parseXml } from '../../../lab/engine/xml';
-import { attachment, newDisk, newSnapshot, Lab, type Reply } from './lab-client';
+import type { diskRefusals } from '../../../lab/engine/refusals-disks';
+import type { snapshotRefusals } from '../../../lab/engine/refusals-snapshots';
+import type { vmRefusals } from '../../../lab/engine/refusals-vms';
+import { attachment, newDisk, newSnapshot, Lab } from './lab-client';
+import type { Provocation, Provocations } from './provocation';
 import { diskProvocations } from './provoke-disks';
 import { snapshotProvocations } from './provoke-snapshots';
 import { vmProvocations } from './provoke-vms';
 
-export type Provocation = (lab: Lab) => Promise<Reply>;
-
-const lockProvocations = {
-  'lock/create-snapshot': async (lab: Lab) => {
+const lockProvocations: Provocations<Omit<typeof refusals, keyof typeof snapshotRefusals | keyof typeof diskRefusals | keyof typeof vmRefusals>> = {
+  'lock/create-snapshot': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
     lab.host.hold('snapshot');
     await lab.post(`/vms/${vmId}/snapshots`, newSnapshot('one'));
     return lab.api('POST', `/vms/${vmId}/snapshots`, { body: newSnapshot('two') });
   },
-  'lock/related-operation': async (lab: Lab) => {
+  'lock/related-operation': async (lab) => {
     const vmId = await lab.vm('a');
     lab.host.hold('startVm');
     await lab.action(`/vms/${vmId}/start`);
     return lab.action(`/vms/${vmId}/stop`);
   },
-  'lock/hot-plug-disk': async (lab: Lab) => {
+  'lock/hot-plug-disk': async (lab) => {
     const { vmId, diskId, release } = await hotPlug(lab);
     const reply = await lab.api('DELETE', `/vms/${vmId}/diskattachments/${diskId}?detach_only=false`);
     release();
     return reply;
   },
-  'lock/hot-plug-vm': async (lab: Lab) => {
+  'lock/hot-plug-vm': async (lab) => {
     const { vmId, release } = await hotPlug(lab);
     const reply = await lab.api('POST', `/vms/${vmId}/snapshots`, { body: newSnapshot('s') });
     release();
     return reply;
   },
-  'lock/remove-disk': async (lab: Lab) => {
+  'lock/remove-disk': async (lab) => {
     const diskId = await lab.disk('d');
     const vmId = await lab.vm('a');
     lab.host.hold('removeDisk');
     await lab.api('DELETE', `/disks/${diskId}`);
     return lab.api('POST', `/vms/${vmId}/diskattachments`, { body: attachment(diskId) });
   },
-  'any/not-authorized': async (lab: Lab) =>
+  'any/not-authorized': async (lab) =>
     lab.api('POST', '/disks', { body: newDisk('d'), headers: { Authorization: `Bearer ${await lab.logIn('reader@internal')}` } }),
 };
 

@@ -53,6 +53,8 @@ def walk(settings):
 
         vms = system.vms_service()
         seen['all_vms'] = sorted(vm.name for vm in vms.list())
+        wait_for('demo', lambda: vms.list(search='name=demo and status=up'))
+        wait_for('appliance', lambda: vms.list(search='name=appliance and status=up'))
         source = vms.list(search='name=demo and status=up')[0]
         appliance = vms.list(search='name=appl*', max=1)[0]
         seen['no_vm'] = len(vms.list(search='name=nobody'))
