@@ -4,10 +4,11 @@ import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HoldfastError, type FailureCode } from '../../domain/failures';
+import { isError } from '../blocks/as-error';
 import { directoryMode, fileMode } from './layout';
 
 export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return isError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 const codes: Readonly<Record<string, FailureCode>> = {
@@ -30,7 +31,7 @@ export async function inRepository<T>(name: string, what: string, path: string, 
     return await work();
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === undefined || error instanceof HoldfastError || !(error instanceof Error)) throw error;
+    if (errno === undefined || error instanceof HoldfastError || !isError(error)) throw error;
     const code = codes[errno] ?? 'repository.io';
     throw new HoldfastError(code, `Repository ${name}: ${what} failed at ${path}: ${error.message}. ${remedies[code] ?? ''}`.trim(), { repository: name, path, errno }, { cause: error });
   }

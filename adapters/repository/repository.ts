@@ -27,7 +27,10 @@ const harmlessEntries = new Set(['lost+found', '.snapshot', '.snapshots']);
 
 export function createRepository({ name, path, leaseMs = defaultLeaseMs }: RepositoryOptions): Repository {
   const place = (ref: BackupRef) => ({ repository: name, root: path, ref, leaseMs });
-  const guarded = <T>(what: string, at: string, work: () => Promise<T>): Promise<T> => inRepository(name, what, at, work);
+  // `at` is asked inside: an id that is none rejects like every other failure.
+  const guarded = async <T>(what: string, at: () => string, work: () => Promise<T>): Promise<T> => inRepository(name, what, at(), work);
+  const root = (): string => path;
+  const inBackup = (ref: BackupRef) => (): string => backupDirectory(path, ref);
   const refuseSealed = async (ref: BackupRef): Promise<void> => {
     if ((await readIfThere(join(backupDirectory(path, ref), manifestFile))) === undefined) return;
     throw new HoldfastError('repository.corrupt', `Backup ${ref.backupId} in repository ${name} is sealed: a sealed backup is never written again.`, { ...ref });
@@ -39,29 +42,29 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
   };
   return {
     name,
-    open: () => guarded('opening it', path, () => openRepository(name, path)),
-    check: () => guarded('writing a probe', path, () => probe(path)),
+    open: () => guarded('opening it', root, () => openRepository(name, path)),
+    check: () => guarded('writing a probe', root, () => probe(path)),
     saveConfiguration: (ref, ovf, disks) =>
-      guarded('saving the configuration', backupDirectory(path, ref), async () => {
+      guarded('saving the configuration', inBackup(ref), async () => {
         await directoryFor(ref);
         return saveConfiguration(place(ref), ovf, disks);
       }),
     openPartialImage: (ref, diskId, virtualBytes, { owner }) =>
-      guarded(`opening the image of disk ${diskId}`, backupDirectory(path, ref), async () =>
+      guarded(`opening the image of disk ${diskId}`, inBackup(ref), async () =>
         openPartialImage({ repository: name, directory: await directoryFor(ref), backupId: ref.backupId, diskId, virtualBytes, owner, leaseMs }),
       ),
-    seal: (ref, manifest, disks, sealedAt) => guarded(`sealing backup ${ref.backupId}`, backupDirectory(path, ref), () => seal(place(ref), manifest, disks, sealedAt)),
-    dropPartial: (ref) => guarded(`dropping backup ${ref.backupId}`, backupDirectory(path, ref), () => dropPartial(place(ref))),
+    seal: (ref, manifest, disks, sealedAt) => guarded(`sealing backup ${ref.backupId}`, inBackup(ref), () => seal(place(ref), manifest, disks, sealedAt)),
+    dropPartial: (ref) => guarded(`dropping backup ${ref.backupId}`, inBackup(ref), () => dropPartial(place(ref))),
     list: () => listBackups(path),
-    readManifest: (ref) => guarded('reading a manifest', backupDirectory(path, ref), () => readManifest(place(ref))),
+    readManifest: (ref) => guarded('reading a manifest', inBackup(ref), () => readManifest(place(ref))),
     findBackup: (backupId) =>
-      guarded(`looking for backup ${backupId}`, path, async () => {
+      guarded(`looking for backup ${backupId}`, root, async () => {
         for await (const ref of backupRefs(path)) if (ref.backupId === backupId) return ref;
         return undefined;
       }),
-    readConfiguration: (ref) => guarded('reading a configuration', backupDirectory(path, ref), () => readConfiguration(place(ref))),
-    openImage: (ref, diskId) => guarded(`opening the image of disk ${diskId}`, backupDirectory(path, ref), () => openImage(place(ref), diskId)),
-    openDigests: (ref, diskId) => guarded(`reading the digests of disk ${diskId}`, backupDirectory(path, ref), () => openDigests(place(ref), diskId)),
+    readConfiguration: (ref) => guarded('reading a configuration', inBackup(ref), () => readConfiguration(place(ref))),
+    openImage: (ref, diskId) => guarded(`opening the image of disk ${diskId}`, inBackup(ref), () => openImage(place(ref), diskId)),
+    openDigests: (ref, diskId) => guarded(`reading the digests of disk ${diskId}`, inBackup(ref), () => openDigests(place(ref), diskId)),
   };
 }
 

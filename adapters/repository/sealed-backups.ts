@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { blockCount } from '../../domain/extents';
 import { HoldfastError } from '../../domain/failures';
 import { digestBlockBytes, type ManifestDisk } from '../../domain/manifest';
+import { asError } from '../blocks/as-error';
 import { startImageServer } from '../blocks/image-server';
 import type { BlockReader, DigestSource } from '../blocks/port';
 import { digestBytes, digestsRoot, digestSource } from './digests-file';
@@ -43,7 +44,7 @@ export async function* listBackups(root: string): AsyncGenerator<(Sealed & { rea
       if (bytes === undefined) continue;
       yield { path, ...decodeOwn(bytes, ref) };
     } catch (error) {
-      yield { path, reason: error instanceof Error ? error.message : String(error) };
+      yield { path, reason: asError(error).message };
     }
   }
 }

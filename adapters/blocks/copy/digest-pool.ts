@@ -1,6 +1,7 @@
 // SHA-256 of blocks in worker threads, over memory that they share with the copy: nothing is copied to be hashed.
 import type { createHash } from 'node:crypto';
 import { Worker, type MessagePort } from 'node:worker_threads';
+import { asError } from '../as-error';
 
 export const digestBytes = 32;
 
@@ -71,7 +72,7 @@ export class DigestPool {
       this.waiting.get(answer.id)?.resolve(answer.digests);
       this.waiting.delete(answer.id);
     });
-    worker.on('error', (error) => this.fail(error instanceof Error ? error : new Error(String(error))));
+    worker.on('error', (error) => this.fail(asError(error)));
     this.workers[index] = worker;
     return worker;
   }

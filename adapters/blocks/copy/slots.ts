@@ -1,4 +1,5 @@
 // A fixed number of places that work has to wait for: the bound on memory and on what is under way at once.
+import { asError } from '../as-error';
 
 export class Slots {
   private readonly free: number[];
@@ -19,7 +20,7 @@ export class Slots {
       };
       const onAbort = (): void => {
         this.waiting.splice(this.waiting.indexOf(onSlot), 1);
-        reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
+        reject(asError(signal.reason));
       };
       signal.addEventListener('abort', onAbort, { once: true });
       this.waiting.push(onSlot);

@@ -2,6 +2,7 @@
 // A cancelled request takes its connection with it: nothing more is sent, and no late reply touches the caller's buffer.
 import * as net from 'node:net';
 import { HoldfastError, type FailureCode } from '../../../domain/failures';
+import { asError } from '../as-error';
 import { HandshakeError, negotiate, type Agreed, type HandshakeStream } from './handshake';
 import * as nbd from './protocol';
 import { ReplyReceiver, type Pending } from './receiver';
@@ -125,8 +126,7 @@ export class NbdConnection {
     try {
       this.inbox.received(bytes, buffer);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      this.fail(new HoldfastError('blocks.server', `The NBD server of ${this.options.label} broke the protocol: ${why}.`, {}, { cause }));
+      this.fail(new HoldfastError('blocks.server', `The NBD server of ${this.options.label} broke the protocol: ${asError(cause).message}.`, {}, { cause }));
     }
   }
 
@@ -178,11 +178,6 @@ export class NbdConnection {
     this.waiting.clear();
     for (const request of lost) request.reject(reason);
   }
-}
-
-/** What was given to AbortController.abort() need not be an error. */
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 class HandshakeInbox implements HandshakeStream {

@@ -96,8 +96,10 @@ export async function foreignServer(socketPath: string, args: readonly string[])
 }
 
 export async function until(condition: () => boolean | Promise<boolean>, deadlineMs = 20_000): Promise<void> {
-  for (const end = performance.now() + deadlineMs; !(await condition()); await sleep(10)) {
+  const end = performance.now() + deadlineMs;
+  while (!(await condition())) {
     if (performance.now() > end) throw new Error(`This did not become true in ${deadlineMs} ms: ${condition.toString()}`);
+    await sleep(10);
   }
 }
 
