@@ -17,6 +17,8 @@ export interface NbdConnectOptions {
   readonly contexts: readonly string[];
   /** What "no space left" on the other side means to the caller. */
   readonly noSpaceCode: FailureCode;
+  /** How long negotiation may take: a server that hangs accepts connections all the same (the kernel does it). */
+  readonly handshakeMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -33,6 +35,7 @@ interface Inbox {
 }
 
 const goodbyeMs = 2_000;
+const defaultHandshakeMs = 10_000;
 const noSpace = 28;
 const verbs: Readonly<Record<nbd.Command, string>> = {
   read: 'Reading',
@@ -77,6 +80,8 @@ export class NbdConnection {
   private async negotiate(handshake: HandshakeInbox): Promise<Agreed> {
     const { signal, exportName, contexts } = this.options;
     this.watch(signal);
+    const deadlineMs = this.options.handshakeMs ?? defaultHandshakeMs;
+    const deadline = setTimeout(() => this.fail(this.serverGone(new Error(`it did not answer within ${deadlineMs} ms`))), deadlineMs);
     try {
       signal?.throwIfAborted();
       const agreed = await negotiate(handshake, exportName, contexts);
@@ -90,6 +95,8 @@ export class NbdConnection {
       const failure = refused ? new HoldfastError('blocks.server', `The NBD server of ${this.options.label} refuses export "${exportName}": ${error.message}.`) : error;
       this.fail(asError(failure));
       throw failure;
+    } finally {
+      clearTimeout(deadline);
     }
   }
 

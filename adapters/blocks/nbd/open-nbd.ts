@@ -17,6 +17,7 @@ export interface OpenNbdOptions {
   readonly noSpaceCode?: FailureCode;
   /** Further metadata contexts, such as `qemu:dirty-bitmap:<name>`; read them with `statusOf`. */
   readonly contexts?: readonly string[];
+  readonly handshakeMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -135,6 +136,7 @@ export async function openNbd(options: OpenNbdOptions): Promise<NbdBlocks> {
     label,
     contexts: [allocationContext, ...(options.contexts ?? [])],
     noSpaceCode: options.noSpaceCode ?? 'blocks.io',
+    handshakeMs: options.handshakeMs,
     signal: options.signal,
   });
   const agreed = await connection.agreed;

@@ -174,6 +174,12 @@ it('lets go of a server that stands still when the signal is aborted, with the s
   await expect(nbd.read(0, Buffer.alloc(MiB), cancel.signal)).rejects.toThrow('the operator cancelled');
 });
 
+it('gives up on a server that takes the connection and says nothing', async () => {
+  const { pid, socketPath } = await serve(['-f', 'qcow2', newImage(MiB)]);
+  process.kill(pid, 'SIGSTOP');
+  await expect(openNbd({ address: { socketPath }, exportName: '', handshakeMs: 200 })).rejects.toMatchObject({ code: 'blocks.server', message: expect.stringContaining('did not answer within 200 ms') as string });
+});
+
 it('does not begin when the signal is aborted already', async () => {
   await expect(openNbd({ address: { socketPath: join(directory.path, 'nowhere') }, exportName: '', signal: AbortSignal.abort(new Error('too late')) })).rejects.toThrow('too late');
 });
