@@ -9,8 +9,9 @@ import { HoldfastError } from '../domain/failures';
 import { reason, type Reason } from '../domain/plan/reasons';
 import type { ApplianceDependencies } from './dependencies';
 import { CopyReporter } from './copy-reporter';
+import type { OfRun } from './of-run';
 
-export interface ImageOfRun {
+export interface ImageOfRun extends OfRun {
   readonly repository: string;
   readonly vmId: string;
   readonly backupId: string;
@@ -33,9 +34,9 @@ export interface CopyActivities {
 }
 
 export interface ApplianceCheckActivities {
-  checkAppliance(input: { readonly repository: string }): Promise<readonly Reason[]>;
+  checkAppliance(input: OfRun & { readonly repository: string }): Promise<readonly Reason[]>;
   /** Finds the attached disk by its serial: never guessed, never by order. Retried until the guest has seen it. */
-  findDevice(input: { readonly diskId: string; readonly virtualBytes: number }): Promise<{ readonly transport: Transport }>;
+  findDevice(input: OfRun & { readonly diskId: string; readonly virtualBytes: number }): Promise<{ readonly transport: Transport }>;
 }
 
 const restorePositionSchema = z.object({ restored: z.object({ positionBytes: z.number(), dataBytes: z.number() }) });

@@ -50,7 +50,7 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
       const [about, vm] = [await engine.about(), await engine.getVm(vmId)];
       if (!vm) {
         const unknown = reason('vm.unknown', vmId, `Engine ${engineName} knows no VM ${vmId}. Look it up with: holdfast list vms`);
-        return { ...about, disks: [], leftOut: [], neededBytes: 0, reasons: [unknown] };
+        return { ...about, disks: [], leftOut: [], neededBytes: 0, reasons: [unknown, ...applianceReasons(await applianceFacts(engine, applianceId), engineName, vmId, [])] };
       }
       await catalog.nameRun(runId, vm.name);
       const vmDisks = await engine.listVmDisks(vmId);

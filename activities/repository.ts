@@ -8,8 +8,9 @@ import { readOvf, rewriteOvf } from '../domain/ovf';
 import { spaceReasons } from '../domain/plan/backup';
 import { reason, type Reason } from '../domain/plan/reasons';
 import type { MoverDependencies } from './dependencies';
+import type { OfRun } from './of-run';
 
-export interface BackupInRepository {
+export interface BackupInRepository extends OfRun {
   readonly repository: string;
   readonly vmId: string;
   readonly backupId: string;
@@ -27,7 +28,6 @@ export interface BackupContents {
 }
 
 export interface CreateVmInput extends BackupInRepository {
-  readonly engine: string;
   readonly newVmId: string;
   readonly name: string;
   readonly clusterId: string;
@@ -36,13 +36,13 @@ export interface CreateVmInput extends BackupInRepository {
 
 export interface RepositoryActivities {
   /** Proves that it can be written to and has room; the answer is a list of reasons, not a failure. */
-  checkRepository(input: { readonly repository: string; readonly neededBytes: number }): Promise<readonly Reason[]>;
+  checkRepository(input: OfRun & { readonly repository: string; readonly neededBytes: number }): Promise<readonly Reason[]>;
   /** Fetches the snapshot's OVF from the engine and saves it unchanged, with the disks' settings. The OVF never enters a history. */
-  saveConfiguration(input: BackupInRepository & { readonly engine: string; readonly snapshotId: string; readonly disks: readonly DiskSettings[] }): Promise<void>;
+  saveConfiguration(input: BackupInRepository & { readonly snapshotId: string; readonly disks: readonly DiskSettings[] }): Promise<void>;
   sealBackup(input: SealInput): Promise<BackupSummary>;
   dropPartialBackup(input: BackupInRepository): Promise<void>;
   /** `backup.not-found`, `backup.not-sealed`, `repository.corrupt`. */
-  readBackup(input: { readonly repository: string; readonly backupId: string }): Promise<BackupContents>;
+  readBackup(input: OfRun & { readonly repository: string; readonly backupId: string }): Promise<BackupContents>;
   /** Makes the VM from the saved configuration, its disks stripped and its ids new. Found again by the id we chose. */
   createVmFromBackup(input: CreateVmInput): Promise<void>;
 }

@@ -18,16 +18,16 @@ export function installTemporalLogging(log: Log): void {
 
 const keys = ['runId', 'engine', 'vmId', 'diskId', 'backupId', 'repository'] as const;
 
-/** Adds the ids that an activity's input carries to everything it logs. */
-export const activityLogAttributes: ActivityInterceptorsFactory = () => {
-  let attributes: Record<string, string> = {};
+/** Adds run, VM and engine to everything that is logged about an activity: from its input, and for the VM and engine of a lock from the workflow's id. */
+export const activityLogAttributes: ActivityInterceptorsFactory = ({ info }) => {
+  let attributes: Record<string, string> = ofLock(info.workflowExecution?.workflowId ?? '');
   return {
     inbound: {
       execute(input, next) {
         const [first] = input.args;
         if (typeof first === 'object' && first !== null) {
           const given = first as Record<string, unknown>;
-          attributes = Object.fromEntries(keys.flatMap((key) => (typeof given[key] === 'string' ? [[`holdfast.${key}`, given[key]]] : [])));
+          attributes = { ...attributes, ...Object.fromEntries(keys.flatMap((key) => (typeof given[key] === 'string' ? [[`holdfast.${key}`, given[key]]] : []))) };
         }
         return next(input);
       },
@@ -37,3 +37,9 @@ export const activityLogAttributes: ActivityInterceptorsFactory = () => {
     },
   };
 };
+
+/** `vm/<engine>/<vmId>` */
+function ofLock(workflowId: string): Record<string, string> {
+  const [kind, engine, vmId] = workflowId.split('/');
+  return kind === 'vm' && engine && vmId ? { 'holdfast.engine': engine, 'holdfast.vmId': vmId } : {};
+}

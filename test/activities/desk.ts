@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createControlActivities, type ControlActivities } from '../../activities';
-import type { Catalog, NewAlert } from '../../adapters/catalog/port';
+import type { Catalog } from '../../adapters/catalog/port';
 import { createCatalog } from '../../adapters/catalog/catalog';
 import { HoldfastError } from '../../domain/failures';
 import type { Holding } from '../../domain/holdings';
@@ -83,7 +83,7 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
   };
 }
 
-export async function alertsOf({ catalog }: Desk, runId: string): Promise<readonly NewAlert[]> {
+export async function alertsOf({ catalog }: Desk, runId: string): Promise<readonly { readonly code: string; readonly message: string }[]> {
   return (await catalog.listAlerts()).filter((alert) => alert.runId === runId);
 }
 

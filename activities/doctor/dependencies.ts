@@ -1,0 +1,45 @@
+// What the composition root hands to the doctor's activities.
+import type { Catalog } from '../../adapters/catalog/port';
+import type { Engine, EngineExamination } from '../../adapters/ovirt/port';
+import type { Repository } from '../../adapters/repository/port';
+import type { NamespaceFacts } from '../../domain/doctor/judge-workers';
+import type { Installation } from '../../domain/flows/doctor';
+
+/** Asked over the worker's own connection to Temporal. */
+export interface TemporalExamination {
+  namespace(): Promise<NamespaceFacts>;
+  /** Registered name → type (`Keyword`). */
+  searchAttributes(): Promise<Readonly<Record<string, string>>>;
+  /** What Holdfast's workflows set. */
+  readonly expectedSearchAttributes: Readonly<Record<string, string>>;
+}
+
+export interface WorkerExamination {
+  readonly version: string;
+  readonly now: () => Date;
+}
+
+export interface ControlExamination extends WorkerExamination {
+  readonly catalog: Catalog;
+  readonly temporal: TemporalExamination;
+  readonly installation: Installation;
+  /** Throws `config.invalid` for a name that is not configured. */
+  readonly engineOf: (name: string) => Engine & EngineExamination;
+  readonly usernameOf: (engine: string) => string;
+}
+
+export interface PlacedRepository extends Pick<Repository, 'name' | 'check'> {
+  readonly path: string;
+}
+
+export interface MoverExamination extends WorkerExamination {
+  /** Throws `repository.unknown`. */
+  readonly placeOf: (name: string) => PlacedRepository;
+}
+
+export interface ApplianceExamination extends WorkerExamination {
+  readonly devices: string;
+  readonly repositories: readonly PlacedRepository[];
+  /** Where LVM keeps its devices file, when not in its usual place. */
+  readonly lvmDevices?: string;
+}
