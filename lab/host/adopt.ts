@@ -2,7 +2,7 @@
 // about their disks, the state file may be one step behind); of the others only the remains are cleared away.
 import fs from 'node:fs/promises';
 import { z } from 'zod';
-import { closeDisk, nodesOf, pluggedNodes } from './block-graph';
+import { closeDisk, closeNodeIfOpen, nodesOf, pluggedNodes, volumeNode } from './block-graph';
 import { addExport, entryName, exportId } from './exports';
 import { detach } from './plug';
 import type { VmDisk, VmSpec } from './port';
@@ -31,6 +31,10 @@ export async function adoptVm(host: HostContext, paths: VmPaths, spec: VmSpec, i
   const vm = new RunningVm(host, paths, spec, identity, 'wait_for_launch');
   vm.attachMonitor(await QmpClient.connect(vm.sockets.qmp, { timeoutMs: monitorLimitMs }));
   await reconcileDisks(vm);
+  if (await exists(paths.heldByHost)) {
+    await vm.qmp.execute('cont');
+    await removeFile(paths.heldByHost);
+  }
   if (await exists(paths.frozenByHost)) {
     await vm.agent.execute('guest-fsfreeze-thaw', {}, 10_000).catch(() => undefined);
     await removeFile(paths.frozenByHost);
@@ -49,7 +53,8 @@ async function reconcileDisks(vm: RunningVm): Promise<void> {
   const plugged = await pluggedNodes(vm);
   const exported = new Set(exportsSchema.parse(await vm.qmp.execute('query-block-exports')).map(({ id }) => id));
   for (const disk of [...vm.disks.values()]) {
-    if (plugged.has(disk.diskId)) vm.disks.set(disk.diskId, withTop(vm, disk, plugged.get(disk.diskId)?.file ?? ''));
+    const node = plugged.get(disk.diskId);
+    if (node) vm.disks.set(disk.diskId, await withTop(vm, disk, node.file));
     else vm.disks.delete(disk.diskId);
   }
   for (const diskId of new Set([...plugged.keys(), ...(await disksWithNodes(vm))])) {
@@ -61,9 +66,17 @@ async function reconcileDisks(vm: RunningVm): Promise<void> {
   await vm.saveSpec();
 }
 
-function withTop(vm: RunningVm, disk: VmDisk, file: string): VmDisk {
-  const top = vm.host.storage.volumeAt(file);
-  return disk.transient || !top || top.volumeId === disk.top.volumeId ? disk : { ...disk, top, format: 'cow' };
+/** Where the noted volume is no longer part of the chain, a live merge had taken it out and only its file is left to remove. */
+async function withTop(vm: RunningVm, disk: VmDisk, file: string): Promise<VmDisk> {
+  const { storage } = vm.host;
+  const top = storage.volumeAt(file);
+  if (disk.transient || !top || top.volumeId === disk.top.volumeId) return disk;
+  const chain = await storage.chain(top);
+  if (!chain.some(({ volume }) => volume.volumeId === disk.top.volumeId)) {
+    await closeNodeIfOpen(vm, volumeNode(disk.top));
+    await storage.removeVolume(disk.top);
+  }
+  return { ...disk, top, format: await storage.formatOf(top) };
 }
 
 async function disksWithNodes(vm: RunningVm): Promise<readonly string[]> {

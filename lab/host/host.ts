@@ -32,6 +32,7 @@ import { RunDirectory } from './run-directory';
 import { clearRemains, vmPaths, type HostContext, type RunningVm, type VmPaths } from './running-vm';
 import { freezeGuest, snapshotCold, snapshotLive, thawGuest } from './snapshot';
 import { Storage, checkedId } from './storage';
+import { toHostError } from './tools';
 
 const execLimitMs = 60_000;
 const agentLimitMs = 3_000;
@@ -66,6 +67,7 @@ class QemuHost implements LocalHost {
     const { guestDir, cacheDir, qemuData = [], log, fuse = 'auto', accel = 'auto' } = this.options;
     await fs.mkdir(this.vmsDirectory, { recursive: true, mode: 0o700 });
     await this.run.create();
+    await this.storage.sweepUnfinished();
     const accelerator = accel === 'tcg' ? 'tcg' : await chooseAccelerator({ guestDir, qemuData }, cacheDir);
     const exportKind = await chooseExportKind(fuse, log);
     log.info({ accelerator, exportKind }, `lab host: guests run on ${accelerator}, attached disks are served as ${exportKind === 'fuse' ? 'FUSE files' : 'NBD sockets'}`);
@@ -167,7 +169,10 @@ class QemuHost implements LocalHost {
   }
 
   async guestExec(vmId: string, script: string, timeoutMs = execLimitMs): Promise<{ readonly exitCode: number; readonly output: string }> {
-    return this.runningVm(vmId).agent.shell(script, timeoutMs);
+    const vm = this.runningVm(vmId);
+    return vm.agent.shell(script, timeoutMs).catch((error: unknown) => {
+      throw toHostError(error, vm.label, 'agent-unavailable');
+    });
   }
 
   snapshot(vmId: string, disks: readonly SnapshotDisk[]): Promise<SnapshotOutcome> {
@@ -178,7 +183,10 @@ class QemuHost implements LocalHost {
   async merge(vmId: string, disk: MergeDisk, onProgress: (percent: number) => void = () => undefined): Promise<void> {
     const vm = this.vms.get(vmId);
     const plugged = vm?.disks.get(disk.diskId);
-    return vm && plugged && !plugged.transient ? mergeLive(vm, disk, onProgress) : mergeCold(this.storage, disk, onProgress);
+    if (!vm || !plugged || plugged.transient) return mergeCold(this.storage, disk, onProgress);
+    return vm.diskTurns.run(disk.diskId, () => mergeLive(vm, disk, onProgress)).catch((error: unknown) => {
+      throw toHostError(error, `merging disk ${disk.diskId} of ${vm.label}`, 'job-failed');
+    });
   }
 
   async plugDisk(vmId: string, disk: VmDisk): Promise<void> {
@@ -187,7 +195,13 @@ class QemuHost implements LocalHost {
 
   async unplugDisk(vmId: string, diskId: string): Promise<void> {
     const vm = this.vms.get(vmId);
-    if (vm) await unplugDisk(vm, diskId);
+    if (!vm) return;
+    try {
+      await unplugDisk(vm, diskId);
+    } catch (error) {
+      if (vm.isOver) return; // it died meanwhile, and its disks with it
+      throw toHostError(error, `disk ${diskId} of ${vm.label}`);
+    }
   }
 
   devicesDirectory(vmId: string): string {

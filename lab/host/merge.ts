@@ -52,12 +52,33 @@ export async function mergeLive(vm: RunningVm, merge: MergeDisk, onProgress: Pro
   if (!begun && has(merge.base) && !has(merge.top) && !(await exists(storage.volumePath(merge.top)))) return storage.unlinkVolume(merge.top); // its .meta may be left
   const stillInUse = begun !== undefined || (await restsInUse(vm, merge));
   if (stillInUse && !begun) await startJob(vm, merge);
-  if (stillInUse) await followJob(vm, merge, onProgress);
-  await closeNodeIfOpen(vm, volumeNode(merge.top));
-  const disk = vm.disks.get(merge.diskId);
-  if (disk && disk.top.volumeId === merge.top.volumeId) vm.disks.set(merge.diskId, { ...disk, top: merge.base, format: await storage.formatOf(merge.base) });
-  await vm.saveSpec();
-  await storage.removeVolume(merge.top);
+  const guest = new HeldGuest(vm);
+  try {
+    if (stillInUse) await followJob(vm, merge, onProgress, guest);
+    await closeNodeIfOpen(vm, volumeNode(merge.top));
+    const disk = vm.disks.get(merge.diskId);
+    if (disk && disk.top.volumeId === merge.top.volumeId) vm.disks.set(merge.diskId, { ...disk, top: merge.base, format: await storage.formatOf(merge.base) });
+    await vm.saveSpec();
+    await storage.removeVolume(merge.top);
+  } finally {
+    await guest.release();
+  }
+}
+
+/** One merge's share in holding the guest still. */
+class HeldGuest {
+  private held = false;
+
+  constructor(private readonly vm: RunningVm) {}
+
+  async hold(): Promise<void> {
+    if (!this.held) await this.vm.hold();
+    this.held = true;
+  }
+
+  async release(): Promise<void> {
+    if (this.held && !this.vm.isOver) await this.vm.letGo();
+  }
 }
 
 /** False when an earlier, interrupted merge got as far as taking `top` out of the disk's chain. */
@@ -95,14 +116,22 @@ async function findJob(vm: RunningVm, merge: MergeDisk): Promise<Job | undefined
   return jobsSchema.parse(await vm.qmp.execute('query-jobs')).find(({ id }) => id === jobId(merge));
 }
 
-async function followJob(vm: RunningVm, merge: MergeDisk, onProgress: Progress): Promise<void> {
+/**
+ * The active layer is never "done" by itself, the guest keeps writing to it: QEMU waits for leave to change over. The guest is held
+ * still from before the change until `top` is deleted: were it to write into `base` and everything to die in between, the next merge
+ * could not know that `top` is the older of the two, and would commit old data over new.
+ */
+async function followJob(vm: RunningVm, merge: MergeDisk, onProgress: Progress, guest: HeldGuest): Promise<void> {
   const id = jobId(merge);
   for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 1.5, 200)) {
     const job = await findJob(vm, merge);
     if (!job) throw new HostError('job-failed', `${vm.label}: the merge of ${describeVolume(merge.top)} ended without an outcome`);
     if (job['total-progress'] > 0) onProgress(Math.min(100, Math.floor((100 * job['current-progress']) / job['total-progress'])));
-    // The active layer is never "done" by itself, the guest keeps writing to it: QEMU waits for leave to change over.
-    if (job.status === 'ready') await vm.qmp.execute('job-complete', { id }).catch(() => undefined); // asked a moment before; the next look tells
+    if (job.status === 'ready') {
+      await guest.hold();
+      await vm.qmp.execute('job-complete', { id }).catch(() => undefined); // asked a moment before; the next look tells
+      pauseMs = 5;
+    }
     if (job.status === 'concluded') {
       await vm.qmp.execute('job-dismiss', { id });
       if (job.error !== undefined) throw new HostError('job-failed', `merging ${describeVolume(merge.top)} of ${vm.label} failed: ${job.error}`);

@@ -11,7 +11,7 @@ import type { HostVmEvent, HostVmStatus, VmDisk, VmSpec } from './port';
 import { isAlive, waitUntilGone, type ProcessIdentity } from './processes';
 import type { QmpClient, QmpEvent } from './qmp-client';
 import type { RunDirectory, VmSockets } from './run-directory';
-import { removeFile, writeJsonFile } from './state-file';
+import { removeFile, sweepUnfinished, writeJsonFile } from './state-file';
 import type { Storage } from './storage';
 
 export interface HostContext {
@@ -38,6 +38,8 @@ export interface VmPaths {
   readonly byId: string;
   /** Present while the host itself has frozen the guest: whoever adopts the VM thaws it. */
   readonly frozenByHost: string;
+  /** Present while the host itself holds the guest still: whoever adopts the VM lets it go on. */
+  readonly heldByHost: string;
   /** Present once the guest has its clock and its mounts: an adopted VM is not prepared again. */
   readonly prepared: string;
 }
@@ -56,6 +58,7 @@ export function vmPaths(vmsDirectory: string, vmId: string): VmPaths {
     overlays: at('overlays'),
     byId: at('by-id'),
     frozenByHost: at('frozen-by-host'),
+    heldByHost: at('held-by-host'),
     prepared: at('prepared'),
   };
 }
@@ -82,6 +85,8 @@ export class RunningVm {
   private resolveEnded: () => void = () => undefined;
   private readonly saving = new Mutex();
   private currentStatus: HostVmStatus;
+  private holders = 0;
+  private readonly holding = new Mutex();
   private reachedUp = false;
   private askedToStop = false;
   private shutdownReason: string | undefined;
@@ -167,15 +172,36 @@ export class RunningVm {
     else this.setStatus('paused', runState);
   }
 
+  /** Stops the guest's clock for a moment; nobody outside is told. Several may hold it at once; a guest that stood still before stays so. */
+  hold(): Promise<void> {
+    return this.holding.run(async () => {
+      if (this.holders === 0 && this.currentStatus !== 'paused') {
+        await writeJsonFile(this.paths.heldByHost, {});
+        this.holders += 1;
+        await this.qmp.execute('stop');
+      } else if (this.holders > 0) this.holders += 1;
+    });
+  }
+
+  letGo(): Promise<void> {
+    return this.holding.run(async () => {
+      if (this.holders === 1) {
+        await this.qmp.execute('cont');
+        await removeFile(this.paths.heldByHost);
+      }
+      this.holders = Math.max(0, this.holders - 1);
+    });
+  }
+
   private handleEvent({ name, data }: QmpEvent): void {
     const text = (key: string): string | undefined => (typeof data[key] === 'string' ? data[key] : undefined);
     switch (name) {
       case 'STOP':
-        this.setStatus('paused', this.ioError);
+        if (this.holders === 0) this.setStatus('paused', this.ioError);
         break;
       case 'RESUME':
         this.ioError = undefined;
-        this.setStatus(this.reachedUp ? 'up' : 'powering_up');
+        if (this.holders === 0) this.setStatus(this.reachedUp ? 'up' : 'powering_up');
         break;
       case 'BLOCK_IO_ERROR':
         this.ioError = `I/O error on ${text('node-name') ?? 'a disk'}: ${text('reason') ?? 'unknown'}`;
@@ -211,5 +237,6 @@ export async function clearRemains(run: RunDirectory, paths: VmPaths, vmId: stri
   await fs.rm(paths.byId, { recursive: true, force: true });
   await run.clean(vmId);
   await fs.rm(paths.overlays, { recursive: true, force: true });
-  for (const file of [paths.sockets, paths.pid, paths.pidFile, paths.frozenByHost, paths.prepared, paths.spec]) await removeFile(file);
+  for (const file of [paths.sockets, paths.pid, paths.pidFile, paths.frozenByHost, paths.heldByHost, paths.prepared, paths.spec]) await removeFile(file);
+  await sweepUnfinished(paths.directory);
 }

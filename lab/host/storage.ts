@@ -5,7 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { imageUse } from './image-locks';
 import { HostError, type NewVolume, type VolumeFormat, type VolumeInfo, type VolumeRef } from './port';
-import { isErrno, readJsonFile, removeFile, writeJsonFile } from './state-file';
+import { isErrno, readJsonFile, removeFile, sweepUnfinished, writeJsonFile } from './state-file';
 import { runTool, toHostError } from './tools';
 
 const metaSchema = z.object({ format: z.enum(['cow', 'raw']) });
@@ -56,6 +56,14 @@ export class Storage {
 
   async createDomain(domainId: string): Promise<void> {
     await fs.mkdir(this.domainDirectory(domainId), { recursive: true, mode: 0o700 });
+  }
+
+  /** At start, when nobody else works here: what a killed lab left half done. */
+  async sweepUnfinished(): Promise<void> {
+    for (const domainId of await fs.readdir(this.root).catch(() => [])) {
+      const images = path.join(this.root, domainId, 'images');
+      for (const diskId of await fs.readdir(images).catch(() => [])) await sweepUnfinished(path.join(images, diskId));
+    }
   }
 
   async domainSpace(domainId: string): Promise<{ readonly availableBytes: number; readonly usedBytes: number }> {

@@ -60,6 +60,7 @@ describe.each<[VolumeFormat]>([['cow'], ['raw']])('a chain of three volumes on a
     const merge = removal(chain, what);
     await lab.host.merge(vmId, merge);
     await expect(lab.host.volumeInfo(merge.top)).rejects.toMatchObject({ code: 'no-such-volume' });
+    expect(lab.events.filter((event) => event.vmId === vmId && event.status === 'paused')).toEqual([]);
     expect(await fs.readdir(lab.host.devicesDirectory(vmId))).toHaveLength(1);
     expect(await inGuest(lab, vmId, `echo 3 > /proc/sys/vm/drop_caches; ${allFiles}`)).toBe(before);
     expect(await nodesOf(vmId)).toEqual(ids(chain.volumes.filter(({ volumeId }) => volumeId !== merge.top.volumeId)).sort());

@@ -53,11 +53,15 @@ it('a guest that cannot let go is reported as busy, keeps its disk and its by-id
   await lab.host.stopVm(vmId);
 });
 
-it('a guest that a dying lab left frozen is thawed by the next one', async () => {
+it('a guest that a dying lab left frozen and held still is let go by the next one', async () => {
   const vmId = await startVm(lab, 'left frozen', [await ext4Disk(lab)]);
   await lab.host.freeze(vmId);
   await fs.writeFile(path.join(lab.stateDir, 'vms', vmId, 'frozen-by-host'), '{}'); // as during a snapshot
+  await fs.writeFile(path.join(lab.stateDir, 'vms', vmId, 'held-by-host'), '{}'); // as while a merge changes over
+  const observer = await observe(vmId);
   await lab.host.close({ stopVms: false });
+  await observer.execute('stop');
+  observer.close();
   lab = await lab.reopen();
   await untilStatus(lab, vmId, 'up');
   expect(await inGuest(lab, vmId, 'echo thawed > /data/0/thawed && sync && cat /data/0/thawed')).toBe('thawed');
