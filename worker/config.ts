@@ -123,9 +123,15 @@ export function readSecret(reference: SecretReference, environment: Environment 
     if (!value) throw new HoldfastError('config.invalid', `The variable ${reference.variable}, named in the configuration for a secret, is not set.`);
     return value;
   }
+  const secret = readSecretFile(reference.file);
+  if (!secret) throw new HoldfastError('config.invalid', `The secret file ${reference.file}, named in the configuration, is empty.`);
+  return secret;
+}
+
+function readSecretFile(file: string): string {
   try {
-    return readFileSync(reference.file, 'utf8').trim();
+    return readFileSync(file, 'utf8').trim();
   } catch (error) {
-    throw new HoldfastError('config.invalid', `Cannot read the secret file ${reference.file}, named in the configuration: ${(error as Error).message}.`, {}, { cause: error });
+    throw new HoldfastError('config.invalid', `Cannot read the secret file ${file}, named in the configuration: ${(error as Error).message}.`, {}, { cause: error });
   }
 }
