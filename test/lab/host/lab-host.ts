@@ -61,9 +61,19 @@ async function onState(stateDir: string, domainId: string, options: Partial<Pick
     reopen: () => onState(stateDir, domainId, options),
     close: async () => {
       await host.close({ stopVms: true });
+      await endForgottenVms(stateDir, options);
       await fs.rm(stateDir, { recursive: true, force: true });
     },
   };
+}
+
+/** A test that failed between closing one host and opening the next leaves VMs that no host holds. */
+async function endForgottenVms(stateDir: string, options: Partial<Pick<HostOptions, 'fuse'>>): Promise<void> {
+  const vms = path.join(stateDir, 'vms');
+  const living = await Promise.all((await fs.readdir(vms)).map((vmId) => fs.stat(path.join(vms, vmId, 'pid.json')).catch(() => undefined)));
+  if (living.every((file) => file === undefined)) return;
+  const { host } = await onState(stateDir, randomUUID(), options);
+  await host.close({ stopVms: true });
 }
 
 export function newVolume(test: TestHost, overrides: Partial<NewVolume> = {}): NewVolume {
