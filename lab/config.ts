@@ -19,7 +19,8 @@ export type LabConfig = z.infer<typeof schema>;
 
 export class ConfigError extends Error {}
 
-export const usage = 'usage: lab --state <dir> [--port <n>] [--guest <dir>] [--cache <dir>] [--demo] [--token-idle-seconds <n>] [--stop-vms-on-exit]';
+export const usage =
+  'usage: lab --state <dir> [--port <n>] [--guest <dir>] [--cache <dir>] [--demo] [--token-idle-seconds <n>] [--stop-vms-on-exit]';
 
 export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv = process.env): LabConfig {
   const values = parse(args);
@@ -40,15 +41,25 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv = pro
 }
 
 function parse(args: readonly string[]): {
-  state?: string | undefined; port?: string | undefined; guest?: string | undefined; cache?: string | undefined; 'token-idle-seconds'?: string | undefined;
-  demo?: boolean | undefined; 'stop-vms-on-exit'?: boolean | undefined;
+  state?: string | undefined;
+  port?: string | undefined;
+  guest?: string | undefined;
+  cache?: string | undefined;
+  'token-idle-seconds'?: string | undefined;
+  demo?: boolean | undefined;
+  'stop-vms-on-exit'?: boolean | undefined;
 } {
   try {
     return parseArgs({
       args: [...args],
       options: {
-        state: { type: 'string' }, port: { type: 'string' }, guest: { type: 'string' }, cache: { type: 'string' }, 'token-idle-seconds': { type: 'string' },
-        demo: { type: 'boolean' }, 'stop-vms-on-exit': { type: 'boolean' },
+        state: { type: 'string' },
+        port: { type: 'string' },
+        guest: { type: 'string' },
+        cache: { type: 'string' },
+        'token-idle-seconds': { type: 'string' },
+        demo: { type: 'boolean' },
+        'stop-vms-on-exit': { type: 'boolean' },
       },
     }).values;
   } catch (error) {

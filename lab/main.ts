@@ -27,7 +27,13 @@ async function main(): Promise<void> {
   const host = createHost({ stateDir: stateDirectory, guestDir, cacheDir, qemuData, fuse, log });
   await host.start();
   const engine = await startEngine({
-    stateDirectory, host, port: await choosePort(config), tokenIdleSeconds: config.tokenIdleSeconds, log: (line) => { log.info(line); },
+    stateDirectory,
+    host,
+    port: await choosePort(config),
+    tokenIdleSeconds: config.tokenIdleSeconds,
+    log: (line) => {
+      log.info(line);
+    },
   });
   const controlSocket = controlPath(stateDirectory);
   const control = await serveControl(controlSocket, engine);
@@ -64,8 +70,14 @@ async function choosePort({ port, stateDirectory }: LabConfig): Promise<number> 
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', () => { resolve(false); });
-    probe.listen(port, '127.0.0.1', () => { probe.close(() => { resolve(true); }); });
+    probe.once('error', () => {
+      resolve(false);
+    });
+    probe.listen(port, '127.0.0.1', () => {
+      probe.close(() => {
+        resolve(true);
+      });
+    });
   });
 }
 
@@ -78,7 +90,11 @@ function controlPath(stateDirectory: string): string {
 async function writeConnection(stateDirectory: string, engine: Engine, controlSocket: string): Promise<void> {
   const [admin, ...limited] = engine.accounts;
   const connection = {
-    url: engine.url, username: admin?.userName, password: admin?.password, caFile: engine.caFile, controlSocket,
+    url: engine.url,
+    username: admin?.userName,
+    password: admin?.password,
+    caFile: engine.caFile,
+    controlSocket,
     limitedUsers: limited.map(({ userName, password, role }) => ({ username: userName, password, role })),
   };
   const temporary = path.join(stateDirectory, `${connectionFile}.tmp`);
@@ -87,7 +103,10 @@ async function writeConnection(stateDirectory: string, engine: Engine, controlSo
 }
 
 function fail(error: unknown): void {
-  const text = error instanceof ConfigError || !(error instanceof Error) ? String(error instanceof Error ? error.message : error) : (error.stack ?? error.message);
+  const text =
+    error instanceof ConfigError || !(error instanceof Error)
+      ? String(error instanceof Error ? error.message : error)
+      : (error.stack ?? error.message);
   process.stderr.write(`lab: ${text}\n`);
   process.exit(1);
 }

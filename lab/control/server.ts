@@ -16,17 +16,22 @@ type Reply = { readonly status: number; readonly json: object };
 
 export async function serveControl(socketPath: string, engine: Engine): Promise<ControlServer> {
   await rm(socketPath, { force: true });
-  const server = createServer((request, response) => { void handle(request, response, engine); });
+  const server = createServer((request, response) => {
+    void handle(request, response, engine);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(socketPath, resolve);
   });
   await chmod(socketPath, 0o600);
   return {
-    close: () => new Promise((resolve) => {
-      server.close(() => { resolve(); });
-      server.closeAllConnections();
-    }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
   };
 }
 
@@ -62,10 +67,16 @@ function state({ context }: Engine): object {
     locks: locks.list(),
     background: background.names(),
     operations: operations.all().map(({ kind, id, correlationId }) => ({ kind, id, correlationId })),
-    lockedSnapshots: snapshots.where((snapshot) => snapshot.status === 'locked').map(({ id, vmId, description }) => ({ id, vmId, description })),
+    lockedSnapshots: snapshots
+      .where((snapshot) => snapshot.status === 'locked')
+      .map(({ id, vmId, description }) => ({ id, vmId, description })),
     lockedDisks: disks.where((disk) => disk.locked).map(({ id, alias }) => ({ id, alias })),
-    snapshotAttachments: attachments.where((attachment) => attachment.snapshotId !== undefined).map(({ vmId, diskId, snapshotId, active }) => ({ vmId, diskId, snapshotId, active })),
-    vms: vms.all().map(({ id, name, status }) => ({ id, name, status, hostStatus: host.vmStatus(id), devicesDirectory: host.devicesDirectory(id) })),
+    snapshotAttachments: attachments
+      .where((attachment) => attachment.snapshotId !== undefined)
+      .map(({ vmId, diskId, snapshotId, active }) => ({ vmId, diskId, snapshotId, active })),
+    vms: vms
+      .all()
+      .map(({ id, name, status }) => ({ id, name, status, hostStatus: host.vmStatus(id), devicesDirectory: host.devicesDirectory(id) })),
   };
 }
 

@@ -8,10 +8,15 @@ export class Background {
 
   /** The promise never rejects: the work itself turns failures into events and states. */
   run(name: string, work: () => Promise<void>): Promise<void> {
-    const promise: Promise<void> = work().catch((error: unknown) => {
-      // A closed store means that the engine is stopping: the operation's record makes the next start resume it.
-      if (!(error instanceof StoreClosed)) this.log(`${name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-    }).finally(() => { this.running.delete(promise); });
+    const promise: Promise<void> = work()
+      .catch((error: unknown) => {
+        // A closed store means that the engine is stopping: the operation's record makes the next start resume it.
+        if (!(error instanceof StoreClosed))
+          this.log(`${name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      })
+      .finally(() => {
+        this.running.delete(promise);
+      });
     this.running.set(promise, name);
     return promise;
   }

@@ -4,7 +4,16 @@ import type { EventLog } from './events';
 import { entityNotFound, notFound } from './faults';
 import type { Jobs } from './jobs';
 import type { Locks } from './locks';
-import type { AttachmentRecord, DiskRecord, DomainRecord, ImageRecord, PlaceRecord, SnapshotRecord, VmRecord, VmStatus } from './state/model';
+import type {
+  AttachmentRecord,
+  DiskRecord,
+  DomainRecord,
+  ImageRecord,
+  PlaceRecord,
+  SnapshotRecord,
+  VmRecord,
+  VmStatus,
+} from './state/model';
 import type { Store } from './state/store';
 import type { Background } from './background';
 import type { Volumes } from './volumes';
@@ -90,7 +99,8 @@ export function activeImage(context: Context, diskId: string): ImageRecord | und
 /** The image and everything below it, base first. */
 export function chainOf({ store }: Context, image: ImageRecord): ImageRecord[] {
   const chain = [image];
-  for (let below = store.tables.images.get(image.parentId); below !== undefined; below = store.tables.images.get(below.parentId)) chain.unshift(below);
+  for (let below = store.tables.images.get(image.parentId); below !== undefined; below = store.tables.images.get(below.parentId))
+    chain.unshift(below);
   return chain;
 }
 
@@ -116,7 +126,10 @@ export function isRunning(vm: VmRecord): boolean {
 
 /** `not_responding` → `NotResponding`, as refusals spell it. */
 export function statusWord(status: VmStatus | DomainRecord['status'] | SnapshotRecord['status']): string {
-  return status.split('_').map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
+  return status
+    .split('_')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('');
 }
 
 export const hostName = 'host-1';

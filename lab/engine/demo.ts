@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import type { NewVolume } from '../host/port';
 import { addNic, profileOfNetwork } from './commands/nics';
 import { addVm } from './commands/add-vm';
-import { dropDisk } from './commands/add-disk';
+import { dropDisk } from './commands/remove-disk';
 import { record as recordAttachment } from './commands/attach-disk';
 import { startVm } from './commands/run-vm';
 import { attachmentsOf, thePlace, type Context } from './context';
@@ -41,28 +41,53 @@ export async function makeDemo(context: Context, workDirectory: string, makeFile
     if (vms.all().some((vm) => vm.name === name)) continue;
     const disks = name === 'demo' ? await makeDisks(context, workDirectory, makeFilesystem) : [];
     const vm = context.store.write(() => makeVm(context, name, disks));
-    await (await startVm(context, vm.id, actor)).settled;
+    await (
+      await startVm(context, vm.id, actor)
+    ).settled;
   }
 }
 
 /** Disk rows are written before their files and attached together with their VM: what has no VM is an interrupted first start. */
-async function makeDisks(context: Context, workDirectory: string, makeFilesystem: MakeFilesystem): Promise<{ readonly demo: DemoDisk; readonly disk: DiskRecord }[]> {
+async function makeDisks(
+  context: Context,
+  workDirectory: string,
+  makeFilesystem: MakeFilesystem,
+): Promise<{ readonly demo: DemoDisk; readonly disk: DiskRecord }[]> {
   const { store, host } = context;
   const domainId = store.tables.domains.all()[0]?.id ?? '';
   for (const leftover of store.tables.disks.where((disk) => demoDisks.some(({ alias }) => alias === disk.alias))) {
     await host.removeDisk(domainId, leftover.id);
-    store.write(() => { dropDisk(context, leftover); });
+    store.write(() => {
+      dropDisk(context, leftover);
+    });
   }
   const made = [];
   for (const demo of demoDisks) made.push({ demo, disk: await makeDisk(context, domainId, demo, workDirectory, makeFilesystem) });
   return made;
 }
 
-async function makeDisk({ store }: Context, domainId: string, demo: DemoDisk, workDirectory: string, makeFilesystem: MakeFilesystem): Promise<DiskRecord> {
+async function makeDisk(
+  { store }: Context,
+  domainId: string,
+  demo: DemoDisk,
+  workDirectory: string,
+  makeFilesystem: MakeFilesystem,
+): Promise<DiskRecord> {
   const nowMs = Date.now();
   const disk: DiskRecord = {
-    id: newId(), kind: 'image', alias: demo.alias, description: '', domainId, virtualBytes: demo.virtualBytes, sparse: true, shareable: false, wipeAfterDelete: false,
-    propagateErrors: false, incrementalBackup: demo.format === 'cow', locked: true, createdMs: nowMs,
+    id: newId(),
+    kind: 'image',
+    alias: demo.alias,
+    description: '',
+    domainId,
+    virtualBytes: demo.virtualBytes,
+    sparse: true,
+    shareable: false,
+    wipeAfterDelete: false,
+    propagateErrors: false,
+    incrementalBackup: demo.format === 'cow',
+    locked: true,
+    createdMs: nowMs,
   };
   const volumeId = newId();
   store.write(() => {
@@ -72,7 +97,10 @@ async function makeDisk({ store }: Context, domainId: string, demo: DemoDisk, wo
   const source = await mkdtemp(join(workDirectory, 'demo-'));
   try {
     await fill(source, demo);
-    await makeFilesystem({ domainId, diskId: disk.id, volumeId, format: demo.format, virtualBytes: demo.virtualBytes, sparse: true }, source);
+    await makeFilesystem(
+      { domainId, diskId: disk.id, volumeId, format: demo.format, virtualBytes: demo.virtualBytes, sparse: true },
+      source,
+    );
   } finally {
     await rm(source, { recursive: true, force: true });
   }
@@ -83,26 +111,58 @@ async function fill(directory: string, { alias, randomMib, textMib }: DemoDisk):
   const perFile = 16;
   await mkdir(join(directory, 'data'));
   await mkdir(join(directory, 'text'));
-  for (let from = 0; from < randomMib; from += perFile) await write(join(directory, 'data', `random-${from}.bin`), perFile, () => randomBytes(mib));
+  for (let from = 0; from < randomMib; from += perFile)
+    await write(join(directory, 'data', `random-${from}.bin`), perFile, () => randomBytes(mib));
   const line = (number: number): string => `${alias}: line ${number} of a text that compresses well, as logs and tables do\n`;
   const page = Buffer.from(Array.from({ length: 20_000 }, (_, number) => line(number)).join('')).subarray(0, mib);
   for (let from = 0; from < textMib; from += perFile) await write(join(directory, 'text', `log-${from}.txt`), perFile, () => page);
 }
 
 async function write(path: string, megabytes: number, next: () => Buffer): Promise<void> {
-  const chunks = function* (): Generator<Buffer> { for (let count = 0; count < megabytes; count += 1) yield next(); };
+  const chunks = function* (): Generator<Buffer> {
+    for (let count = 0; count < megabytes; count += 1) yield next();
+  };
   await pipeline(Readable.from(chunks()), createWriteStream(path));
 }
 
 function makeVm(context: Context, name: string, disks: readonly { readonly demo: DemoDisk; readonly disk: DiskRecord }[]): VmRecord {
-  const vm = addVm(context, {
-    name, description: '', comment: '', clusterId: thePlace(context, 'cluster').id, memoryBytes: 1024 * mib, sockets: 1, cores: 1, threads: 1, osType: 'other_linux', vmType: 1, deleteProtected: false,
-  }, actor);
+  const vm = addVm(
+    context,
+    {
+      name,
+      description: '',
+      comment: '',
+      clusterId: thePlace(context, 'cluster').id,
+      memoryBytes: 1024 * mib,
+      sockets: 1,
+      cores: 1,
+      threads: 1,
+      osType: 'other_linux',
+      vmType: 1,
+      deleteProtected: false,
+    },
+    actor,
+  );
   for (const { demo, disk } of disks) {
     context.store.tables.disks.patch(disk.id, { locked: false });
-    recordAttachment(context, vm, disk, { vmId: vm.id, diskId: disk.id, interface: 'virtio_scsi', bootable: demo.bootable, active: true, readOnly: false, passDiscard: false });
+    recordAttachment(context, vm, disk, {
+      vmId: vm.id,
+      diskId: disk.id,
+      interface: 'virtio_scsi',
+      bootable: demo.bootable,
+      active: true,
+      readOnly: false,
+      passDiscard: false,
+    });
   }
-  addNic(context, vm, { name: 'nic1', interface: 'virtio', mac: undefined, profileId: profileOfNetwork(context, 'ovirtmgmt'), linked: true, plugged: true });
+  addNic(context, vm, {
+    name: 'nic1',
+    interface: 'virtio',
+    mac: undefined,
+    profileId: profileOfNetwork(context, 'ovirtmgmt'),
+    linked: true,
+    plugged: true,
+  });
   if (attachmentsOf(context, vm.id).length !== disks.length) throw new Error(`VM ${name} did not get all its disks`);
   return vm;
 }

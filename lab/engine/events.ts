@@ -37,13 +37,25 @@ export const eventKinds = {
   snapshotCreated: kind(68, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' has been completed."),
   snapshotFailed: kind(69, 'error', "Failed to complete snapshot '{snapshot}' creation for VM '{vm}'."),
   snapshotRefused: kind(117, 'error', "Failed to create Snapshot '{snapshot}' for VM '{vm}' (User: {user})."),
-  snapshotLiveFailed: kind(170, 'warning', "Failed to create live snapshot '{snapshot}' for VM '{vm}'. VM restart is recommended. Note that using the created snapshot might cause data inconsistency."),
-  snapshotInconsistent: kind(10774, 'warning', 'Snapshot {snapshot} for VM {vm} (User: {user}), may be inconsistent as there was a failure during creation.'),
+  snapshotLiveFailed: kind(
+    170,
+    'warning',
+    "Failed to create live snapshot '{snapshot}' for VM '{vm}'. VM restart is recommended. Note that using the created snapshot might cause data inconsistency.",
+  ),
+  snapshotInconsistent: kind(
+    10774,
+    'warning',
+    'Snapshot {snapshot} for VM {vm} (User: {user}), may be inconsistent as there was a failure during creation.',
+  ),
   snapshotRemovalAsked: kind(342, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' was initiated by {user}."),
   snapshotRemovalRefused: kind(343, 'error', "Failed to delete Snapshot '{snapshot}' for VM '{vm}' (User: {user})."),
   snapshotRemoved: kind(356, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' has been completed."),
   snapshotRemovalFailed: kind(357, 'error', "Failed to delete snapshot '{snapshot}' for VM '{vm}'."),
-  snapshotRemovalPartial: kind(359, 'warning', "Possible failure while deleting {disk} from the source snapshot '{snapshot}' of VM '{vm}'."),
+  snapshotRemovalPartial: kind(
+    359,
+    'warning',
+    "Possible failure while deleting {disk} from the source snapshot '{snapshot}' of VM '{vm}'.",
+  ),
   previewAsked: kind(46, 'normal', 'VM {vm} preview of snapshot {snapshot} was initiated by {user}.'),
   previewDone: kind(71, 'normal', 'Previewing of Snapshot {snapshot} for VM {vm} has been completed.'),
   previewFailed: kind(102, 'error', 'Failed to preview snapshot {snapshot} for VM {vm}.'),
@@ -105,18 +117,34 @@ export class EventLog {
   record(name: EventName, actor: Actor, subject: EventSubject = {}): void {
     const { code, severity, text } = eventKinds[name];
     const words: Readonly<Record<string, string | undefined>> = {
-      user: actor.user, vm: subject.vm?.name, snapshot: subject.snapshot, disk: subject.disk, domain: subject.domain?.name, host: subject.host, reason: subject.reason,
+      user: actor.user,
+      vm: subject.vm?.name,
+      snapshot: subject.snapshot,
+      disk: subject.disk,
+      domain: subject.domain?.name,
+      host: subject.host,
+      reason: subject.reason,
     };
     this.append({
-      code, severity, description: text.replace(/\{(\w+)\}/g, (_, word: string) => words[word] ?? '<UNKNOWN>'), correlationId: actor.correlationId,
-      origin: 'oVirt', customId: -1, user: actor.user,
-      ...(subject.vm === undefined ? {} : { vmId: subject.vm.id }), ...(subject.domain === undefined ? {} : { domainId: subject.domain.id }),
+      code,
+      severity,
+      description: text.replace(/\{(\w+)\}/g, (_, word: string) => words[word] ?? '<UNKNOWN>'),
+      correlationId: actor.correlationId,
+      origin: 'oVirt',
+      customId: -1,
+      user: actor.user,
+      ...(subject.vm === undefined ? {} : { vmId: subject.vm.id }),
+      ...(subject.domain === undefined ? {} : { domainId: subject.domain.id }),
     });
   }
 
   post(posted: PostedEvent, actor: Actor): EventRecord {
     return this.append({
-      ...posted, code: postedCodes[posted.severity], description: posted.description.slice(0, longestDescription), correlationId: actor.correlationId, user: actor.user,
+      ...posted,
+      code: postedCodes[posted.severity],
+      description: posted.description.slice(0, longestDescription),
+      correlationId: actor.correlationId,
+      user: actor.user,
     });
   }
 

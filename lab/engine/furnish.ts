@@ -15,7 +15,10 @@ function place(kind: PlaceRecord['kind'], name: string, parent?: PlaceRecord): P
 
 export async function furnish(context: Context): Promise<void> {
   const { store, host } = context;
-  if (store.tables.installation.get('installation') === undefined) store.write(() => { build(context); });
+  if (store.tables.installation.get('installation') === undefined)
+    store.write(() => {
+      build(context);
+    });
   for (const domain of store.tables.domains.all()) await host.createDomain(domain.id);
 }
 
@@ -24,10 +27,17 @@ function build({ store }: Context): void {
   const dataCenter = place('data_center', 'Default');
   const cluster = place('cluster', 'Default', dataCenter);
   const network = place('network', 'ovirtmgmt', dataCenter);
-  for (const row of [dataCenter, cluster, place('host', 'host-1', cluster), network, place('vnic_profile', 'ovirtmgmt', network)]) places.put(row);
+  for (const row of [dataCenter, cluster, place('host', 'host-1', cluster), network, place('vnic_profile', 'ovirtmgmt', network)])
+    places.put(row);
   domains.put({ id: newId(), name: 'data-1', description: '', comment: '', status: 'active', master: true, backup: false, criticalGib });
   const password = (): string => randomBytes(passwordBytes).toString('base64url');
-  installation.put({ id: 'installation', instanceId: newId(), password: password(), limitedPasswords: { reader: password(), nobody: password() }, nextEventIndex: 1 });
+  installation.put({
+    id: 'installation',
+    instanceId: newId(),
+    password: password(),
+    limitedPasswords: { reader: password(), nobody: password() },
+    nextEventIndex: 1,
+  });
 }
 
 /** Who may log in: the administrator, one who may only read, one without any permission. */

@@ -47,17 +47,32 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const tls = await prepareTls(stateDirectory);
   const store = new Store(stateDirectory);
   const context: Context = {
-    store, host, log, locks: new Locks(), events: new EventLog(store), jobs: new Jobs(store), volumes: new Volumes(host), background: new Background(log), expectedDown: new Set(),
+    store,
+    host,
+    log,
+    locks: new Locks(),
+    events: new EventLog(store),
+    jobs: new Jobs(store),
+    volumes: new Volumes(host),
+    background: new Background(log),
+    expectedDown: new Set(),
   };
   await furnish(context);
   watchVms(context);
-  store.write(() => { syncVmStatuses(context); });
+  store.write(() => {
+    syncVmStatuses(context);
+  });
   resumeOperations(context);
   const known = accounts(context);
   const sessions = new Sessions(known, options.tokenIdleSeconds);
   const server = await serveHttps({ port: options.port, tls, sessions, router: new Router(allRoutes(context)), log });
   return {
-    url: `https://127.0.0.1:${server.port}${base}`, port: server.port, caFile: tls.caFile, accounts: known, sessions, context,
+    url: `https://127.0.0.1:${server.port}${base}`,
+    port: server.port,
+    caFile: tls.caFile,
+    accounts: known,
+    sessions,
+    context,
     close: async () => {
       await server.close();
       store.close();

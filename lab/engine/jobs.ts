@@ -14,12 +14,35 @@ export class Jobs {
   /** A job with its finished validation and one running step. */
   open(description: string, actor: Actor, stepDescription = 'Executing'): OpenJob {
     const nowMs = Date.now();
-    const validating: StepRecord = { id: newId(), description: 'Validating', type: 'validating', status: 'finished', number: 0, startedMs: nowMs, endedMs: nowMs };
-    const executing: StepRecord = { id: newId(), description: stepDescription, type: 'executing', status: 'started', number: 1, startedMs: nowMs };
-    const job: JobRecord = {
-      id: newId(), description, status: 'started', correlationId: actor.correlationId, startedMs: nowMs, updatedMs: nowMs, steps: [validating, executing],
+    const validating: StepRecord = {
+      id: newId(),
+      description: 'Validating',
+      type: 'validating',
+      status: 'finished',
+      number: 0,
+      startedMs: nowMs,
+      endedMs: nowMs,
     };
-    this.store.write(() => { this.store.tables.jobs.put(job); });
+    const executing: StepRecord = {
+      id: newId(),
+      description: stepDescription,
+      type: 'executing',
+      status: 'started',
+      number: 1,
+      startedMs: nowMs,
+    };
+    const job: JobRecord = {
+      id: newId(),
+      description,
+      status: 'started',
+      correlationId: actor.correlationId,
+      startedMs: nowMs,
+      updatedMs: nowMs,
+      steps: [validating, executing],
+    };
+    this.store.write(() => {
+      this.store.tables.jobs.put(job);
+    });
     return { jobId: job.id, stepId: executing.id };
   }
 
@@ -30,7 +53,10 @@ export class Jobs {
   }
 
   progress(jobId: string, stepId: string, percent: number): void {
-    this.change(jobId, (job) => ({ ...job, steps: job.steps.map((step) => (step.id === stepId ? { ...step, progress: Math.floor(percent) } : step)) }));
+    this.change(jobId, (job) => ({
+      ...job,
+      steps: job.steps.map((step) => (step.id === stepId ? { ...step, progress: Math.floor(percent) } : step)),
+    }));
   }
 
   endStep(jobId: string, stepId: string, status: JobStatus): void {
@@ -42,9 +68,19 @@ export class Jobs {
   end(jobId: string, status: JobStatus): void {
     const endedMs = Date.now();
     this.change(jobId, (job) => {
-      const finalizing: StepRecord = { id: newId(), description: 'Finalizing', type: 'finalizing', status, number: job.steps.length, startedMs: endedMs, endedMs };
+      const finalizing: StepRecord = {
+        id: newId(),
+        description: 'Finalizing',
+        type: 'finalizing',
+        status,
+        number: job.steps.length,
+        startedMs: endedMs,
+        endedMs,
+      };
       return {
-        ...job, status, endedMs,
+        ...job,
+        status,
+        endedMs,
         steps: [...job.steps.map((step) => (step.status === 'started' ? { ...step, status, endedMs } : step)), finalizing],
       };
     });

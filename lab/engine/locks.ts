@@ -21,13 +21,16 @@ export class Locks {
   /** Takes all or none. Returns the release, which may be called twice. */
   take(holder: string, asker: Phrase, wishes: readonly LockWish[]): () => void {
     for (const wish of wishes) {
-      const conflict = [...this.held].find((other) => other.kind === wish.kind && other.id === wish.id
-        && (other.mode === 'exclusive' || wish.mode === 'exclusive'));
+      const conflict = [...this.held].find(
+        (other) => other.kind === wish.kind && other.id === wish.id && (other.mode === 'exclusive' || wish.mode === 'exclusive'),
+      );
       if (conflict !== undefined) throw refuse(conflict.othersGet.key, { ...conflict.othersGet.parameters, C: asker });
     }
     const taken = wishes.map((wish) => ({ ...wish, holder }));
     for (const lock of taken) this.held.add(lock);
-    return () => { for (const lock of taken) this.held.delete(lock); };
+    return () => {
+      for (const lock of taken) this.held.delete(lock);
+    };
   }
 
   list(): readonly { readonly holder: string; readonly kind: string; readonly id: string; readonly mode: string }[] {

@@ -46,14 +46,19 @@ function elementsOf(ordered: unknown): XmlNode[] {
     const name = Object.keys(entry).find((key) => key !== ':@' && key !== '#text');
     if (name === undefined) return [];
     const inner = entry[name];
-    const attributes = isRecord(entry[':@']) ? Object.fromEntries(Object.entries(entry[':@']).map(([key, value]) => [key, String(value)])) : {};
+    const attributes = isRecord(entry[':@'])
+      ? Object.fromEntries(Object.entries(entry[':@']).map(([key, value]) => [key, String(value)]))
+      : {};
     return [{ name, attributes, children: elementsOf(inner), text: textOf(inner) }];
   });
 }
 
 function textOf(ordered: unknown): string {
   if (!Array.isArray(ordered)) return '';
-  return ordered.filter(isRecord).map((entry) => ('#text' in entry ? String(entry['#text']) : '')).join('');
+  return ordered
+    .filter(isRecord)
+    .map((entry) => ('#text' in entry ? String(entry['#text']) : ''))
+    .join('');
 }
 
 export function child(node: XmlNode, name: string): XmlNode | undefined {
@@ -73,7 +78,9 @@ export function escapeXml(text: string): string {
 
 /** Writes an element the way the engine does: one line, never self-closing. */
 export function element(name: string, content = '', attributes: Readonly<Record<string, string>> = {}): string {
-  const list = Object.entries(attributes).map(([key, value]) => ` ${key}="${escapeXml(value)}"`).join('');
+  const list = Object.entries(attributes)
+    .map(([key, value]) => ` ${key}="${escapeXml(value)}"`)
+    .join('');
   return `<${name}${list}>${content}</${name}>`;
 }
 

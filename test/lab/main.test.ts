@@ -23,19 +23,29 @@ interface Connection {
 
 let directory: string;
 let running: ChildProcess | undefined;
-beforeEach(async () => { directory = await mkdtemp(path.join(tmpdir(), 'hf-main-')); });
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'hf-main-'));
+});
 afterEach(async () => {
   if (running !== undefined) await end('SIGTERM');
   await rm(directory, { recursive: true, force: true });
 });
 
 async function start(state: string, ...more: readonly string[]): Promise<Connection> {
-  const child = spawn(process.execPath, [program, '--state', state, '--guest', await guestDirectory(), '--cache', cacheDirectory(), ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(
+    process.execPath,
+    [program, '--state', state, '--guest', await guestDirectory(), '--cache', cacheDirectory(), ...more],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
   running = child;
   let words = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => { words += text; });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words += text;
+  });
   const line = once(createInterface({ input: child.stdout }), 'line', { signal: AbortSignal.timeout(realLabDeadlineMs) });
-  const [ready] = (await Promise.race([line, once(child, 'exit').then(() => Promise.reject(new Error(`the lab ended:\n${words}`)))])) as [string];
+  const [ready] = (await Promise.race([line, once(child, 'exit').then(() => Promise.reject(new Error(`the lab ended:\n${words}`)))])) as [
+    string,
+  ];
   const connection = JSON.parse(await readFile(path.join(state, 'connection.json'), 'utf8')) as Connection;
   expect(JSON.parse(ready)).toEqual({ ready: true, url: connection.url });
   return connection;
@@ -56,40 +66,65 @@ function api({ url, username, password, caFile }: Connection, method: string, wh
 }
 
 if (!existsSync(program)) {
-  test('the lab is built (npm run build)', () => { throw new Error(`${program} does not exist`); });
-} else {
-  test('killed and started again it serves at the same place, with the VM still up; --stop-vms-on-exit takes it along', async () => {
-    const first = await start(directory);
-    expect((await stat(path.join(directory, 'connection.json'))).mode & 0o777).toBe(0o600);
-    const created = parseXml((await api(first, 'POST', '/vms', '<vm><name>stays</name><cluster><name>Default</name></cluster><template><name>Blank</name></template></vm>')).text);
-    const vm = `/vms/${created.attributes['id'] ?? ''}`;
-    const status = async (connection: Connection): Promise<string | undefined> => childText(parseXml((await api(connection, 'GET', vm)).text), 'status');
-    expect((await api(first, 'POST', `${vm}/start`, '<action/>')).status).toBe(200);
-    await until('the VM', async () => (await status(first)) === 'up');
-    await end('SIGKILL');
-    const second = await start(directory, '--stop-vms-on-exit');
-    expect(second).toEqual(first);
-    expect(await status(second)).toBe('up');
-    await end('SIGTERM');
-    const third = await start(directory);
-    expect(await status(third)).toBe('down');
-  }, realLabDeadlineMs);
-
-  test('a state directory with a long name gets its control socket elsewhere', async () => {
-    const state = path.join(directory, 'a'.repeat(100));
-    await mkdir(state);
-    const { controlSocket } = await start(state);
-    expect(existsSync(controlSocket)).toBe(true);
-    expect(controlSocket.length).toBeLessThan(100);
-    await end('SIGTERM');
-    expect(existsSync(controlSocket)).toBe(false);
-  }, realLabDeadlineMs);
-
-  test.each([[['--port', '0']], [['--state', 'x', '--colour', 'red']], [['--state', 'x', '--port', 'many']]])('a bad command line %j is told and ends with 1', async (args) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-    let words = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => { words += text; });
-    expect((await once(child, 'exit'))[0]).toBe(1);
-    expect(words).toMatch(/--state|--colour|port/);
+  test('the lab is built (npm run build)', () => {
+    throw new Error(`${program} does not exist`);
   });
+} else {
+  test(
+    'killed and started again it serves at the same place, with the VM still up; --stop-vms-on-exit takes it along',
+    async () => {
+      const first = await start(directory);
+      expect((await stat(path.join(directory, 'connection.json'))).mode & 0o777).toBe(0o600);
+      const created = parseXml(
+        (
+          await api(
+            first,
+            'POST',
+            '/vms',
+            '<vm><name>stays</name><cluster><name>Default</name></cluster><template><name>Blank</name></template></vm>',
+          )
+        ).text,
+      );
+      const vm = `/vms/${created.attributes['id'] ?? ''}`;
+      const status = async (connection: Connection): Promise<string | undefined> =>
+        childText(parseXml((await api(connection, 'GET', vm)).text), 'status');
+      expect((await api(first, 'POST', `${vm}/start`, '<action/>')).status).toBe(200);
+      await until('the VM', async () => (await status(first)) === 'up');
+      await end('SIGKILL');
+      const second = await start(directory, '--stop-vms-on-exit');
+      expect(second).toEqual(first);
+      expect(await status(second)).toBe('up');
+      await end('SIGTERM');
+      const third = await start(directory);
+      expect(await status(third)).toBe('down');
+    },
+    realLabDeadlineMs,
+  );
+
+  test(
+    'a state directory with a long name gets its control socket elsewhere',
+    async () => {
+      const state = path.join(directory, 'a'.repeat(100));
+      await mkdir(state);
+      const { controlSocket } = await start(state);
+      expect(existsSync(controlSocket)).toBe(true);
+      expect(controlSocket.length).toBeLessThan(100);
+      await end('SIGTERM');
+      expect(existsSync(controlSocket)).toBe(false);
+    },
+    realLabDeadlineMs,
+  );
+
+  test.each([[['--port', '0']], [['--state', 'x', '--colour', 'red']], [['--state', 'x', '--port', 'many']]])(
+    'a bad command line %j is told and ends with 1',
+    async (args) => {
+      const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+      let words = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        words += text;
+      });
+      expect((await once(child, 'exit'))[0]).toBe(1);
+      expect(words).toMatch(/--state|--colour|port/);
+    },
+  );
 }

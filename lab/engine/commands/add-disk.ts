@@ -1,13 +1,14 @@
-// Creates a disk (on its own, or inside a VM) and removes one with its whole chain. Both go on after the answer.
-import { activeImage, imagesOf, isRunning, needDisk, statusWord, type Context } from '../context';
+// Creates a disk, on its own or inside a VM; its volume is made after the answer. LUNs are records only.
+import { activeImage, isRunning, statusWord, type Context } from '../context';
 import { newId, type Actor } from '../events';
 import { refuse } from '../refusals';
 import type { VolumeFormat } from '../../host/port';
 import type { AttachmentRecord, DiskRecord, DomainRecord, LunRecord, VmRecord } from '../state/model';
-import type { AddDiskOperation, RemoveDiskOperation } from '../state/operations';
-import { inPreview, refuseLockedDisks, refuseLockedSnapshot, refuseLowSpace } from './checks';
+import type { AddDiskOperation } from '../state/operations';
+import { refuseLowSpace } from './checks';
 import { record as recordAttachment } from './attach-disk';
-import { forgetAttachment, plug, refuseHotPlug } from './plug-disk';
+import { plug, refuseHotPlug } from './plug-disk';
+import { dropDisk } from './remove-disk';
 
 export interface NewDisk {
   readonly id?: string;
@@ -38,9 +39,12 @@ export interface Place {
 const volumeAlignment = 4096;
 
 export async function addDisk(context: Context, wanted: NewDisk, actor: Actor, place?: Place): Promise<StartedDisk> {
-  const release = place === undefined ? () => undefined : context.locks.take('add disk', 'Cannot add Virtual Disk', [
-    { kind: 'VM', id: place.vm.id, mode: 'shared', othersGet: { key: 'lock/related-operation' } },
-  ]);
+  const release =
+    place === undefined
+      ? () => undefined
+      : context.locks.take('add disk', 'Cannot add Virtual Disk', [
+          { kind: 'VM', id: place.vm.id, mode: 'shared', othersGet: { key: 'lock/related-operation' } },
+        ]);
   try {
     const domain = await validate(context, wanted);
     const operation = record(context, wanted, domain, actor, place);
@@ -80,16 +84,46 @@ function record(context: Context, wanted: NewDisk, domain: DomainRecord, actor: 
   return store.write(() => {
     const nowMs = Date.now();
     const disk: DiskRecord = {
-      id: wanted.id ?? newId(), kind: 'image', alias: wanted.alias, description: wanted.description, domainId: domain.id,
-      virtualBytes: Math.ceil(wanted.virtualBytes / volumeAlignment) * volumeAlignment, sparse: wanted.sparse, shareable: wanted.shareable,
-      wipeAfterDelete: wanted.wipeAfterDelete, propagateErrors: wanted.propagateErrors, incrementalBackup: wanted.incrementalBackup, locked: true, createdMs: nowMs,
+      id: wanted.id ?? newId(),
+      kind: 'image',
+      alias: wanted.alias,
+      description: wanted.description,
+      domainId: domain.id,
+      virtualBytes: Math.ceil(wanted.virtualBytes / volumeAlignment) * volumeAlignment,
+      sparse: wanted.sparse,
+      shareable: wanted.shareable,
+      wipeAfterDelete: wanted.wipeAfterDelete,
+      propagateErrors: wanted.propagateErrors,
+      incrementalBackup: wanted.incrementalBackup,
+      locked: true,
+      createdMs: nowMs,
     };
     store.tables.disks.put(disk);
-    store.tables.images.put({ id: wanted.imageId ?? newId(), diskId: disk.id, domainId: domain.id, format: wanted.format, active: true, createdMs: nowMs });
+    store.tables.images.put({
+      id: wanted.imageId ?? newId(),
+      diskId: disk.id,
+      domainId: domain.id,
+      format: wanted.format,
+      active: true,
+      createdMs: nowMs,
+    });
     // Not active before its volume is there; a running VM gets it plugged afterwards.
-    if (place !== undefined) recordAttachment(context, place.vm, disk, { ...place.attachment, vmId: place.vm.id, diskId: disk.id, active: place.attachment.active && !isRunning(place.vm) });
+    if (place !== undefined)
+      recordAttachment(context, place.vm, disk, {
+        ...place.attachment,
+        vmId: place.vm.id,
+        diskId: disk.id,
+        active: place.attachment.active && !isRunning(place.vm),
+      });
     const job = context.jobs.open(`Creating Disk ${disk.alias}`, actor);
-    const operation: AddDiskOperation = { kind: 'add-disk', id: newId(), ...actor, ...job, diskId: disk.id, ...(place === undefined ? {} : { vmId: place.vm.id }) };
+    const operation: AddDiskOperation = {
+      kind: 'add-disk',
+      id: newId(),
+      ...actor,
+      ...job,
+      diskId: disk.id,
+      ...(place === undefined ? {} : { vmId: place.vm.id }),
+    };
     store.tables.operations.put(operation);
     context.events.record('diskAddAsked', actor, { disk: disk.alias });
     return operation;
@@ -102,7 +136,14 @@ export async function carryOutAdd(context: Context, operation: AddDiskOperation,
   const image = activeImage(context, operation.diskId);
   if (disk?.domainId === undefined || image === undefined) return;
   try {
-    await host.createVolume({ domainId: disk.domainId, diskId: disk.id, volumeId: image.id, format: image.format, virtualBytes: disk.virtualBytes, sparse: disk.sparse || image.format === 'cow' });
+    await host.createVolume({
+      domainId: disk.domainId,
+      diskId: disk.id,
+      volumeId: image.id,
+      format: image.format,
+      virtualBytes: disk.virtualBytes,
+      sparse: disk.sparse || image.format === 'cow',
+    });
   } catch (error) {
     context.log(`add disk ${disk.id}: ${String(error)}`);
     store.write(() => {
@@ -144,94 +185,36 @@ export async function resumeAdd(context: Context, operation: AddDiskOperation): 
   await carryOutAdd(context, operation);
 }
 
-export function addLun(context: Context, wanted: { readonly id?: string; readonly alias: string; readonly description: string; readonly shareable: boolean; readonly lun: LunRecord }): DiskRecord {
+export function addLun(
+  context: Context,
+  wanted: {
+    readonly id?: string;
+    readonly alias: string;
+    readonly description: string;
+    readonly shareable: boolean;
+    readonly lun: LunRecord;
+  },
+): DiskRecord {
   const { store } = context;
   const same = store.tables.disks.get(wanted.id);
   if (same !== undefined) throw refuse('add-disk/id-used', { id: same.id, disk: same.alias });
   const disk: DiskRecord = {
-    id: wanted.id ?? newId(), kind: 'lun', alias: wanted.alias, description: wanted.description, virtualBytes: wanted.lun.units[0]?.sizeBytes ?? 0, sparse: false,
-    shareable: wanted.shareable, wipeAfterDelete: false, propagateErrors: false, incrementalBackup: false, locked: false, createdMs: Date.now(), lun: wanted.lun,
+    id: wanted.id ?? newId(),
+    kind: 'lun',
+    alias: wanted.alias,
+    description: wanted.description,
+    virtualBytes: wanted.lun.units[0]?.sizeBytes ?? 0,
+    sparse: false,
+    shareable: wanted.shareable,
+    wipeAfterDelete: false,
+    propagateErrors: false,
+    incrementalBackup: false,
+    locked: false,
+    createdMs: Date.now(),
+    lun: wanted.lun,
   };
-  store.write(() => { store.tables.disks.put(disk); });
-  return disk;
-}
-
-export function removeDisk(context: Context, diskId: string, actor: Actor): { readonly jobId: string; readonly settled: Promise<void> } {
-  const { store } = context;
-  const disk = needDisk(context, diskId);
-  const vmIds = store.tables.attachments.where((attachment) => attachment.diskId === diskId).map(({ vmId }) => vmId);
-  const release = context.locks.take('remove disk', 'Cannot remove Virtual Disk', [
-    { kind: 'DISK', id: disk.id, mode: 'exclusive', othersGet: { key: 'lock/remove-disk', parameters: { disk: disk.alias } } },
-    ...vmIds.map((id) => ({ kind: 'VM', id, mode: 'shared', othersGet: { key: 'lock/related-operation' } } as const)),
-  ]);
-  try {
-    validateRemoval(context, disk);
-    const operation = store.write((): RemoveDiskOperation => {
-      store.tables.disks.patch(disk.id, { locked: true });
-      const row: RemoveDiskOperation = { kind: 'remove-disk', id: newId(), ...actor, ...context.jobs.open(`Removing Disk ${disk.alias}`, actor), diskId };
-      store.tables.operations.put(row);
-      return row;
-    });
-    const settled = context.background.run(`remove disk ${diskId}`, async () => {
-      try {
-        await carryOutRemoval(context, operation);
-      } finally {
-        release();
-      }
-    });
-    return { jobId: operation.jobId, settled };
-  } catch (error) {
-    release();
-    throw error;
-  }
-}
-
-function validateRemoval(context: Context, disk: DiskRecord): void {
-  const { vms, attachments } = context.store.tables;
-  const holders = attachments.where((attachment) => attachment.diskId === disk.id);
-  const running = holders.filter((attachment) => attachment.active).some(({ vmId }) => {
-    const vm = vms.get(vmId);
-    return vm !== undefined && isRunning(vm);
-  });
-  if (running) throw refuse('remove-disk/vm-not-down');
-  refuseLockedDisks([disk], 'remove-disk/locked');
-  for (const { vmId } of holders) {
-    refuseLockedSnapshot(context, vmId, 'remove-disk/during-snapshot');
-    if (inPreview(context, vmId)) throw refuse('remove-disk/preview');
-  }
-}
-
-export async function carryOutRemoval(context: Context, operation: RemoveDiskOperation): Promise<void> {
-  const { store, host, events, jobs } = context;
-  const disk = store.tables.disks.get(operation.diskId);
-  if (disk === undefined) return;
-  const domain = store.tables.domains.get(disk.domainId);
-  const subject = { disk: disk.alias, ...(domain === undefined ? {} : { domain }) };
-  try {
-    if (disk.domainId !== undefined) await host.removeDisk(disk.domainId, disk.id);
-  } catch (error) {
-    context.log(`remove disk ${disk.id}: ${String(error)}`);
-    store.write(() => {
-      store.tables.disks.patch(disk.id, { locked: false });
-      store.tables.operations.delete(operation.id);
-      events.record('diskRemovalFailed', operation, subject);
-      jobs.end(operation.jobId, 'failed');
-    });
-    return;
-  }
-  context.volumes.forget();
   store.write(() => {
-    dropDisk(context, disk);
-    store.tables.operations.delete(operation.id);
-    events.record('diskRemoved', operation, subject);
-    jobs.end(operation.jobId, 'finished');
+    store.tables.disks.put(disk);
   });
-}
-
-/** Forgets a disk with its chain and all attachments. */
-export function dropDisk(context: Context, disk: DiskRecord): void {
-  const { images, disks, attachments } = context.store.tables;
-  for (const { vmId } of attachments.where((attachment) => attachment.diskId === disk.id)) forgetAttachment(context, vmId, disk.id);
-  for (const image of imagesOf(context, disk.id)) images.delete(image.id);
-  disks.delete(disk.id);
+  return disk;
 }

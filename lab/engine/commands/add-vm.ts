@@ -3,7 +3,7 @@
 import { thePlace, placesOf, type Context } from '../context';
 import { newId, type Actor } from '../events';
 import { HttpFault } from '../faults';
-import { blankDevices } from '../ovf/writer';
+import { blankDevices } from '../ovf/hardware';
 import { OvfError, readOvf, type OvfDisk, type OvfNic, type OvfVm } from '../ovf/reader';
 import { initialGeneral } from '../ovf/words';
 import { refuse } from '../refusals';
@@ -43,8 +43,17 @@ export function addVm(context: Context, wanted: NewVm, actor: Actor): VmRecord {
   if (clusterId === undefined) throw refuse('add-vm/cluster-unknown');
   if (nameUsed(context, wanted.name)) throw refuse('add-vm/name-used');
   const vm: VmRecord = {
-    ...wanted, clusterId, id: newId(), status: 'down', guaranteedBytes: wanted.memoryBytes, maxMemoryBytes: wanted.memoryBytes * 4, biosType: 2,
-    createdMs: Date.now(), generation: 1, general: initialGeneral, devices: blankDevices(newId),
+    ...wanted,
+    clusterId,
+    id: newId(),
+    status: 'down',
+    guaranteedBytes: wanted.memoryBytes,
+    maxMemoryBytes: wanted.memoryBytes * 4,
+    biosType: 2,
+    createdMs: Date.now(),
+    generation: 1,
+    general: initialGeneral,
+    devices: blankDevices(newId),
   };
   store.write(() => {
     putVm(context, vm);
@@ -76,7 +85,8 @@ export async function importVm(context: Context, request: ImportRequest, actor: 
     putVm(context, vm);
     for (const nic of ovf.nics) store.tables.nics.put(nicFromOvf(context, nic, id, request.regenerateIds));
     context.events.record('vmImportAsked', actor, { vm });
-    return context.jobs.open(`Creating VM ${name} from configuration in Cluster ${store.tables.places.get(clusterId)?.name ?? ''}`, actor).jobId;
+    return context.jobs.open(`Creating VM ${name} from configuration in Cluster ${store.tables.places.get(clusterId)?.name ?? ''}`, actor)
+      .jobId;
   });
   // The disks go to the VM that the OVF names, whatever the new one's id is: the engine's own mistake (observed).
   for (const disk of ovf.disks) await attachFromOvf(context, vm, ovf.vmId, disk, actor);
@@ -91,13 +101,16 @@ function parse(data: string): OvfVm {
   try {
     return readOvf(data);
   } catch (error) {
-    if (error instanceof OvfError) throw refuse('import-vm/ovf', { error: `failed to parse a given ovf configuration: ${error.message}`.toLowerCase() });
+    if (error instanceof OvfError)
+      throw refuse('import-vm/ovf', { error: `failed to parse a given ovf configuration: ${error.message}`.toLowerCase() });
     throw error;
   }
 }
 
 function refuseUsedMacs({ store }: Context, nics: readonly OvfNic[]): void {
-  const used = nics.filter(({ mac }) => mac !== '' && store.tables.nics.all().some((other) => other.mac === mac.toLowerCase())).map(({ mac }) => mac);
+  const used = nics
+    .filter(({ mac }) => mac !== '' && store.tables.nics.all().some((other) => other.mac === mac.toLowerCase()))
+    .map(({ mac }) => mac);
   if (used.length > 0) throw refuse('import-vm/mac-used', { macs: used.join(', ') });
 }
 
@@ -106,11 +119,27 @@ const mib = 1024 ** 2;
 function vmFromOvf(ovf: OvfVm, id: string, name: string, clusterId: string, { overrides }: ImportRequest): VmRecord {
   const memoryBytes = overrides.memoryBytes ?? ovf.memoryMib * mib;
   return {
-    id, name, clusterId, status: 'down', description: overrides.description ?? ovf.description, comment: overrides.comment ?? ovf.comment, memoryBytes,
-    guaranteedBytes: ovf.minMemoryMib === undefined ? memoryBytes : ovf.minMemoryMib * mib, maxMemoryBytes: ovf.maxMemoryMib === undefined ? memoryBytes * 4 : ovf.maxMemoryMib * mib,
-    sockets: ovf.sockets, cores: ovf.cores, threads: ovf.threads, osType: ovf.osType, biosType: ovf.biosType, vmType: ovf.vmType, deleteProtected: ovf.deleteProtected,
+    id,
+    name,
+    clusterId,
+    status: 'down',
+    description: overrides.description ?? ovf.description,
+    comment: overrides.comment ?? ovf.comment,
+    memoryBytes,
+    guaranteedBytes: ovf.minMemoryMib === undefined ? memoryBytes : ovf.minMemoryMib * mib,
+    maxMemoryBytes: ovf.maxMemoryMib === undefined ? memoryBytes * 4 : ovf.maxMemoryMib * mib,
+    sockets: ovf.sockets,
+    cores: ovf.cores,
+    threads: ovf.threads,
+    osType: ovf.osType,
+    biosType: ovf.biosType,
+    vmType: ovf.vmType,
+    deleteProtected: ovf.deleteProtected,
     // The date of creation is the import's (ovf.md section 6); the generation starts where the OVF was.
-    createdMs: Date.now(), generation: Number(ovf.general['Generation'] ?? 1), general: ovf.general, devices: ovf.devices,
+    createdMs: Date.now(),
+    generation: Number(ovf.general['Generation'] ?? 1),
+    general: ovf.general,
+    devices: ovf.devices,
   };
 }
 
@@ -120,8 +149,14 @@ function nicFromOvf(context: Context, nic: OvfNic, vmId: string, regenerate: boo
   const profiles = placesOf(context, 'vnic_profile').filter((candidate) => network !== undefined && candidate.parentId === network.id);
   const profile = profiles.find((candidate) => candidate.name === nic.profile) ?? profiles[0];
   return {
-    id: regenerate ? newId() : nic.id, vmId, name: nic.name, interface: nic.model, linked: nic.linked, plugged: nic.plugged,
-    mac: regenerate || nic.mac === '' ? freeMac(context) : nic.mac.toLowerCase(), ...(profile === undefined ? {} : { profileId: profile.id }),
+    id: regenerate ? newId() : nic.id,
+    vmId,
+    name: nic.name,
+    interface: nic.model,
+    linked: nic.linked,
+    plugged: nic.plugged,
+    mac: regenerate || nic.mac === '' ? freeMac(context) : nic.mac.toLowerCase(),
+    ...(profile === undefined ? {} : { profileId: profile.id }),
   };
 }
 
@@ -129,9 +164,19 @@ async function attachFromOvf(context: Context, created: VmRecord, targetId: stri
   const alias = context.store.tables.disks.get(disk.diskId)?.alias ?? disk.diskId;
   try {
     if (context.store.tables.vms.get(targetId) === undefined) throw new HttpFault(404, 'empty', 'Not Found', `VM ${targetId}`);
-    await attachDisk(context, {
-      vmId: targetId, diskId: disk.diskId, interface: disk.interface, bootable: disk.bootable, active: disk.plugged, readOnly: disk.readOnly, passDiscard: disk.passDiscard,
-    }, actor);
+    await attachDisk(
+      context,
+      {
+        vmId: targetId,
+        diskId: disk.diskId,
+        interface: disk.interface,
+        bootable: disk.bootable,
+        active: disk.plugged,
+        readOnly: disk.readOnly,
+        passDiscard: disk.passDiscard,
+      },
+      actor,
+    );
     context.events.record('importDiskAttached', actor, { vm: created, disk: alias });
   } catch (error) {
     if (!(error instanceof HttpFault)) throw error;
@@ -140,7 +185,12 @@ async function attachFromOvf(context: Context, created: VmRecord, targetId: stri
   }
 }
 
-export function updateVm(context: Context, vm: VmRecord, change: Partial<Pick<VmRecord, 'name' | 'description' | 'comment' | 'deleteProtected'>>, actor: Actor): VmRecord {
+export function updateVm(
+  context: Context,
+  vm: VmRecord,
+  change: Partial<Pick<VmRecord, 'name' | 'description' | 'comment' | 'deleteProtected'>>,
+  actor: Actor,
+): VmRecord {
   if (change.name !== undefined && change.name !== vm.name && nameUsed(context, change.name)) throw refuse('update-vm/name-used');
   const updated = { ...vm, ...change, generation: vm.generation + 1 };
   context.store.write(() => {

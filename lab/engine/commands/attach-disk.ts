@@ -1,7 +1,16 @@
 // Attaches a disk, or a snapshot of one, to a VM, and detaches it again. Snapshot disks are how an appliance reads
 // another VM's data (engine-rules.md sections 0.6 and 3).
 import {
-  activeImage, activeSnapshot, attachmentId, attachmentsOf, imagesOf, imagesOfSnapshot, isRunning, needVm, statusWord, type Context,
+  activeImage,
+  activeSnapshot,
+  attachmentId,
+  attachmentsOf,
+  imagesOf,
+  imagesOfSnapshot,
+  isRunning,
+  needVm,
+  statusWord,
+  type Context,
 } from '../context';
 import type { Actor } from '../events';
 import { notFound } from '../faults';
@@ -21,6 +30,8 @@ export async function attachDisk(context: Context, request: AttachRequest, actor
   const release = context.locks.take('attach disk', 'Cannot attach Virtual Disk', locksFor(vm, disk, request, hot));
   try {
     await validate(context, vm, disk, request, hot);
+    // Once more: a removal of the snapshot locks its own VM, not this one, and may have begun while the files were looked at.
+    if (request.snapshotId !== undefined) checkSnapshot(context, disk, request.snapshotId);
     const attachment = record(context, vm, disk, { ...request, active: request.active && !hot });
     if (hot) await plug(context, vm, attachment, actor, 'detach');
     context.events.record('diskAttached', actor, { vm, disk: disk.alias });
@@ -60,12 +71,17 @@ async function validate(context: Context, vm: VmRecord, disk: DiskRecord, reques
 
 function checkSnapshot(context: Context, disk: DiskRecord, snapshotId: string): void {
   const snapshot = context.store.tables.snapshots.get(snapshotId);
-  if (snapshot === undefined || !imagesOfSnapshot(context, snapshotId).some((image) => image.diskId === disk.id)) throw refuse('attach-disk/snapshot-unknown');
+  if (snapshot === undefined || !imagesOfSnapshot(context, snapshotId).some((image) => image.diskId === disk.id))
+    throw refuse('attach-disk/snapshot-unknown');
   if (snapshot.type !== 'regular') throw refuse('attach-disk/snapshot-not-regular');
   if (snapshot.status !== 'ok') throw refuse('attach-disk/snapshot-status', { status: snapshot.status.toUpperCase() });
 }
 
-export function refuseSecondBootDisk(context: Context, vm: VmRecord, request: { readonly bootable: boolean; readonly diskId?: string }): void {
+export function refuseSecondBootDisk(
+  context: Context,
+  vm: VmRecord,
+  request: { readonly bootable: boolean; readonly diskId?: string },
+): void {
   if (!request.bootable) return;
   const other = attachmentsOf(context, vm.id).find((attachment) => attachment.bootable && attachment.diskId !== request.diskId);
   const disk = context.store.tables.disks.get(other?.diskId);
@@ -79,7 +95,8 @@ export function record(context: Context, vm: VmRecord, disk: DiskRecord, request
   store.write(() => {
     store.tables.attachments.put(attachment);
     const image = activeImage(context, disk.id);
-    if (request.snapshotId === undefined && !disk.shareable && image !== undefined) store.tables.images.put({ ...image, snapshotId: activeSnapshot(context, vm.id).id });
+    if (request.snapshotId === undefined && !disk.shareable && image !== undefined)
+      store.tables.images.put({ ...image, snapshotId: activeSnapshot(context, vm.id).id });
   });
   return attachment;
 }
@@ -94,7 +111,10 @@ export async function detachDisk(context: Context, vmId: string, diskId: string,
     const isOwn = attachment.snapshotId === undefined && !disk.shareable;
     if (isOwn && imagesOf(context, diskId).length > 1) throw refuse('detach-disk/in-snapshot');
     if (attachment.active && isRunning(vm)) await unplug(context, vm, attachment, actor, 'detach');
-    else context.store.write(() => { forgetAttachment(context, vmId, diskId); });
+    else
+      context.store.write(() => {
+        forgetAttachment(context, vmId, diskId);
+      });
   } catch (error) {
     context.events.record('diskDetachFailed', actor, { vm, disk: disk.alias });
     throw error;

@@ -27,14 +27,21 @@ export async function refuseIllegalDisks(context: Context, disks: readonly DiskR
 }
 
 export function refuseInactiveDomains({ store }: Context, disks: readonly DiskRecord[], key: RefusalKey): void {
-  const inactive = disks.map((disk) => store.tables.domains.get(disk.domainId)).find((domain) => domain !== undefined && domain.status !== 'active');
+  const inactive = disks
+    .map((disk) => store.tables.domains.get(disk.domainId))
+    .find((domain) => domain !== undefined && domain.status !== 'active');
   if (inactive !== undefined) throw refuse(key, { status: statusWord(inactive.status) });
 }
 
 const gib = 1024 ** 3;
 
 /** Below its critical space a domain takes nothing new. */
-export async function refuseLowSpace({ store, host }: Context, domainIds: readonly (string | undefined)[], key: RefusalKey, neededBytes = 0): Promise<void> {
+export async function refuseLowSpace(
+  { store, host }: Context,
+  domainIds: readonly (string | undefined)[],
+  key: RefusalKey,
+  neededBytes = 0,
+): Promise<void> {
   for (const id of new Set(domainIds)) {
     const domain = store.tables.domains.get(id);
     if (domain === undefined) continue;
@@ -48,15 +55,25 @@ export function attachedElsewhere({ store }: Context, snapshots: readonly Snapsh
   const ids = new Set(snapshots.map((snapshot) => snapshot.id));
   return store.tables.attachments
     .where((attachment) => attachment.snapshotId !== undefined && ids.has(attachment.snapshotId))
-    .map((attachment) => [
-      store.tables.disks.get(attachment.diskId)?.alias, store.tables.snapshots.get(attachment.snapshotId)?.description, store.tables.vms.get(attachment.vmId)?.name,
-    ].join('/')).join(', ');
+    .map((attachment) =>
+      [
+        store.tables.disks.get(attachment.diskId)?.alias,
+        store.tables.snapshots.get(attachment.snapshotId)?.description,
+        store.tables.vms.get(attachment.vmId)?.name,
+      ].join('/'),
+    )
+    .join(', ');
 }
 
 export function refuseRunning(vm: VmRecord, key: RefusalKey, parameters: Readonly<Record<string, string>> = {}): void {
   if (isRunning(vm)) throw refuse(key, { ...parameters, vm: vm.name });
 }
 
-export function refuseStatus(vm: VmRecord, allowed: readonly VmRecord['status'][], key: RefusalKey, parameters: Readonly<Record<string, string>> = {}): void {
+export function refuseStatus(
+  vm: VmRecord,
+  allowed: readonly VmRecord['status'][],
+  key: RefusalKey,
+  parameters: Readonly<Record<string, string>> = {},
+): void {
   if (!allowed.includes(vm.status)) throw refuse(key, { ...parameters, vm: vm.name, status: statusWord(vm.status) });
 }

@@ -1,8 +1,7 @@
 // Gathers what the OVF writer needs: for a VM as it is now, or for a snapshot that is being taken of it.
-import {
-  activeImage, attachmentsOf, chainOf, ownImageDisks, placesOf, snapshotsOf, thePlace, volumeRef, type Context,
-} from '../context';
-import { writeOvf, type OvfSource, type OvfSourceDisk, type OvfVolume } from '../ovf/writer';
+import { activeImage, attachmentsOf, chainOf, ownImageDisks, placesOf, snapshotsOf, thePlace, volumeRef, type Context } from '../context';
+import type { OvfSource, OvfSourceDisk, OvfVolume } from '../ovf/source';
+import { writeOvf } from '../ovf/writer';
 import type { ImageRecord, VmRecord } from '../state/model';
 
 /** A VM's own configuration: whole chains of its image disks, LUNs, snapshots; no shareable disks, no attached snapshots. */
@@ -29,19 +28,26 @@ export async function snapshotConfiguration(context: Context, vm: VmRecord, froz
 }
 
 async function measured(context: Context, images: readonly ImageRecord[]): Promise<OvfVolume[]> {
-  return Promise.all(images.map(async (image) => ({ image, actualBytes: (await context.volumes.info(volumeRef(image)))?.actualBytes ?? 0 })));
+  return Promise.all(
+    images.map(async (image) => ({ image, actualBytes: (await context.volumes.info(volumeRef(image)))?.actualBytes ?? 0 })),
+  );
 }
 
 function common(context: Context, vm: VmRecord): Omit<OvfSource, 'disks' | 'snapshots' | 'withStorageIds'> {
   const profiles = placesOf(context, 'vnic_profile');
   const networks = placesOf(context, 'network');
-  const nics = context.store.tables.nics.where((nic) => nic.vmId === vm.id).map((nic) => {
-    const profile = profiles.find((candidate) => candidate.id === nic.profileId);
-    const network = networks.find((candidate) => candidate.id === profile?.parentId);
-    return { ...nic, profileName: profile?.name ?? '', networkName: network?.name ?? '' };
-  });
+  const nics = context.store.tables.nics
+    .where((nic) => nic.vmId === vm.id)
+    .map((nic) => {
+      const profile = profiles.find((candidate) => candidate.id === nic.profileId);
+      const network = networks.find((candidate) => candidate.id === profile?.parentId);
+      return { ...nic, profileName: profile?.name ?? '', networkName: network?.name ?? '' };
+    });
   return {
-    vm, nics, exportedMs: Date.now(), dataCenterId: thePlace(context, 'data_center').id,
+    vm,
+    nics,
+    exportedMs: Date.now(),
+    dataCenterId: thePlace(context, 'data_center').id,
     clusterName: context.store.tables.places.get(vm.clusterId)?.name ?? '',
   };
 }

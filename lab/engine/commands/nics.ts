@@ -36,10 +36,18 @@ export function addNic(context: Context, vm: VmRecord, wanted: NewNic): NicRecor
   const mac = wanted.mac?.toLowerCase();
   if (mac !== undefined && store.tables.nics.all().some((nic) => nic.mac === mac)) throw refuse('nic/mac-used', { mac });
   const nic: NicRecord = {
-    id: newId(), vmId: vm.id, name: wanted.name, mac: mac ?? freeMac(context), interface: wanted.interface, linked: wanted.linked, plugged: wanted.plugged,
+    id: newId(),
+    vmId: vm.id,
+    name: wanted.name,
+    mac: mac ?? freeMac(context),
+    interface: wanted.interface,
+    linked: wanted.linked,
+    plugged: wanted.plugged,
     ...(wanted.profileId === undefined ? {} : { profileId: wanted.profileId }),
   };
-  store.write(() => { store.tables.nics.put(nic); });
+  store.write(() => {
+    store.tables.nics.put(nic);
+  });
   return nic;
 }
 

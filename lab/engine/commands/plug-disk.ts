@@ -20,18 +20,39 @@ export function vmDisk(context: Context, attachment: AttachmentRecord): VmDisk |
   const image = attachedImage(context, attachment);
   if (image === undefined) return undefined;
   return {
-    diskId: attachment.diskId, top: volumeRef(image), format: image.format, bus: attachment.interface === 'virtio' ? 'virtio' : 'virtio_scsi',
-    readOnly: attachment.readOnly, transient: attachment.snapshotId !== undefined,
+    diskId: attachment.diskId,
+    top: volumeRef(image),
+    format: image.format,
+    bus: attachment.interface === 'virtio' ? 'virtio' : 'virtio_scsi',
+    readOnly: attachment.readOnly,
+    transient: attachment.snapshotId !== undefined,
   };
 }
 
 /** On a running VM: hot-plugs. The attachment is there already; `onFailure` says what becomes of it. */
-export async function plug(context: Context, vm: VmRecord, attachment: AttachmentRecord, actor: Actor, onFailure: PlugDiskOperation['onFailure']): Promise<void> {
+export async function plug(
+  context: Context,
+  vm: VmRecord,
+  attachment: AttachmentRecord,
+  actor: Actor,
+  onFailure: PlugDiskOperation['onFailure'],
+): Promise<void> {
   const { store, host } = context;
   const disk = vmDisk(context, attachment);
   if (disk === undefined) throw new Error(`disk ${attachment.diskId} has no volume to plug`);
-  const operation: PlugDiskOperation = { kind: 'plug-disk', id: newId(), jobId: '', stepId: '', ...actor, vmId: vm.id, diskId: attachment.diskId, onFailure };
-  store.write(() => { store.tables.operations.put(operation); });
+  const operation: PlugDiskOperation = {
+    kind: 'plug-disk',
+    id: newId(),
+    jobId: '',
+    stepId: '',
+    ...actor,
+    vmId: vm.id,
+    diskId: attachment.diskId,
+    onFailure,
+  };
+  store.write(() => {
+    store.tables.operations.put(operation);
+  });
   try {
     await host.plugDisk(vm.id, disk);
   } catch (error) {
@@ -47,7 +68,9 @@ export async function plug(context: Context, vm: VmRecord, attachment: Attachmen
 
 export async function takeBackPlug(context: Context, operation: PlugDiskOperation): Promise<void> {
   const { store, host } = context;
-  await host.unplugDisk(operation.vmId, operation.diskId).catch((error: unknown) => { context.log(`unplug disk ${operation.diskId}: ${String(error)}`); });
+  await host.unplugDisk(operation.vmId, operation.diskId).catch((error: unknown) => {
+    context.log(`unplug disk ${operation.diskId}: ${String(error)}`);
+  });
   store.write(() => {
     const id = attachmentId(operation.vmId, operation.diskId);
     if (operation.onFailure === 'detach') forgetAttachment(context, operation.vmId, operation.diskId);
@@ -56,14 +79,33 @@ export async function takeBackPlug(context: Context, operation: PlugDiskOperatio
   });
 }
 
-export async function unplug(context: Context, vm: VmRecord, attachment: AttachmentRecord, actor: Actor, then: UnplugDiskOperation['then']): Promise<void> {
+export async function unplug(
+  context: Context,
+  vm: VmRecord,
+  attachment: AttachmentRecord,
+  actor: Actor,
+  then: UnplugDiskOperation['then'],
+): Promise<void> {
   const { store } = context;
-  const operation: UnplugDiskOperation = { kind: 'unplug-disk', id: newId(), jobId: '', stepId: '', ...actor, vmId: vm.id, diskId: attachment.diskId, then };
-  store.write(() => { store.tables.operations.put(operation); });
+  const operation: UnplugDiskOperation = {
+    kind: 'unplug-disk',
+    id: newId(),
+    jobId: '',
+    stepId: '',
+    ...actor,
+    vmId: vm.id,
+    diskId: attachment.diskId,
+    then,
+  };
+  store.write(() => {
+    store.tables.operations.put(operation);
+  });
   try {
     await carryOutUnplug(context, operation);
   } catch (error) {
-    store.write(() => { store.tables.operations.delete(operation.id); });
+    store.write(() => {
+      store.tables.operations.delete(operation.id);
+    });
     throw asFault(error);
   }
 }
@@ -102,7 +144,13 @@ export function refuseHotPlug(disk: DiskRecord, bus: AttachmentRecord['interface
 }
 
 /** PUT active=true|false on an attachment. */
-export async function setActive(context: Context, vm: VmRecord, attachment: AttachmentRecord, active: boolean, actor: Actor): Promise<void> {
+export async function setActive(
+  context: Context,
+  vm: VmRecord,
+  attachment: AttachmentRecord,
+  active: boolean,
+  actor: Actor,
+): Promise<void> {
   const disk = context.store.tables.disks.get(attachment.diskId);
   if (disk === undefined) return;
   const C = active ? 'Cannot hot plug Virtual Disk' : 'Cannot hot unplug Virtual Disk';
@@ -132,7 +180,10 @@ export function hotPlugLocks(vm: VmRecord, disk: DiskRecord): Parameters<Context
 }
 
 async function change(context: Context, vm: VmRecord, attachment: AttachmentRecord, active: boolean, actor: Actor): Promise<void> {
-  if (!isRunning(vm)) context.store.write(() => { context.store.tables.attachments.patch(attachment.id, { active }); });
+  if (!isRunning(vm))
+    context.store.write(() => {
+      context.store.tables.attachments.patch(attachment.id, { active });
+    });
   else if (active) await plug(context, vm, attachment, actor, 'deactivate');
   else await unplug(context, vm, attachment, actor, 'deactivate');
 }

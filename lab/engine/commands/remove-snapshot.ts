@@ -1,14 +1,20 @@
 // Removes a snapshot: for each of its disks the volume above is merged down into the snapshot's volume, which then takes
 // its place in the chain (engine-rules.md sections 3 and 5). Live and cold, per disk in parallel; a repeat goes on.
-import {
-  aliases, imagesOfSnapshot, isRunning, needSnapshot, needVm, snapshotsOf, volumeRef, type Context,
-} from '../context';
+import { aliases, imagesOfSnapshot, isRunning, needSnapshot, needVm, snapshotsOf, volumeRef, type Context } from '../context';
 import { newId, type Actor } from '../events';
 import { refuse } from '../refusals';
 import type { DiskRecord, ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
 import type { RemoveSnapshotOperation } from '../state/operations';
 import { without } from '../state/without';
-import { attachedElsewhere, refuseIllegalDisks, refuseInactiveDomains, refuseLockedDisks, refuseLowSpace, refusePreview, refuseStatus } from './checks';
+import {
+  attachedElsewhere,
+  refuseIllegalDisks,
+  refuseInactiveDomains,
+  refuseLockedDisks,
+  refuseLowSpace,
+  refusePreview,
+  refuseStatus,
+} from './checks';
 
 export interface StartedRemoval {
   readonly jobId: string;
@@ -18,7 +24,9 @@ export interface StartedRemoval {
 export async function removeSnapshot(context: Context, vmId: string, snapshotId: string, actor: Actor): Promise<StartedRemoval> {
   const vm = needVm(context, vmId);
   const snapshot = needSnapshot(context, vmId, snapshotId);
-  const release = context.locks.take('remove snapshot', 'Cannot remove Snapshot', [{ kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } }]);
+  const release = context.locks.take('remove snapshot', 'Cannot remove Snapshot', [
+    { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
+  ]);
   try {
     await validate(context, vm, snapshot);
     const operation = record(context, vm, snapshot, actor);
@@ -38,19 +46,29 @@ function disksOf({ store }: Context, images: readonly ImageRecord[]): DiskRecord
 
 async function validate(context: Context, vm: VmRecord, snapshot: SnapshotRecord): Promise<void> {
   const disks = disksOf(context, imagesOfSnapshot(context, snapshot.id));
-  const sharesDisk = (other: SnapshotRecord): boolean => imagesOfSnapshot(context, other.id).some((image) => disks.some((disk) => disk.id === image.diskId));
-  if (snapshotsOf(context, vm.id).some((other) => other.status === 'locked' && (other.id === snapshot.id || sharesDisk(other)))) throw refuse('remove-snapshot/during-snapshot');
+  const sharesDisk = (other: SnapshotRecord): boolean =>
+    imagesOfSnapshot(context, other.id).some((image) => disks.some((disk) => disk.id === image.diskId));
+  if (snapshotsOf(context, vm.id).some((other) => other.status === 'locked' && (other.id === snapshot.id || sharesDisk(other))))
+    throw refuse('remove-snapshot/during-snapshot');
   refusePreview(context, vm.id, 'remove-snapshot/preview');
   if (snapshot.type !== 'regular') throw refuse('remove-snapshot/not-regular');
   refuseStatus(vm, ['down', 'up', 'paused'], 'remove-snapshot/vm-status');
-  const list = attachedElsewhere(context, [snapshot]);
-  if (list !== '') throw refuse('remove-snapshot/attached', { list });
+  refuseAttached(context, snapshot);
   refuseLockedDisks(disks, 'remove-snapshot/disks-locked');
   // A live removal over an illegal volume is the way to repeat one that failed.
   if (!isRunning(vm)) await refuseIllegalDisks(context, disks, 'remove-snapshot/disks-illegal');
   if (isRunning(vm)) refuseUnplugged(context, vm, disks);
   refuseInactiveDomains(context, disks, 'remove-snapshot/domain-status');
-  await refuseLowSpace(context, disks.map((disk) => disk.domainId), 'remove-snapshot/low-space');
+  await refuseLowSpace(
+    context,
+    disks.map((disk) => disk.domainId),
+    'remove-snapshot/low-space',
+  );
+}
+
+function refuseAttached(context: Context, snapshot: SnapshotRecord): void {
+  const list = attachedElsewhere(context, [snapshot]);
+  if (list !== '') throw refuse('remove-snapshot/attached', { list });
 }
 
 function refuseUnplugged({ store }: Context, vm: VmRecord, disks: readonly DiskRecord[]): void {
@@ -61,10 +79,19 @@ function refuseUnplugged({ store }: Context, vm: VmRecord, disks: readonly DiskR
 function record(context: Context, vm: VmRecord, snapshot: SnapshotRecord, actor: Actor): RemoveSnapshotOperation {
   const { store } = context;
   return store.write(() => {
+    // An attach locks the appliance and the disk, not this VM: it may have come while the files were looked at.
+    refuseAttached(context, snapshot);
     store.tables.snapshots.patch(snapshot.id, { status: 'locked' });
     for (const image of imagesOfSnapshot(context, snapshot.id)) store.tables.disks.patch(image.diskId, { locked: true });
     const job = context.jobs.open(`Removing Snapshot ${snapshot.description} from VM ${vm.name}`, actor);
-    const operation: RemoveSnapshotOperation = { kind: 'remove-snapshot', id: newId(), ...actor, ...job, vmId: vm.id, snapshotId: snapshot.id };
+    const operation: RemoveSnapshotOperation = {
+      kind: 'remove-snapshot',
+      id: newId(),
+      ...actor,
+      ...job,
+      vmId: vm.id,
+      snapshotId: snapshot.id,
+    };
     store.tables.operations.put(operation);
     context.events.record('snapshotRemovalAsked', actor, { vm, snapshot: snapshot.description });
     return operation;
@@ -76,7 +103,8 @@ export async function carryOut(context: Context, operation: RemoveSnapshotOperat
   const bases = imagesOfSnapshot(context, operation.snapshotId);
   const outcomes = await Promise.allSettled(bases.map((base) => mergeDisk(context, operation, base)));
   const failed = bases.filter((_, index) => outcomes[index]?.status === 'rejected');
-  for (const outcome of outcomes) if (outcome.status === 'rejected') context.log(`remove snapshot ${operation.snapshotId}: ${String(outcome.reason)}`);
+  for (const outcome of outcomes)
+    if (outcome.status === 'rejected') context.log(`remove snapshot ${operation.snapshotId}: ${String(outcome.reason)}`);
   context.volumes.forget();
   finish(context, operation, disksOf(context, failed));
 }
@@ -88,11 +116,18 @@ async function mergeDisk(context: Context, operation: RemoveSnapshotOperation, b
   if (top === undefined || disk === undefined) return;
   const above = store.tables.snapshots.get(top.snapshotId);
   const own = store.tables.snapshots.get(operation.snapshotId);
-  const stepId = jobs.addStep(operation.jobId, `Merging snapshots (${above?.description ?? ''} into ${own?.description ?? ''}) of disk ${disk.alias}`);
+  const stepId = jobs.addStep(
+    operation.jobId,
+    `Merging snapshots (${above?.description ?? ''} into ${own?.description ?? ''}) of disk ${disk.alias}`,
+  );
   try {
-    await host.merge(operation.vmId, { diskId: disk.id, base: volumeRef(base), top: volumeRef(top), topIsActive: top.active }, everyTenth((percent) => {
-      jobs.progress(operation.jobId, stepId, percent);
-    }));
+    await host.merge(
+      operation.vmId,
+      { diskId: disk.id, base: volumeRef(base), top: volumeRef(top), topIsActive: top.active },
+      everyTenth((percent) => {
+        jobs.progress(operation.jobId, stepId, percent);
+      }),
+    );
   } catch (error) {
     jobs.endStep(operation.jobId, stepId, 'failed');
     throw error;
@@ -107,7 +142,11 @@ async function mergeDisk(context: Context, operation: RemoveSnapshotOperation, b
 /** `base` now holds what `top` held and takes its place: in the chain, in the snapshot above, in that one's configuration. */
 function putInPlaceOf({ store }: Context, base: ImageRecord, top: ImageRecord): void {
   const { images, snapshots } = store.tables;
-  images.put({ ...without(base, 'snapshotId'), active: top.active, ...(top.snapshotId === undefined ? {} : { snapshotId: top.snapshotId }) });
+  images.put({
+    ...without(base, 'snapshotId'),
+    active: top.active,
+    ...(top.snapshotId === undefined ? {} : { snapshotId: top.snapshotId }),
+  });
   for (const image of images.where((candidate) => candidate.parentId === top.id)) images.put({ ...image, parentId: base.id });
   images.delete(top.id);
   const above = snapshots.get(top.snapshotId);

@@ -5,12 +5,19 @@ import { refuse } from '../refusals';
 import type { DiskRecord, VmRecord } from '../state/model';
 import type { RemoveVmOperation } from '../state/operations';
 import { attachedElsewhere, inPreview, refuseLockedDisks, refuseLockedSnapshot, refuseRunning } from './checks';
-import { dropDisk } from './add-disk';
+import { dropDisk } from './remove-disk';
 import { forgetAttachment } from './plug-disk';
 
-export function removeVm(context: Context, vmId: string, detachOnly: boolean, actor: Actor): { readonly jobId: string; readonly settled: Promise<void> } {
+export function removeVm(
+  context: Context,
+  vmId: string,
+  detachOnly: boolean,
+  actor: Actor,
+): { readonly jobId: string; readonly settled: Promise<void> } {
   const vm = needVm(context, vmId);
-  const release = context.locks.take('remove VM', 'Cannot remove VM', [{ kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } }]);
+  const release = context.locks.take('remove VM', 'Cannot remove VM', [
+    { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
+  ]);
   try {
     const own = ownImageDisks(context, vm.id).map(({ disk }) => disk);
     validate(context, vm, own, detachOnly);
@@ -47,7 +54,15 @@ function record(context: Context, vm: VmRecord, disks: readonly DiskRecord[], ac
     store.tables.vms.patch(vm.id, { status: 'image_locked' });
     for (const disk of disks) store.tables.disks.patch(disk.id, { locked: true });
     const job = context.jobs.open(`Removing VM ${vm.name} from system`, actor);
-    const operation: RemoveVmOperation = { kind: 'remove-vm', id: newId(), ...actor, ...job, vmId: vm.id, vmName: vm.name, diskIds: disks.map(({ id }) => id) };
+    const operation: RemoveVmOperation = {
+      kind: 'remove-vm',
+      id: newId(),
+      ...actor,
+      ...job,
+      vmId: vm.id,
+      vmName: vm.name,
+      diskIds: disks.map(({ id }) => id),
+    };
     store.tables.operations.put(operation);
     return operation;
   });
@@ -61,14 +76,18 @@ export async function carryOut(context: Context, operation: RemoveVmOperation): 
     if (disk?.domainId === undefined) continue;
     try {
       await host.removeDisk(disk.domainId, disk.id);
-      store.write(() => { dropDisk(context, disk); });
+      store.write(() => {
+        dropDisk(context, disk);
+      });
     } catch (error) {
       context.log(`remove VM ${operation.vmName}: disk ${diskId}: ${String(error)}`);
       left.push(diskId);
     }
   }
   context.volumes.forget();
-  store.write(() => { forgetVm(context, operation, left); });
+  store.write(() => {
+    forgetVm(context, operation, left);
+  });
 }
 
 function forgetVm(context: Context, operation: RemoveVmOperation, left: readonly string[]): void {

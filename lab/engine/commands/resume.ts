@@ -2,10 +2,12 @@
 // what nobody got an answer for (engine-rules.md section 5, "engine restart").
 import type { Context } from '../context';
 import type { OperationRecord } from '../state/operations';
-import { carryOutRemoval, resumeAdd } from './add-disk';
-import { resumeCreateSnapshot } from './create-snapshot';
+import { resumeAdd } from './add-disk';
+import { carryOutRemoval } from './remove-disk';
+import { resumeCreateSnapshot } from './finish-snapshot';
 import { carryOutUnplug, takeBackPlug } from './plug-disk';
-import { carryOutDrop, takeBackPreview } from './preview-snapshot';
+import { carryOutDrop } from './end-preview';
+import { takeBackPreview } from './preview-snapshot';
 import { carryOut as carryOutRemoveSnapshot } from './remove-snapshot';
 import { carryOut as carryOutRemoveVm } from './remove-vm';
 
@@ -17,20 +19,30 @@ export function resumeOperations(context: Context): void {
   // Imports are short and leave a complete VM or none; their jobs are all that can be left open.
   const resumed = new Set(context.store.tables.operations.all().map(({ jobId }) => jobId));
   context.store.write(() => {
-    for (const job of context.store.tables.jobs.where((candidate) => candidate.status === 'started' && !resumed.has(candidate.id))) context.jobs.end(job.id, 'failed');
+    for (const job of context.store.tables.jobs.where((candidate) => candidate.status === 'started' && !resumed.has(candidate.id)))
+      context.jobs.end(job.id, 'failed');
   });
 }
 
 async function resume(context: Context, operation: OperationRecord): Promise<void> {
   switch (operation.kind) {
-    case 'create-snapshot': return resumeCreateSnapshot(context, operation);
-    case 'remove-snapshot': return carryOutRemoveSnapshot(context, operation);
-    case 'add-disk': return resumeAdd(context, operation);
-    case 'remove-disk': return carryOutRemoval(context, operation);
-    case 'plug-disk': return takeBackPlug(context, operation);
-    case 'unplug-disk': return carryOutUnplug(context, operation);
-    case 'remove-vm': return carryOutRemoveVm(context, operation);
-    case 'preview-snapshot': return takeBackPreview(context, operation);
-    case 'drop-volumes': return carryOutDrop(context, operation);
+    case 'create-snapshot':
+      return resumeCreateSnapshot(context, operation);
+    case 'remove-snapshot':
+      return carryOutRemoveSnapshot(context, operation);
+    case 'add-disk':
+      return resumeAdd(context, operation);
+    case 'remove-disk':
+      return carryOutRemoval(context, operation);
+    case 'plug-disk':
+      return takeBackPlug(context, operation);
+    case 'unplug-disk':
+      return carryOutUnplug(context, operation);
+    case 'remove-vm':
+      return carryOutRemoveVm(context, operation);
+    case 'preview-snapshot':
+      return takeBackPreview(context, operation);
+    case 'drop-volumes':
+      return carryOutDrop(context, operation);
   }
 }

@@ -11,7 +11,9 @@ import { vmDisk } from './plug-disk';
 
 export async function startVm(context: Context, vmId: string, actor: Actor): Promise<{ readonly settled: Promise<void> }> {
   const vm = needVm(context, vmId);
-  const release = context.locks.take('start VM', 'Cannot run VM', [{ kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } }]);
+  const release = context.locks.take('start VM', 'Cannot run VM', [
+    { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
+  ]);
   try {
     await validateStart(context, vm);
     context.store.write(() => {
@@ -33,7 +35,9 @@ export async function startVm(context: Context, vmId: string, actor: Actor): Pro
 }
 
 function pluggedDisks(context: Context, vm: VmRecord): DiskRecord[] {
-  return attachmentsOf(context, vm.id).filter((attachment) => attachment.active).flatMap((attachment) => context.store.tables.disks.get(attachment.diskId) ?? []);
+  return attachmentsOf(context, vm.id)
+    .filter((attachment) => attachment.active)
+    .flatMap((attachment) => context.store.tables.disks.get(attachment.diskId) ?? []);
 }
 
 async function validateStart(context: Context, vm: VmRecord): Promise<void> {
@@ -47,7 +51,9 @@ async function validateStart(context: Context, vm: VmRecord): Promise<void> {
 }
 
 async function launch(context: Context, vm: VmRecord, actor: Actor): Promise<void> {
-  const disks = attachmentsOf(context, vm.id).filter((attachment) => attachment.active).flatMap((attachment) => vmDisk(context, attachment) ?? []);
+  const disks = attachmentsOf(context, vm.id)
+    .filter((attachment) => attachment.active)
+    .flatMap((attachment) => vmDisk(context, attachment) ?? []);
   try {
     await context.host.startVm({ vmId: vm.id, name: vm.name, disks });
     context.events.record('vmStarted', actor, { vm, host: hostName });
@@ -63,7 +69,9 @@ async function launch(context: Context, vm: VmRecord, actor: Actor): Promise<voi
 /** Of a VM that is down it is a success (observed). */
 export async function stopVm(context: Context, vmId: string, actor: Actor): Promise<void> {
   const vm = needVm(context, vmId);
-  const release = context.locks.take('stop VM', 'Cannot stop VM', [{ kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } }]);
+  const release = context.locks.take('stop VM', 'Cannot stop VM', [
+    { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
+  ]);
   try {
     if (!isRunning(vm)) return;
     context.expectedDown.add(vm.id);
@@ -130,7 +138,9 @@ const engineActor: Actor = { user: 'SYSTEM', correlationId: '' };
 export function watchVms(context: Context): void {
   context.host.onVmEvent((event) => {
     try {
-      context.store.write(() => { report(context, event); });
+      context.store.write(() => {
+        report(context, event);
+      });
     } catch (error) {
       context.log(`event of VM ${event.vmId}: ${String(error)}`);
     }

@@ -83,7 +83,11 @@ export function param(call: Call, name: string): string {
 }
 
 /** An id inside a body: a malformed one is a 400 (on disk attachments: see there). */
-export function bodyId(call: { readonly body: Body }, path: string, otherwise: (text: string) => HttpFault = invalidUuid): string | undefined {
+export function bodyId(
+  call: { readonly body: Body },
+  path: string,
+  otherwise: (text: string) => HttpFault = invalidUuid,
+): string | undefined {
   const id = call.body.word(path);
   if (id !== undefined && !isUuid(id)) throw otherwise(id);
   return id?.toLowerCase();

@@ -8,7 +8,15 @@ import { base, type Answer } from './call';
 type Fetch = (path: string) => Promise<Answer>;
 
 export async function follow(answer: Answer, expression: string, fetch: Fetch): Promise<Answer> {
-  const paths = expression.split(',').map((path) => path.trim().split('.').filter((name) => name !== '')).filter((path) => path.length > 0);
+  const paths = expression
+    .split(',')
+    .map((path) =>
+      path
+        .trim()
+        .split('.')
+        .filter((name) => name !== ''),
+    )
+    .filter((path) => path.length > 0);
   if (answer.kind === 'many') {
     const items = [];
     for (const item of answer.items) items.push(await followAll(item, paths, fetch));
@@ -28,7 +36,7 @@ async function followPath(item: Wire, path: readonly string[], fetch: Fetch): Pr
   if (name === undefined) return item;
   const field = Object.keys(describe(item.type).fields).find((candidate) => plain(candidate) === plain(name)) ?? name;
   const already = item.followed.get(field);
-  const found = already ?? await resolve(item, name, field, fetch);
+  const found = already ?? (await resolve(item, name, field, fetch));
   if (found === undefined) return item;
   const deeper = isMany(found) ? await eachPath(found, rest, fetch) : await followPath(found, rest, fetch);
   const links = item.links.filter((link) => plain(link.rel) !== plain(name));

@@ -20,15 +20,19 @@ export class Router {
   /** Fixed segments win over parameters. Throws a 404 Fault for an unknown path, 405 for an unknown method. */
   find(method: string, path: string): { readonly route: Route; readonly params: Readonly<Record<string, string>> } {
     const segments = split(path);
-    const matching = this.compiled.filter((candidate) => matches(candidate.segments, segments))
+    const matching = this.compiled
+      .filter((candidate) => matches(candidate.segments, segments))
       .sort((left, right) => parameters(left) - parameters(right));
     const [best] = matching;
     if (best === undefined) throw new HttpFault(404, 'fault', 'Not supported by the lab', `the lab has no resource at ${path}`);
     const fewest = parameters(best);
     const found = matching.find((candidate) => candidate.route.method === method && parameters(candidate) === fewest);
     if (found === undefined) throw new HttpFault(405, 'fault', 'Not supported by the lab', `the lab does not support ${method} on ${path}`);
-    const params = Object.fromEntries(found.segments.flatMap((segment, index) =>
-      (segment.startsWith(':') ? [[segment.slice(1), (segments[index] ?? '').toLowerCase()]] : [])));
+    const params = Object.fromEntries(
+      found.segments.flatMap((segment, index) =>
+        segment.startsWith(':') ? [[segment.slice(1), (segments[index] ?? '').toLowerCase()]] : [],
+      ),
+    );
     return { route: found.route, params };
   }
 

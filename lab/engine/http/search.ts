@@ -33,7 +33,10 @@ function searchError(detail: string): HttpFault {
 }
 
 class Matcher<T> {
-  constructor(private readonly fields: SearchFields<T>, private readonly caseSensitive: boolean) {}
+  constructor(
+    private readonly fields: SearchFields<T>,
+    private readonly caseSensitive: boolean,
+  ) {}
 
   parse(text: string): Test<T> {
     const alternatives = splitOutsideQuotes(text, 'or').map((part) => splitOutsideQuotes(part, 'and').map((term) => this.term(term)));
@@ -79,7 +82,10 @@ class Matcher<T> {
   }
 
   private pattern(text: string): RegExp {
-    const escaped = text.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('.*');
+    const escaped = text
+      .split('*')
+      .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+      .join('.*');
     return new RegExp(`^${escaped}$`, this.caseSensitive ? 's' : 'is');
   }
 }
@@ -91,10 +97,14 @@ function values(value: string | number | undefined | readonly string[]): readonl
 
 function compare(value: number, operator: string, bound: number): boolean {
   switch (operator) {
-    case '>': return value > bound;
-    case '<': return value < bound;
-    case '>=': return value >= bound;
-    default: return value <= bound;
+    case '>':
+      return value > bound;
+    case '<':
+      return value < bound;
+    case '>=':
+      return value >= bound;
+    default:
+      return value <= bound;
   }
 }
 

@@ -30,7 +30,9 @@ const largestBodyBytes = 64 * 1024 * 1024;
 const longestCorrelationId = 36;
 
 export async function serveHttps(options: HttpOptions): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
-  const handler = (request: IncomingMessage, response: ServerResponse): void => { void handle(request, response, options); };
+  const handler = (request: IncomingMessage, response: ServerResponse): void => {
+    void handle(request, response, options);
+  };
   const server = createServer({ key: options.tls.key, cert: options.tls.cert, keepAliveTimeout: 30_000 }, handler);
   // `Expect: 201-created` is the engine's own; Node would answer 417.
   server.on('checkExpectation', handler);
@@ -43,7 +45,9 @@ export async function serveHttps(options: HttpOptions): Promise<{ readonly port:
 
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => { resolve(); });
+    server.close(() => {
+      resolve();
+    });
     server.closeAllConnections();
   });
 }
@@ -83,8 +87,14 @@ async function readBody(request: IncomingMessage): Promise<string> {
 function handleService(request: IncomingMessage, response: ServerResponse, url: URL, text: string, { sessions, tls }: HttpOptions): void {
   const form = new URLSearchParams(text);
   const post = request.method === 'POST';
-  if (post && url.pathname === '/ovirt-engine/sso/oauth/token') { sendSso(response, issueToken(form, sessions)); return; }
-  if (post && url.pathname === '/ovirt-engine/services/sso-logout') { sendSso(response, logOut(form, sessions)); return; }
+  if (post && url.pathname === '/ovirt-engine/sso/oauth/token') {
+    sendSso(response, issueToken(form, sessions));
+    return;
+  }
+  if (post && url.pathname === '/ovirt-engine/services/sso-logout') {
+    sendSso(response, logOut(form, sessions));
+    return;
+  }
   const wantsCa = url.searchParams.get('resource') === 'ca-certificate' && url.searchParams.get('format') === 'X509-PEM-CA';
   if (request.method === 'GET' && url.pathname === '/ovirt-engine/services/pki-resource' && wantsCa) {
     send(response, 200, 'application/x-x509-ca-cert', tls.ca);
@@ -114,7 +124,9 @@ async function handleApi(request: IncomingMessage, response: ServerResponse, url
     if (route.method !== 'GET' && session.role === 'reader') throw refuse('any/not-authorized');
     const call = makeCall(request, url, text, route, found.params, actor);
     const answer = await options.router.run(route, call);
-    const followed = call.following ? await follow(answer, call.query.get('follow') ?? '', (href) => fetchInside(href, call, options.router)) : answer;
+    const followed = call.following
+      ? await follow(answer, call.query.get('follow') ?? '', (href) => fetchInside(href, call, options.router))
+      : answer;
     sendAnswer(response, format, await settle(request, followed));
   } catch (error) {
     const fault = error instanceof BodyError ? new HttpFault(400, 'fault', 'Request syntactically incorrect', error.message) : error;
@@ -150,7 +162,11 @@ function makeCall(request: IncomingMessage, url: URL, text: string, route: Route
   const query = new Query(new Map(url.searchParams));
   const header = request.headers['all-content'];
   return {
-    params, query, actor, body: decodeBody(request, text, route), following: query.get('follow') !== undefined,
+    params,
+    query,
+    actor,
+    body: decodeBody(request, text, route),
+    following: query.get('follow') !== undefined,
     allContent: query.flag('all_content', typeof header === 'string' && header.toLowerCase() === 'true'),
   };
 }
@@ -205,7 +221,12 @@ function sendFault(response: ServerResponse, format: Format, fault: HttpFault, i
   sendDocument(response, fault.status, format, insideAction ? wire('action', { fault: fields, status: 'failed' }) : wire('fault', fields));
 }
 
-function sendDocument(response: ServerResponse, status: number, format: Format, content: Wire | { readonly type: string; readonly items: readonly Wire[] }): void {
+function sendDocument(
+  response: ServerResponse,
+  status: number,
+  format: Format,
+  content: Wire | { readonly type: string; readonly items: readonly Wire[] },
+): void {
   if (format === 'xml') send(response, status, 'application/xml;charset=UTF-8', xmlDocument(content));
   else send(response, status, 'application/json', jsonDocument(content));
 }

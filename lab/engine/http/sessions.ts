@@ -19,7 +19,10 @@ interface LiveSession extends Session {
 export class Sessions {
   private readonly live = new Map<string, LiveSession>();
 
-  constructor(private readonly accounts: readonly Account[], private readonly idleSeconds: number) {}
+  constructor(
+    private readonly accounts: readonly Account[],
+    private readonly idleSeconds: number,
+  ) {}
 
   /** The profile is `internal`; the part before the @ may also be given as `admin@ovirt`-style principal. */
   check(userName: string, password: string): Session | undefined {

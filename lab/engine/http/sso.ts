@@ -23,10 +23,17 @@ export function issueToken(form: URLSearchParams, sessions: Sessions): SsoReply 
   if (missing !== undefined) return fault(scope, 'invalid_request', `Missing parameter: '${missing}'`);
   const session = sessions.check(form.get('username') ?? '', form.get('password') ?? '');
   if (session === undefined) {
-    return fault(scope, 'access_denied', `Cannot authenticate user '${form.get('username') ?? ''}': Unable to log in. Verify your login information or contact the system administrator.`);
+    return fault(
+      scope,
+      'access_denied',
+      `Cannot authenticate user '${form.get('username') ?? ''}': Unable to log in. Verify your login information or contact the system administrator.`,
+    );
   }
   const token = sessions.open(session);
-  return { status: 200, json: { access_token: token, scope: scope === '' ? apiScope : scope, exp: String(Date.now() + tokenLifeMs), token_type: 'bearer' } };
+  return {
+    status: 200,
+    json: { access_token: token, scope: scope === '' ? apiScope : scope, exp: String(Date.now() + tokenLifeMs), token_type: 'bearer' },
+  };
 }
 
 export function logOut(form: URLSearchParams, sessions: Sessions): SsoReply {

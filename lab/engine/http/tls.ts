@@ -15,7 +15,10 @@ const run = promisify(execFile);
 const daysValid = '3650';
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 export async function prepareTls(stateDirectory: string): Promise<Tls> {
@@ -31,16 +34,62 @@ async function create(directory: string): Promise<void> {
   const workshop = `${directory}.new`;
   await rm(workshop, { recursive: true, force: true });
   await mkdir(workshop, { recursive: true, mode: 0o700 });
-  const openssl = (...args: string[]): Promise<unknown> => run('openssl', args, { cwd: workshop });
+  const openssl = async (...args: string[]): Promise<void> => {
+    try {
+      await run('openssl', args, { cwd: workshop });
+    } catch (error) {
+      throw new Error(
+        `cannot make the lab's certificate with openssl ${args[0] ?? ''}: ${String(error)}; install the Debian package "openssl"`,
+      );
+    }
+  };
   // Elliptic keys: made in milliseconds, and every test makes its own.
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  await openssl('req', '-x509', ...newKey, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', daysValid,
-    '-subj', '/O=Holdfast lab/CN=Holdfast lab CA', '-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign');
+  await openssl(
+    'req',
+    '-x509',
+    ...newKey,
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.pem',
+    '-days',
+    daysValid,
+    '-subj',
+    '/O=Holdfast lab/CN=Holdfast lab CA',
+    '-addext',
+    'basicConstraints=critical,CA:TRUE',
+    '-addext',
+    'keyUsage=critical,keyCertSign,cRLSign',
+  );
   await openssl('req', ...newKey, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/O=Holdfast lab/CN=localhost');
-  await writeFile(join(workshop, 'server.ext'), [
-    'basicConstraints=CA:FALSE', 'keyUsage=digitalSignature,keyEncipherment', 'extendedKeyUsage=serverAuth', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '',
-  ].join('\n'));
-  await openssl('x509', '-req', '-in', 'server.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', daysValid, '-extfile', 'server.ext', '-out', 'server.pem');
+  await writeFile(
+    join(workshop, 'server.ext'),
+    [
+      'basicConstraints=CA:FALSE',
+      'keyUsage=digitalSignature,keyEncipherment',
+      'extendedKeyUsage=serverAuth',
+      'subjectAltName=DNS:localhost,IP:127.0.0.1',
+      '',
+    ].join('\n'),
+  );
+  await openssl(
+    'x509',
+    '-req',
+    '-in',
+    'server.csr',
+    '-CA',
+    'ca.pem',
+    '-CAkey',
+    'ca.key',
+    '-CAcreateserial',
+    '-days',
+    daysValid,
+    '-extfile',
+    'server.ext',
+    '-out',
+    'server.pem',
+  );
   for (const secret of ['ca.key', 'server.key']) await chmod(join(workshop, secret), 0o600);
   await rename(workshop, directory);
 }

@@ -60,15 +60,23 @@ export function readOvf(text: string): OvfVm {
   const simple = simpleElements(content);
   return {
     vmId: need(os.attributes['ovf:id'], 'the operating system section has no id').toLowerCase(),
-    name: simple['Name'] ?? '', description: simple['Description'] ?? '', comment: simple['Comment'] ?? '',
+    name: simple['Name'] ?? '',
+    description: simple['Description'] ?? '',
+    comment: simple['Comment'] ?? '',
     osType: childText(os, 'Description')?.trim() ?? 'other',
-    ...readCpu(items), ...readMemory(items, simple),
-    biosType: number(simple['BiosType'], 0), vmType: number(simple['VmType'], 1), deleteProtected: simple['DeleteProtected'] === 'true',
-    general: Object.fromEntries(generalElements.flatMap(([name]) => {
-      const value = simple[name];
-      return value === undefined ? [] : [[name, value]];
-    })),
-    disks: readDisks(root, items), nics: ofType(items, '10').map(readNic),
+    ...readCpu(items),
+    ...readMemory(items, simple),
+    biosType: number(simple['BiosType'], 0),
+    vmType: number(simple['VmType'], 1),
+    deleteProtected: simple['DeleteProtected'] === 'true',
+    general: Object.fromEntries(
+      generalElements.flatMap(([name]) => {
+        const value = simple[name];
+        return value === undefined ? [] : [[name, value]];
+      }),
+    ),
+    disks: readDisks(root, items),
+    nics: ofType(items, '10').map(readNic),
     devices: items.filter((item) => !['3', '4', '10', '17'].includes(resourceType(item))).map(readDevice),
   };
 }
@@ -95,7 +103,9 @@ function sectionOf(sections: readonly XmlNode[], type: string): XmlNode | undefi
 }
 
 function simpleElements(content: XmlNode): Readonly<Record<string, string>> {
-  return Object.fromEntries(content.children.filter((node) => node.name !== 'Section' && node.children.length === 0).map((node) => [node.name, node.text]));
+  return Object.fromEntries(
+    content.children.filter((node) => node.name !== 'Section' && node.children.length === 0).map((node) => [node.name, node.text]),
+  );
 }
 
 /** White space where key=value pairs should be is a 400 (observed on PredefinedProperties). */
@@ -123,13 +133,17 @@ function readCpu(items: readonly XmlNode[]): Pick<OvfVm, 'sockets' | 'cores' | '
   return { sockets: read('rasd:num_of_sockets'), cores: read('rasd:cpu_per_socket'), threads: read('rasd:threads_per_cpu') };
 }
 
-function readMemory(items: readonly XmlNode[], simple: Readonly<Record<string, string>>): Pick<OvfVm, 'memoryMib' | 'minMemoryMib' | 'maxMemoryMib'> {
+function readMemory(
+  items: readonly XmlNode[],
+  simple: Readonly<Record<string, string>>,
+): Pick<OvfVm, 'memoryMib' | 'minMemoryMib' | 'maxMemoryMib'> {
   const [memory] = ofType(items, '4');
   const optional = (name: string): number | undefined => (simple[name] === undefined ? undefined : number(simple[name], 0));
   const [min, max] = [optional('MinAllocatedMem'), optional('MaxMemorySizeMb')];
   return {
     memoryMib: memory === undefined ? 1024 : number(childText(memory, 'rasd:VirtualQuantity'), 1024),
-    ...(min === undefined ? {} : { minMemoryMib: min }), ...(max === undefined ? {} : { maxMemoryMib: max }),
+    ...(min === undefined ? {} : { minMemoryMib: min }),
+    ...(max === undefined ? {} : { maxMemoryMib: max }),
   };
 }
 
@@ -159,12 +173,16 @@ function readDisk(disk: XmlNode, files: readonly XmlNode[], items: readonly XmlN
   if (file === undefined || word === undefined) return [];
   const item = items.find((candidate) => childText(candidate, 'rasd:InstanceId') === imageId);
   const resource = (item === undefined ? undefined : childText(item, 'rasd:HostResource')) ?? file.attributes['ovf:href'] ?? '';
-  return [{
-    diskId: (resource.split('/')[0] ?? '').trim().toLowerCase(),
-    interface: need(keyOf(diskInterfaces, word), `unknown disk interface ${word}`),
-    bootable: attributes['ovf:boot'] === 'true', readOnly: attributes['ovf:read-only'] === 'true',
-    passDiscard: attributes['ovf:pass-discard'] === 'true', plugged: attributes['ovf:plugged'] !== 'false',
-  }];
+  return [
+    {
+      diskId: (resource.split('/')[0] ?? '').trim().toLowerCase(),
+      interface: need(keyOf(diskInterfaces, word), `unknown disk interface ${word}`),
+      bootable: attributes['ovf:boot'] === 'true',
+      readOnly: attributes['ovf:read-only'] === 'true',
+      passDiscard: attributes['ovf:pass-discard'] === 'true',
+      plugged: attributes['ovf:plugged'] !== 'false',
+    },
+  ];
 }
 
 function readNic(item: XmlNode): OvfNic {
@@ -172,15 +190,19 @@ function readNic(item: XmlNode): OvfNic {
   const model = childText(item, 'rasd:ResourceSubType')?.trim() ?? '3';
   return {
     id: need(childText(item, 'rasd:InstanceId'), 'a network interface has no instance id').trim().toLowerCase(),
-    name: childText(item, 'rasd:Name') ?? '', mac: childText(item, 'rasd:MACAddress')?.trim() ?? '',
+    name: childText(item, 'rasd:Name') ?? '',
+    mac: childText(item, 'rasd:MACAddress')?.trim() ?? '',
     model: need(keyOf(nicModels, model), `unknown network interface type ${model}`),
-    network: need(childText(item, 'rasd:Connection'), 'a network interface has no connection'), profile: childText(item, 'rasd:OtherResourceType') ?? '',
-    linked: childText(item, 'rasd:Linked') !== 'false', plugged: childText(item, 'IsPlugged') !== 'false',
+    network: need(childText(item, 'rasd:Connection'), 'a network interface has no connection'),
+    profile: childText(item, 'rasd:OtherResourceType') ?? '',
+    linked: childText(item, 'rasd:Linked') !== 'false',
+    plugged: childText(item, 'IsPlugged') !== 'false',
   };
 }
 
 function checkDevice(item: XmlNode): void {
-  if (child(item, 'SnapshotId') !== undefined && child(item, 'CustomProperties') === undefined) throw new OvfError('a device has a snapshot id without custom properties');
+  if (child(item, 'SnapshotId') !== undefined && child(item, 'CustomProperties') === undefined)
+    throw new OvfError('a device has a snapshot id without custom properties');
 }
 
 function readDevice(item: XmlNode): string {

@@ -1,6 +1,7 @@
 // Disk attachments of a VM: an existing disk, a snapshot of a disk, or a new disk made in place.
 import { attachmentId, attachmentsOf, isRunning, needVm, type Context } from '../context';
-import { addDisk, removeDisk } from '../commands/add-disk';
+import { addDisk } from '../commands/add-disk';
+import { removeDisk } from '../commands/remove-disk';
 import { attachDisk, detachDisk, refuseSecondBootDisk } from '../commands/attach-disk';
 import { setActive } from '../commands/plug-disk';
 import { htmlError, incomplete, invalidValue, notFound, unsupported } from '../faults';
@@ -16,8 +17,15 @@ import { ref } from './links';
 function view(attachment: AttachmentRecord): Wire {
   const { vmId, diskId } = attachment;
   return wire('disk_attachment', {
-    ...ref('vms', vmId, 'diskattachments', diskId), active: attachment.active, bootable: attachment.bootable, disk: ref('disks', diskId), interface: attachment.interface,
-    pass_discard: attachment.passDiscard, read_only: attachment.readOnly, uses_scsi_reservation: false, vm: ref('vms', vmId),
+    ...ref('vms', vmId, 'diskattachments', diskId),
+    active: attachment.active,
+    bootable: attachment.bootable,
+    disk: ref('disks', diskId),
+    interface: attachment.interface,
+    pass_discard: attachment.passDiscard,
+    read_only: attachment.readOnly,
+    uses_scsi_reservation: false,
+    vm: ref('vms', vmId),
   });
 }
 
@@ -42,11 +50,20 @@ async function create(context: Context, call: Call): Promise<Answer> {
   const malformed = (): ReturnType<typeof htmlError> => htmlError(500, 'Internal Server Error');
   const diskId = bodyId(call, 'disk.id', malformed) ?? bodyId(call, 'id', malformed);
   const settings = {
-    interface: bus, bootable: body.flag('bootable') ?? false, readOnly: body.flag('read_only') ?? false, passDiscard: body.flag('pass_discard') ?? false,
+    interface: bus,
+    bootable: body.flag('bootable') ?? false,
+    readOnly: body.flag('read_only') ?? false,
+    passDiscard: body.flag('pass_discard') ?? false,
   };
   if (diskId !== undefined) {
     const snapshotId = bodyId(call, 'disk.snapshot.id', malformed);
-    const request = { ...settings, vmId: vm.id, diskId, active: body.flag('active') ?? false, ...(snapshotId === undefined ? {} : { snapshotId }) };
+    const request = {
+      ...settings,
+      vmId: vm.id,
+      diskId,
+      active: body.flag('active') ?? false,
+      ...(snapshotId === undefined ? {} : { snapshotId }),
+    };
     return { kind: 'created', item: view(await attachDisk(context, request, call.actor)) };
   }
   refuseSecondBootDisk(context, vm, settings);
@@ -68,15 +85,20 @@ async function update(context: Context, call: Call): Promise<Answer> {
   const attachment = need(context, vm.id, param(call, 'disk'));
   const active = call.body.flag('active');
   const change = {
-    interface: parseInterface(call) ?? attachment.interface, bootable: call.body.flag('bootable') ?? attachment.bootable,
-    readOnly: call.body.flag('read_only') ?? attachment.readOnly, passDiscard: call.body.flag('pass_discard') ?? attachment.passDiscard,
+    interface: parseInterface(call) ?? attachment.interface,
+    bootable: call.body.flag('bootable') ?? attachment.bootable,
+    readOnly: call.body.flag('read_only') ?? attachment.readOnly,
+    passDiscard: call.body.flag('pass_discard') ?? attachment.passDiscard,
   };
   const changed = (Object.keys(change) as (keyof typeof change)[]).some((key) => change[key] !== attachment[key]);
   if (changed && isRunning(vm)) throw unsupported('changing interface, bootable, read_only or pass_discard of a running VM');
   if (changed) refuseSecondBootDisk(context, vm, { bootable: change.bootable, diskId: attachment.diskId });
   // Saying what is already so is no request: only a lone `active` is answered with "already".
   if (active !== undefined && (active !== attachment.active || !changed)) await setActive(context, vm, attachment, active, call.actor);
-  if (changed) context.store.write(() => { context.store.tables.attachments.patch(attachment.id, change); });
+  if (changed)
+    context.store.write(() => {
+      context.store.tables.attachments.patch(attachment.id, change);
+    });
   return one(view(need(context, vm.id, attachment.diskId)));
 }
 
@@ -96,11 +118,25 @@ export function attachmentRoutes(context: Context): Route[] {
   return [
     { method: 'GET', path, query: ['max'], handle: (call) => many('disk_attachment', rows(call).map(view)) },
     {
-      method: 'POST', path, body: { type: 'disk_attachment', accepts: ['id', ...settingFields, 'disk.snapshot.id', ...newDiskFields.map((field) => `disk.${field}`)] },
+      method: 'POST',
+      path,
+      body: {
+        type: 'disk_attachment',
+        accepts: ['id', ...settingFields, 'disk.snapshot.id', ...newDiskFields.map((field) => `disk.${field}`)],
+      },
       handle: (call) => create(context, call),
     },
-    { method: 'GET', path: `${path}/:disk`, handle: (call) => one(view(need(context, needVm(context, param(call, 'vm')).id, param(call, 'disk')))) },
-    { method: 'PUT', path: `${path}/:disk`, body: { type: 'disk_attachment', accepts: ['id', 'disk.id', 'vm.id', ...settingFields] }, handle: (call) => update(context, call) },
+    {
+      method: 'GET',
+      path: `${path}/:disk`,
+      handle: (call) => one(view(need(context, needVm(context, param(call, 'vm')).id, param(call, 'disk')))),
+    },
+    {
+      method: 'PUT',
+      path: `${path}/:disk`,
+      body: { type: 'disk_attachment', accepts: ['id', 'disk.id', 'vm.id', ...settingFields] },
+      handle: (call) => update(context, call),
+    },
     { method: 'DELETE', path: `${path}/:disk`, query: ['detach_only', 'async'], handle: (call) => remove(context, call) },
   ];
 }

@@ -1,6 +1,7 @@
 // Disks on their own, and their volumes (disk snapshots).
 import { imagesOf, needDisk, needDomain, type Context } from '../context';
-import { addDisk, addLun, removeDisk, type NewDisk } from '../commands/add-disk';
+import { addDisk, addLun, type NewDisk } from '../commands/add-disk';
+import { removeDisk } from '../commands/remove-disk';
 import { refuseLockedDisks } from '../commands/checks';
 import { incomplete, invalidValue, notFound } from '../faults';
 import { bodyId, done, many, one, param, type Answer, type Call, type Route } from '../http/call';
@@ -12,8 +13,24 @@ import type { Wire } from '../wire/description';
 import { diskSnapshotView, diskView } from './disk-views';
 
 export const newDiskFields = [
-  'id', 'image_id', 'alias', 'name', 'description', 'provisioned_size', 'initial_size', 'format', 'sparse', 'shareable', 'wipe_after_delete', 'propagate_errors', 'backup', 'content_type',
-  'storage_domains.id', 'storage_domains.name', 'storage_domain.id', 'storage_domain.name',
+  'id',
+  'image_id',
+  'alias',
+  'name',
+  'description',
+  'provisioned_size',
+  'initial_size',
+  'format',
+  'sparse',
+  'shareable',
+  'wipe_after_delete',
+  'propagate_errors',
+  'backup',
+  'content_type',
+  'storage_domains.id',
+  'storage_domains.name',
+  'storage_domain.id',
+  'storage_domain.name',
 ];
 const lunFields = ['lun_storage'];
 
@@ -35,9 +52,18 @@ export function parseNewDisk(context: Context, call: Call, body: Body): NewDisk 
   if (backup !== 'none' && backup !== 'incremental') throw invalidValue(backup, 'DiskBackup');
   const [id, imageId] = [bodyId({ body }, 'id'), bodyId({ body }, 'image_id')];
   return {
-    ...(id === undefined ? {} : { id }), ...(imageId === undefined ? {} : { imageId }), alias: body.word('alias') ?? body.word('name') ?? '', description: body.text('description') ?? '',
-    domain: domainOf(context, body), virtualBytes, format, sparse: body.flag('sparse') ?? format === 'cow', shareable: body.flag('shareable') ?? false,
-    wipeAfterDelete: body.flag('wipe_after_delete') ?? false, propagateErrors: body.flag('propagate_errors') ?? false, incrementalBackup: backup === 'incremental',
+    ...(id === undefined ? {} : { id }),
+    ...(imageId === undefined ? {} : { imageId }),
+    alias: body.word('alias') ?? body.word('name') ?? '',
+    description: body.text('description') ?? '',
+    domain: domainOf(context, body),
+    virtualBytes,
+    format,
+    sparse: body.flag('sparse') ?? format === 'cow',
+    shareable: body.flag('shareable') ?? false,
+    wipeAfterDelete: body.flag('wipe_after_delete') ?? false,
+    propagateErrors: body.flag('propagate_errors') ?? false,
+    incrementalBackup: backup === 'incremental',
   };
 }
 
@@ -50,7 +76,13 @@ function parseLun(body: Body): LunRecord {
     const id = unit.word('id');
     if (id === undefined) throw incomplete('LogicalUnit', ['id']);
     const [address, port, target, sizeBytes] = [unit.word('address'), unit.int('port'), unit.word('target'), unit.int('size')];
-    return { id, ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }), ...(target === undefined ? {} : { target }), ...(sizeBytes === undefined ? {} : { sizeBytes }) };
+    return {
+      id,
+      ...(address === undefined ? {} : { address }),
+      ...(port === undefined ? {} : { port }),
+      ...(target === undefined ? {} : { target }),
+      ...(sizeBytes === undefined ? {} : { sizeBytes }),
+    };
   });
   const storageType = body.word('lun_storage.type');
   if (storageType === undefined || units.length === 0) throw incomplete('Disk', ['lunStorage.type', 'lunStorage.logicalUnits']);
@@ -62,8 +94,11 @@ async function create(context: Context, call: Call): Promise<Answer> {
     const { body } = call;
     const id = bodyId(call, 'id');
     const disk = addLun(context, {
-      ...(id === undefined ? {} : { id }), alias: body.word('alias') ?? body.word('name') ?? '', description: body.text('description') ?? '',
-      shareable: body.flag('shareable') ?? false, lun: parseLun(body),
+      ...(id === undefined ? {} : { id }),
+      alias: body.word('alias') ?? body.word('name') ?? '',
+      description: body.text('description') ?? '',
+      shareable: body.flag('shareable') ?? false,
+      lun: parseLun(body),
     });
     return { kind: 'created', item: await diskView(context, disk) };
   }
@@ -78,7 +113,10 @@ async function update(context: Context, call: Call): Promise<Answer> {
   const alias = call.body.word('alias') ?? call.body.word('name');
   const description = call.body.text('description');
   context.store.write(() => {
-    context.store.tables.disks.patch(disk.id, { ...(alias === undefined ? {} : { alias }), ...(description === undefined ? {} : { description }) });
+    context.store.tables.disks.patch(disk.id, {
+      ...(alias === undefined ? {} : { alias }),
+      ...(description === undefined ? {} : { description }),
+    });
     context.events.record('diskUpdated', call.actor, { disk: alias ?? disk.alias });
   });
   return one(await diskView(context, needDisk(context, disk.id)));
@@ -86,9 +124,15 @@ async function update(context: Context, call: Call): Promise<Answer> {
 
 function searchFields(context: Context): SearchFields<DiskRecord> {
   return {
-    id: (disk) => disk.id, name: (disk) => disk.alias, alias: (disk) => disk.alias, description: (disk) => disk.description,
+    id: (disk) => disk.id,
+    name: (disk) => disk.alias,
+    alias: (disk) => disk.alias,
+    description: (disk) => disk.description,
     storage: (disk) => context.store.tables.domains.get(disk.domainId)?.name,
-    vm: (disk) => context.store.tables.attachments.where((attachment) => attachment.diskId === disk.id).flatMap(({ vmId }) => context.store.tables.vms.get(vmId)?.name ?? []),
+    vm: (disk) =>
+      context.store.tables.attachments
+        .where((attachment) => attachment.diskId === disk.id)
+        .flatMap(({ vmId }) => context.store.tables.vms.get(vmId)?.name ?? []),
   };
 }
 
@@ -97,7 +141,10 @@ export function diskRoutes(context: Context): Route[] {
   const query = ['search', 'max', 'case_sensitive'];
   const views = (rows: readonly DiskRecord[]): Promise<Wire[]> => Promise.all(rows.map((disk) => diskView(context, disk)));
   const volumes = (rows: readonly ImageRecord[]): Promise<Wire[]> => Promise.all(rows.map((image) => diskSnapshotView(context, image)));
-  const withActive = (call: Call) => (image: ImageRecord): boolean => call.query.flag('include_active') || !image.active;
+  const withActive =
+    (call: Call) =>
+    (image: ImageRecord): boolean =>
+      call.query.flag('include_active') || !image.active;
   const domainDisks = (call: Call): DiskRecord[] => disks.where((disk) => disk.domainId === needDomain(context, param(call, 'domain')).id);
   const domainDisk = async (call: Call): Promise<Answer> => {
     const disk = domainDisks(call).find(({ id }) => id === param(call, 'disk'));
@@ -110,21 +157,60 @@ export function diskRoutes(context: Context): Route[] {
     return one(await diskSnapshotView(context, image));
   };
   return [
-    { method: 'GET', path: '/disks', query, handle: async (call) => many('disk', await views(select(disks.all(), call, searchFields(context)))) },
-    { method: 'POST', path: '/disks', body: { type: 'disk', accepts: [...newDiskFields, ...lunFields] }, handle: (call) => create(context, call) },
-    { method: 'GET', path: '/disks/:disk', handle: async (call) => one(await diskView(context, needDisk(context, param(call, 'disk')))) },
-    { method: 'PUT', path: '/disks/:disk', body: { type: 'disk', accepts: ['id', 'alias', 'name', 'description'] }, handle: (call) => update(context, call) },
-    { method: 'DELETE', path: '/disks/:disk', query: ['async'], handle: (call) => done(removeDisk(context, param(call, 'disk'), call.actor)) },
     {
-      method: 'GET', path: '/disks/:disk/disksnapshots', query: ['include_active', 'max'],
-      handle: async (call) => many('disk_snapshot', await volumes(imagesOf(context, needDisk(context, param(call, 'disk')).id).filter(withActive(call)))),
+      method: 'GET',
+      path: '/disks',
+      query,
+      handle: async (call) => many('disk', await views(select(disks.all(), call, searchFields(context)))),
     },
-    { method: 'GET', path: '/storagedomains/:domain/disks', query, handle: async (call) => many('disk', await views(select(domainDisks(call), call, searchFields(context)))) },
-    { method: 'GET', path: '/storagedomains/:domain/disks/:disk', handle: domainDisk },
-    { method: 'GET', path: '/datacenters/:dc/storagedomains/:domain/disks', query: ['max'], handle: async (call) => many('disk', await views(select(domainDisks(call), call, searchFields(context)))) },
     {
-      method: 'GET', path: '/storagedomains/:domain/disksnapshots', query: ['include_active', 'max'],
-      handle: async (call) => many('disk_snapshot', await volumes(images.where((image) => image.domainId === needDomain(context, param(call, 'domain')).id).filter(withActive(call)))),
+      method: 'POST',
+      path: '/disks',
+      body: { type: 'disk', accepts: [...newDiskFields, ...lunFields] },
+      handle: (call) => create(context, call),
+    },
+    { method: 'GET', path: '/disks/:disk', handle: async (call) => one(await diskView(context, needDisk(context, param(call, 'disk')))) },
+    {
+      method: 'PUT',
+      path: '/disks/:disk',
+      body: { type: 'disk', accepts: ['id', 'alias', 'name', 'description'] },
+      handle: (call) => update(context, call),
+    },
+    {
+      method: 'DELETE',
+      path: '/disks/:disk',
+      query: ['async'],
+      handle: (call) => done(removeDisk(context, param(call, 'disk'), call.actor)),
+    },
+    {
+      method: 'GET',
+      path: '/disks/:disk/disksnapshots',
+      query: ['include_active', 'max'],
+      handle: async (call) =>
+        many('disk_snapshot', await volumes(imagesOf(context, needDisk(context, param(call, 'disk')).id).filter(withActive(call)))),
+    },
+    {
+      method: 'GET',
+      path: '/storagedomains/:domain/disks',
+      query,
+      handle: async (call) => many('disk', await views(select(domainDisks(call), call, searchFields(context)))),
+    },
+    { method: 'GET', path: '/storagedomains/:domain/disks/:disk', handle: domainDisk },
+    {
+      method: 'GET',
+      path: '/datacenters/:dc/storagedomains/:domain/disks',
+      query: ['max'],
+      handle: async (call) => many('disk', await views(select(domainDisks(call), call, searchFields(context)))),
+    },
+    {
+      method: 'GET',
+      path: '/storagedomains/:domain/disksnapshots',
+      query: ['include_active', 'max'],
+      handle: async (call) =>
+        many(
+          'disk_snapshot',
+          await volumes(images.where((image) => image.domainId === needDomain(context, param(call, 'domain')).id).filter(withActive(call))),
+        ),
     },
     { method: 'GET', path: '/storagedomains/:domain/disksnapshots/:volume', handle: oneVolume },
   ];

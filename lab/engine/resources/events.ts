@@ -10,9 +10,19 @@ import { ref } from './links';
 
 function view(event: EventRecord): Wire {
   return wire('event', {
-    ...ref('events', event.id), code: event.code, correlation_id: event.correlationId === '' ? undefined : event.correlationId, custom_id: event.customId, description: event.description, flood_rate: 30,
-    index: event.index, origin: event.origin, severity: event.severity, time: new Date(event.timeMs), user: event.user === undefined ? undefined : { name: event.user },
-    vm: event.vmId === undefined ? undefined : ref('vms', event.vmId), storage_domain: event.domainId === undefined ? undefined : ref('storagedomains', event.domainId),
+    ...ref('events', event.id),
+    code: event.code,
+    correlation_id: event.correlationId === '' ? undefined : event.correlationId,
+    custom_id: event.customId,
+    description: event.description,
+    flood_rate: 30,
+    index: event.index,
+    origin: event.origin,
+    severity: event.severity,
+    time: new Date(event.timeMs),
+    user: event.user === undefined ? undefined : { name: event.user },
+    vm: event.vmId === undefined ? undefined : ref('vms', event.vmId),
+    storage_domain: event.domainId === undefined ? undefined : ref('storagedomains', event.domainId),
   });
 }
 
@@ -20,25 +30,46 @@ const severities: readonly Severity[] = ['normal', 'warning', 'error', 'alert'];
 
 function fields({ store }: Context): SearchFields<EventRecord> {
   return {
-    message: (event) => event.description, correlation_id: (event) => event.correlationId, severity: (event) => event.severity, type: (event) => event.code, origin: (event) => event.origin,
-    vm: (event) => store.tables.vms.get(event.vmId)?.name, custom_id: (event) => event.customId, usrname: (event) => event.user, time: (event) => event.timeMs,
+    message: (event) => event.description,
+    correlation_id: (event) => event.correlationId,
+    severity: (event) => event.severity,
+    type: (event) => event.code,
+    origin: (event) => event.origin,
+    vm: (event) => store.tables.vms.get(event.vmId)?.name,
+    custom_id: (event) => event.customId,
+    usrname: (event) => event.user,
+    time: (event) => event.timeMs,
   };
 }
 
 function post(context: Context, call: Call): Answer {
   const { body } = call;
-  const [origin, severity, customId, description] = [body.word('origin'), body.word('severity'), body.int('custom_id'), body.text('description')];
+  const [origin, severity, customId, description] = [
+    body.word('origin'),
+    body.word('severity'),
+    body.int('custom_id'),
+    body.text('description'),
+  ];
   if (origin === undefined || severity === undefined || customId === undefined || description === undefined) {
     throw incomplete('Event', ['origin', 'severity', 'customId', 'description']);
   }
   if (!isSeverity(severity)) throw invalidValue(severity, 'LogSeverity');
   if (origin.toLowerCase() === 'ovirt') throw refuse('event/origin');
-  if (context.store.tables.events.all().some((event) => event.origin === origin && event.customId === customId)) throw refuse('event/custom-id-used');
+  if (context.store.tables.events.all().some((event) => event.origin === origin && event.customId === customId))
+    throw refuse('event/custom-id-used');
   // An id that no VM has is taken as it is (observed).
   const [vmId, domainId] = [bodyId(call, 'vm.id'), bodyId(call, 'storage_domain.id')];
-  const event = context.events.post({
-    severity, origin, customId, description, ...(vmId === undefined ? {} : { vmId }), ...(domainId === undefined ? {} : { domainId }),
-  }, call.actor);
+  const event = context.events.post(
+    {
+      severity,
+      origin,
+      customId,
+      description,
+      ...(vmId === undefined ? {} : { vmId }),
+      ...(domainId === undefined ? {} : { domainId }),
+    },
+    call.actor,
+  );
   return { kind: 'created', item: view(event) };
 }
 
@@ -63,9 +94,23 @@ export function eventRoutes(context: Context): Route[] {
   };
   return [
     { method: 'GET', path: '/events', query: ['search', 'max', 'from', 'case_sensitive'], handle: list },
-    { method: 'POST', path: '/events', body: { type: 'event', accepts: ['origin', 'severity', 'custom_id', 'description', 'vm.id', 'storage_domain.id'] }, handle: (call) => post(context, call) },
+    {
+      method: 'POST',
+      path: '/events',
+      body: { type: 'event', accepts: ['origin', 'severity', 'custom_id', 'description', 'vm.id', 'storage_domain.id'] },
+      handle: (call) => post(context, call),
+    },
     // A deleted event still answers by its id (observed).
     { method: 'GET', path: '/events/:event', handle: (call) => one(view(wanted(call))) },
-    { method: 'DELETE', path: '/events/:event', handle: (call) => { context.store.write(() => { events.put({ ...wanted(call), deleted: true }); }); return done(); } },
+    {
+      method: 'DELETE',
+      path: '/events/:event',
+      handle: (call) => {
+        context.store.write(() => {
+          events.put({ ...wanted(call), deleted: true });
+        });
+        return done();
+      },
+    },
   ];
 }

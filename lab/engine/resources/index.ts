@@ -16,7 +16,17 @@ import { vmRoutes } from './vms';
 
 export function allRoutes(context: Context): Route[] {
   return [
-    ...rootRoutes(context), ...placeRoutes(context), ...domainRoutes(context), ...vmRoutes(context), ...vmActionRoutes(context), ...snapshotRoutes(context),
-    ...attachmentRoutes(context), ...nicRoutes(context), ...diskRoutes(context), ...tagRoutes(context), ...jobRoutes(context), ...eventRoutes(context),
+    ...rootRoutes(context),
+    ...placeRoutes(context),
+    ...domainRoutes(context),
+    ...vmRoutes(context),
+    ...vmActionRoutes(context),
+    ...snapshotRoutes(context),
+    ...attachmentRoutes(context),
+    ...nicRoutes(context),
+    ...diskRoutes(context),
+    ...tagRoutes(context),
+    ...jobRoutes(context),
+    ...eventRoutes(context),
   ];
 }

@@ -13,36 +13,82 @@ const named: SearchFields<PlaceRecord> = { id: (place) => place.id, name: (place
 const listQuery = ['search', 'max', 'case_sensitive'];
 
 function dataCenter(place: PlaceRecord): Wire {
-  return wire('data_center', { ...ref('datacenters', place.id), name: place.name, description: '', local: false, status: 'up', storage_format: 'v5', version: level },
-    links(['datacenters', place.id], ['clusters', 'networks', 'storagedomains']));
+  return wire(
+    'data_center',
+    {
+      ...ref('datacenters', place.id),
+      name: place.name,
+      description: '',
+      local: false,
+      status: 'up',
+      storage_format: 'v5',
+      version: level,
+    },
+    links(['datacenters', place.id], ['clusters', 'networks', 'storagedomains']),
+  );
 }
 
 function cluster(place: PlaceRecord): Wire {
   return wire('cluster', {
-    ...ref('clusters', place.id), name: place.name, description: '', bios_type: 'q35_ovmf', cpu: { architecture: 'x86_64', type: 'Secure Intel Cascadelake Server Family' },
-    data_center: ref('datacenters', place.parentId ?? ''), version: level,
+    ...ref('clusters', place.id),
+    name: place.name,
+    description: '',
+    bios_type: 'q35_ovmf',
+    cpu: { architecture: 'x86_64', type: 'Secure Intel Cascadelake Server Family' },
+    data_center: ref('datacenters', place.parentId ?? ''),
+    version: level,
   });
 }
 
 function host(place: PlaceRecord): Wire {
   return wire('host', {
-    ...ref('hosts', place.id), name: place.name, comment: '', address: 'localhost', cluster: ref('clusters', place.parentId ?? ''), status: 'up', type: 'rhel', spm: { priority: 5, status: 'spm' },
+    ...ref('hosts', place.id),
+    name: place.name,
+    comment: '',
+    address: 'localhost',
+    cluster: ref('clusters', place.parentId ?? ''),
+    status: 'up',
+    type: 'rhel',
+    spm: { priority: 5, status: 'spm' },
   });
 }
 
 function network(place: PlaceRecord): Wire {
-  return wire('network', {
-    ...ref('networks', place.id), name: place.name, description: '', data_center: ref('datacenters', place.parentId ?? ''), mtu: 0, stp: false, usages: ['vm'], vdsm_name: place.name,
-  }, links(['networks', place.id], ['vnicprofiles']));
+  return wire(
+    'network',
+    {
+      ...ref('networks', place.id),
+      name: place.name,
+      description: '',
+      data_center: ref('datacenters', place.parentId ?? ''),
+      mtu: 0,
+      stp: false,
+      usages: ['vm'],
+      vdsm_name: place.name,
+    },
+    links(['networks', place.id], ['vnicprofiles']),
+  );
 }
 
 function vnicProfile(place: PlaceRecord): Wire {
-  return wire('vnic_profile', { ...ref('vnicprofiles', place.id), name: place.name, network: ref('networks', place.parentId ?? ''), port_mirroring: false });
+  return wire('vnic_profile', {
+    ...ref('vnicprofiles', place.id),
+    name: place.name,
+    network: ref('networks', place.parentId ?? ''),
+    port_mirroring: false,
+  });
 }
 
 const blank: Wire = wire('template', {
-  ...ref('templates', blankId), name: 'Blank', description: 'Blank template', creation_time: new Date(0), status: 'ok', type: 'server', memory: 1024 ** 3,
-  cpu: { architecture: 'undefined', topology: { cores: 1, sockets: 1, threads: 1 } }, os: { type: 'other' },
+  ...ref('templates', blankId),
+  name: 'Blank',
+  description: 'Blank template',
+  creation_time: new Date(0),
+  status: 'ok',
+  type: 'server',
+  memory: 1024 ** 3,
+  cpu: { architecture: 'undefined', topology: { cores: 1, sockets: 1, threads: 1 } },
+  os: { type: 'other' },
   version: { base_template: ref('templates', blankId), version_name: 'base version', version_number: 1 },
 });
 
@@ -54,7 +100,12 @@ function collection(context: Context, path: string, kind: PlaceRecord['kind'], v
     return found;
   };
   return [
-    { method: 'GET', path: `/${path}`, query: listQuery, handle: (call) => many(type, select(placesOf(context, kind), call, named).map(view)) },
+    {
+      method: 'GET',
+      path: `/${path}`,
+      query: listQuery,
+      handle: (call) => many(type, select(placesOf(context, kind), call, named).map(view)),
+    },
     { method: 'GET', path: `/${path}/:id`, handle: (call) => one(view(find(param(call, 'id')))) },
   ];
 }
@@ -63,9 +114,19 @@ function collection(context: Context, path: string, kind: PlaceRecord['kind'], v
 function children(context: Context, path: string, kind: PlaceRecord['kind'], view: (place: PlaceRecord) => Wire): Route {
   const type = view({ id: blankId, kind, name: '' }).type;
   return {
-    method: 'GET', path, query: ['max'], handle: (call: Call) => {
+    method: 'GET',
+    path,
+    query: ['max'],
+    handle: (call: Call) => {
       if (context.store.tables.places.get(param(call, 'id')) === undefined) throw notFound();
-      return many(type, select(placesOf(context, kind).filter((place) => place.parentId === param(call, 'id')), call, named).map(view));
+      return many(
+        type,
+        select(
+          placesOf(context, kind).filter((place) => place.parentId === param(call, 'id')),
+          call,
+          named,
+        ).map(view),
+      );
     },
   };
 }
@@ -83,11 +144,12 @@ export function placeRoutes(context: Context): Route[] {
     children(context, '/networks/:id/vnicprofiles', 'vnic_profile', vnicProfile),
     { method: 'GET', path: '/templates', query: listQuery, handle: (call) => many('template', templates(call)) },
     {
-      method: 'GET', path: '/templates/:id', handle: (call) => {
+      method: 'GET',
+      path: '/templates/:id',
+      handle: (call) => {
         if (param(call, 'id') !== blankId) throw notFound();
         return one(blank);
       },
     },
   ];
 }
-

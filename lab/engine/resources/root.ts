@@ -6,7 +6,20 @@ import type { Context } from '../context';
 import { isRunning, placesOf } from '../context';
 import { href, ref } from './links';
 
-const collections = ['clusters', 'datacenters', 'disks', 'events', 'hosts', 'jobs', 'networks', 'storagedomains', 'tags', 'templates', 'vms', 'vnicprofiles'];
+const collections = [
+  'clusters',
+  'datacenters',
+  'disks',
+  'events',
+  'hosts',
+  'jobs',
+  'networks',
+  'storagedomains',
+  'tags',
+  'templates',
+  'vms',
+  'vnicprofiles',
+];
 const searchable = ['clusters', 'datacenters', 'disks', 'events', 'hosts', 'jobs', 'networks', 'storagedomains', 'templates', 'vms'];
 
 /** The version that the observed rules come from. */
@@ -14,26 +27,42 @@ const version = { major: 4, minor: 5, build: 8, revision: 0, full_version: '4.5.
 
 export function rootRoutes(context: Context): Route[] {
   const { tables } = context.store;
-  return [{
-    method: 'GET', path: '/', handle: ({ actor }) => {
-      const user = { id: tables.installation.get('installation')?.instanceId ?? '', name: actor.user };
-      const vms = tables.vms.all();
-      const domains = tables.domains.all();
-      return one(wire('api', {
-        authenticated_user: user, effective_user: user,
-        product_info: { instance_id: tables.installation.get('installation')?.instanceId, name: 'oVirt Engine', vendor: 'Holdfast lab', version },
-        special_objects: { blank_template: ref('templates', blankId), root_tag: ref('tags', blankId) },
-        summary: {
-          hosts: { active: placesOf(context, 'host').length, total: placesOf(context, 'host').length },
-          storage_domains: { active: domains.filter((domain) => domain.status === 'active').length, total: domains.length },
-          users: { active: 1, total: 1 },
-          vms: { active: vms.filter(isRunning).length, total: vms.length },
-        },
-        time: new Date(),
-      }, [
-        ...collections.map((rel) => ({ rel, href: href(rel) })),
-        ...searchable.map((rel) => ({ rel: `${rel}/search`, href: `${href(rel)}?search={query}` })),
-      ]));
+  return [
+    {
+      method: 'GET',
+      path: '/',
+      handle: ({ actor }) => {
+        const user = { id: tables.installation.get('installation')?.instanceId ?? '', name: actor.user };
+        const vms = tables.vms.all();
+        const domains = tables.domains.all();
+        return one(
+          wire(
+            'api',
+            {
+              authenticated_user: user,
+              effective_user: user,
+              product_info: {
+                instance_id: tables.installation.get('installation')?.instanceId,
+                name: 'oVirt Engine',
+                vendor: 'Holdfast lab',
+                version,
+              },
+              special_objects: { blank_template: ref('templates', blankId), root_tag: ref('tags', blankId) },
+              summary: {
+                hosts: { active: placesOf(context, 'host').length, total: placesOf(context, 'host').length },
+                storage_domains: { active: domains.filter((domain) => domain.status === 'active').length, total: domains.length },
+                users: { active: 1, total: 1 },
+                vms: { active: vms.filter(isRunning).length, total: vms.length },
+              },
+              time: new Date(),
+            },
+            [
+              ...collections.map((rel) => ({ rel, href: href(rel) })),
+              ...searchable.map((rel) => ({ rel: `${rel}/search`, href: `${href(rel)}?search={query}` })),
+            ],
+          ),
+        );
+      },
     },
-  }];
+  ];
 }

@@ -11,7 +11,12 @@ import { wire, type Wire } from '../wire/description';
 import { ref } from './links';
 
 function view(tag: TagRecord): Wire {
-  return wire('tag', { ...ref('tags', tag.id), name: tag.name, description: tag.description, ...(tag.parentId === undefined ? {} : { parent: ref('tags', tag.parentId) }) });
+  return wire('tag', {
+    ...ref('tags', tag.id),
+    name: tag.name,
+    description: tag.description,
+    ...(tag.parentId === undefined ? {} : { parent: ref('tags', tag.parentId) }),
+  });
 }
 
 function vmTagView(vmId: string, tag: TagRecord): Wire {
@@ -22,8 +27,15 @@ function create({ store }: Context, call: Call): Answer {
   const name = call.body.word('name');
   if (name === undefined) throw incomplete('Tag', ['name']);
   if (store.tables.tags.all().some((tag) => tag.name === name)) throw refuse('tag/name-used');
-  const tag: TagRecord = { id: newId(), name, description: call.body.text('description') ?? '', parentId: bodyId(call, 'parent.id') ?? blankId };
-  store.write(() => { store.tables.tags.put(tag); });
+  const tag: TagRecord = {
+    id: newId(),
+    name,
+    description: call.body.text('description') ?? '',
+    parentId: bodyId(call, 'parent.id') ?? blankId,
+  };
+  store.write(() => {
+    store.tables.tags.put(tag);
+  });
   return { kind: 'created', item: view(tag) };
 }
 
@@ -34,7 +46,9 @@ function assign(context: Context, call: Call): Answer {
   if (id === undefined && name === undefined) throw incomplete('Tag', ['id|name']);
   const tag = tags.all().find((candidate) => (id === undefined ? candidate.name === name : candidate.id === id));
   if (tag === undefined) throw entityNotFound(id ?? name ?? '');
-  context.store.write(() => { taggedVms.put({ id: `${tag.id}/${vm.id}`, tagId: tag.id, vmId: vm.id }); });
+  context.store.write(() => {
+    taggedVms.put({ id: `${tag.id}/${vm.id}`, tagId: tag.id, vmId: vm.id });
+  });
   return { kind: 'created', item: vmTagView(vm.id, tag) };
 }
 
@@ -46,7 +60,8 @@ export function tagRoutes(context: Context): Route[] {
     if (tag === undefined) throw notFound();
     return tag;
   };
-  const tagsOf = (vmId: string): TagRecord[] => taggedVms.where((tagged) => tagged.vmId === vmId).flatMap((tagged) => tags.get(tagged.tagId) ?? []);
+  const tagsOf = (vmId: string): TagRecord[] =>
+    taggedVms.where((tagged) => tagged.vmId === vmId).flatMap((tagged) => tags.get(tagged.tagId) ?? []);
   const onVm = (call: Call): { readonly vmId: string; readonly tag: TagRecord } => {
     const vmId = needVm(context, param(call, 'vm')).id;
     const tag = tagsOf(vmId).find((candidate) => candidate.id === param(call, 'tag'));
@@ -63,17 +78,42 @@ export function tagRoutes(context: Context): Route[] {
   };
   const unassign = (call: Call): Answer => {
     const { vmId, tag } = onVm(call);
-    context.store.write(() => { taggedVms.delete(`${tag.id}/${vmId}`); });
+    context.store.write(() => {
+      taggedVms.delete(`${tag.id}/${vmId}`);
+    });
     return done();
   };
   return [
     { method: 'GET', path: '/tags', query: ['max'], handle: (call) => many('tag', select(tags.all(), call, fields).map(view)) },
-    { method: 'POST', path: '/tags', body: { type: 'tag', accepts: ['name', 'description', 'parent.id'] }, handle: (call) => create(context, call) },
+    {
+      method: 'POST',
+      path: '/tags',
+      body: { type: 'tag', accepts: ['name', 'description', 'parent.id'] },
+      handle: (call) => create(context, call),
+    },
     { method: 'GET', path: '/tags/:tag', handle: (call) => one(view(wanted(call))) },
     { method: 'DELETE', path: '/tags/:tag', handle: remove },
-    { method: 'GET', path: '/vms/:vm/tags', query: ['max'], handle: (call) => { const vm = needVm(context, param(call, 'vm')); return many('tag', select(tagsOf(vm.id), call, fields).map((tag) => vmTagView(vm.id, tag))); } },
+    {
+      method: 'GET',
+      path: '/vms/:vm/tags',
+      query: ['max'],
+      handle: (call) => {
+        const vm = needVm(context, param(call, 'vm'));
+        return many(
+          'tag',
+          select(tagsOf(vm.id), call, fields).map((tag) => vmTagView(vm.id, tag)),
+        );
+      },
+    },
     { method: 'POST', path: '/vms/:vm/tags', body: { type: 'tag', accepts: ['id', 'name'] }, handle: (call) => assign(context, call) },
-    { method: 'GET', path: '/vms/:vm/tags/:tag', handle: (call) => { const { vmId, tag } = onVm(call); return one(vmTagView(vmId, tag)); } },
+    {
+      method: 'GET',
+      path: '/vms/:vm/tags/:tag',
+      handle: (call) => {
+        const { vmId, tag } = onVm(call);
+        return one(vmTagView(vmId, tag));
+      },
+    },
     { method: 'DELETE', path: '/vms/:vm/tags/:tag', handle: unassign },
   ];
 }

@@ -14,30 +14,68 @@ import { href, links, ref } from './links';
 
 const gib = 1024 ** 3;
 const vmLinks = ['diskattachments', 'nics', 'snapshots', 'tags'];
-const vmActions = ['start', 'stop', 'shutdown', 'freezefilesystems', 'thawfilesystems', 'previewsnapshot', 'commitsnapshot', 'undosnapshot'];
+const vmActions = [
+  'start',
+  'stop',
+  'shutdown',
+  'freezefilesystems',
+  'thawfilesystems',
+  'previewsnapshot',
+  'commitsnapshot',
+  'undosnapshot',
+];
 
 export async function vmView(context: Context, vm: VmRecord, allContent: boolean): Promise<Wire> {
   const running = vm.status !== 'down' && vm.status !== 'image_locked';
   const configuration = allContent ? { initialization: { configuration: { type: 'ovf', data: await vmConfiguration(context, vm) } } } : {};
-  return wire('vm', {
-    ...ref('vms', vm.id), name: vm.name, description: vm.description, comment: vm.comment, bios: { boot_menu: { enabled: false }, type: biosTypes[vm.biosType] ?? 'cluster_default' },
-    cluster: ref('clusters', vm.clusterId), cpu: { architecture: 'x86_64', topology: { cores: vm.cores, sockets: vm.sockets, threads: vm.threads } },
-    creation_time: new Date(vm.createdMs), delete_protected: vm.deleteProtected, high_availability: { enabled: false, priority: 1 },
-    ...(running ? { host: ref('hosts', placesOf(context, 'host').find((host) => host.name === hostName)?.id ?? '') } : {}), ...configuration,
-    memory: vm.memoryBytes, memory_policy: { ballooning: true, guaranteed: vm.guaranteedBytes, max: vm.maxMemoryBytes }, next_run_configuration_exists: false, origin: 'ovirt',
-    original_template: ref('templates', blankId), os: { boot: { devices: ['hd'] }, type: vm.osType }, run_once: false,
-    ...(running && vm.startedMs !== undefined ? { start_time: new Date(vm.startedMs) } : {}), stateless: false, status: vm.status,
-    ...(vm.stopReason === undefined ? {} : { stop_reason: vm.stopReason }), ...(vm.stoppedMs === undefined || running ? {} : { stop_time: new Date(vm.stoppedMs) }),
-    template: ref('templates', blankId), type: vmTypes[vm.vmType] ?? 'server',
-  }, links(['vms', vm.id], vmLinks), vmActions.map((rel) => ({ rel, href: href('vms', vm.id, rel) })));
+  return wire(
+    'vm',
+    {
+      ...ref('vms', vm.id),
+      name: vm.name,
+      description: vm.description,
+      comment: vm.comment,
+      bios: { boot_menu: { enabled: false }, type: biosTypes[vm.biosType] ?? 'cluster_default' },
+      cluster: ref('clusters', vm.clusterId),
+      cpu: { architecture: 'x86_64', topology: { cores: vm.cores, sockets: vm.sockets, threads: vm.threads } },
+      creation_time: new Date(vm.createdMs),
+      delete_protected: vm.deleteProtected,
+      high_availability: { enabled: false, priority: 1 },
+      ...(running ? { host: ref('hosts', placesOf(context, 'host').find((host) => host.name === hostName)?.id ?? '') } : {}),
+      ...configuration,
+      memory: vm.memoryBytes,
+      memory_policy: { ballooning: true, guaranteed: vm.guaranteedBytes, max: vm.maxMemoryBytes },
+      next_run_configuration_exists: false,
+      origin: 'ovirt',
+      original_template: ref('templates', blankId),
+      os: { boot: { devices: ['hd'] }, type: vm.osType },
+      run_once: false,
+      ...(running && vm.startedMs !== undefined ? { start_time: new Date(vm.startedMs) } : {}),
+      stateless: false,
+      status: vm.status,
+      ...(vm.stopReason === undefined ? {} : { stop_reason: vm.stopReason }),
+      ...(vm.stoppedMs === undefined || running ? {} : { stop_time: new Date(vm.stoppedMs) }),
+      template: ref('templates', blankId),
+      type: vmTypes[vm.vmType] ?? 'server',
+    },
+    links(['vms', vm.id], vmLinks),
+    vmActions.map((rel) => ({ rel, href: href('vms', vm.id, rel) })),
+  );
 }
 
 function searchFields(context: Context): SearchFields<VmRecord> {
   const { tags, taggedVms } = context.store.tables;
   return {
-    id: (vm) => vm.id, name: (vm) => vm.name, status: (vm) => vm.status.replace(/_/g, ''), description: (vm) => vm.description, comment: (vm) => vm.comment, os: (vm) => vm.osType,
-    cluster: (vm) => placesOf(context, 'cluster').find((cluster) => cluster.id === vm.clusterId)?.name, datacenter: () => thePlace(context, 'data_center').name,
-    tag: (vm) => taggedVms.where((tagged) => tagged.vmId === vm.id).flatMap((tagged) => tags.get(tagged.tagId)?.name ?? []), creationdate: (vm) => vm.createdMs,
+    id: (vm) => vm.id,
+    name: (vm) => vm.name,
+    status: (vm) => vm.status.replace(/_/g, ''),
+    description: (vm) => vm.description,
+    comment: (vm) => vm.comment,
+    os: (vm) => vm.osType,
+    cluster: (vm) => placesOf(context, 'cluster').find((cluster) => cluster.id === vm.clusterId)?.name,
+    datacenter: () => thePlace(context, 'data_center').name,
+    tag: (vm) => taggedVms.where((tagged) => tagged.vmId === vm.id).flatMap((tagged) => tags.get(tagged.tagId)?.name ?? []),
+    creationdate: (vm) => vm.createdMs,
   };
 }
 
@@ -45,7 +83,9 @@ async function create(context: Context, call: Call): Promise<Answer> {
   const { body } = call;
   if (!body.has('cluster.id') && !body.has('cluster.name')) throw incomplete('VirtualMachine', ['cluster.id|name']);
   const clusterId = findCluster(context, bodyId(call, 'cluster.id'), body.word('cluster.name'));
-  const vm = body.has('initialization.configuration') ? await createFromConfiguration(context, call, clusterId) : createBlank(context, call, clusterId);
+  const vm = body.has('initialization.configuration')
+    ? await createFromConfiguration(context, call, clusterId)
+    : createBlank(context, call, clusterId);
   return { kind: 'created', item: await vmView(context, vm, call.allContent) };
 }
 
@@ -56,13 +96,21 @@ function createFromConfiguration(context: Context, call: Call, clusterId: string
   if (type === undefined || data === undefined) throw incomplete('Initialization', ['configuration.type', 'configuration.data']);
   if (type.toLowerCase() !== 'ovf') throw invalidValue(type, 'ConfigurationType (the lab reads ovf only)');
   const [name, description, comment, memoryBytes] = [body.word('name'), body.text('description'), body.text('comment'), body.int('memory')];
-  return importVm(context, {
-    data, clusterId, regenerateIds: body.flag('initialization.regenerate_ids') ?? false,
-    overrides: {
-      ...(name === undefined ? {} : { name }), ...(description === undefined ? {} : { description }), ...(comment === undefined ? {} : { comment }),
-      ...(memoryBytes === undefined ? {} : { memoryBytes }),
+  return importVm(
+    context,
+    {
+      data,
+      clusterId,
+      regenerateIds: body.flag('initialization.regenerate_ids') ?? false,
+      overrides: {
+        ...(name === undefined ? {} : { name }),
+        ...(description === undefined ? {} : { description }),
+        ...(comment === undefined ? {} : { comment }),
+        ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      },
     },
-  }, call.actor);
+    call.actor,
+  );
 }
 
 function createBlank(context: Context, call: Call, clusterId: string | undefined): VmRecord {
@@ -72,11 +120,23 @@ function createBlank(context: Context, call: Call, clusterId: string | undefined
   if (!body.has('template.id') && !body.has('template.name')) throw incomplete('VirtualMachine', ['template.id|name']);
   const template = bodyId(call, 'template.id') ?? body.word('template.name');
   if (template !== blankId && template !== 'Blank') throw refuse('add-vm/template-unknown');
-  return addVm(context, {
-    name, clusterId, description: body.text('description') ?? '', comment: body.text('comment') ?? '', memoryBytes: body.int('memory') ?? gib,
-    sockets: body.int('cpu.topology.sockets') ?? 1, cores: body.int('cpu.topology.cores') ?? 1, threads: body.int('cpu.topology.threads') ?? 1,
-    osType: body.word('os.type') ?? 'other', vmType: vmTypeNumber(body.word('type')), deleteProtected: body.flag('delete_protected') ?? false,
-  }, call.actor);
+  return addVm(
+    context,
+    {
+      name,
+      clusterId,
+      description: body.text('description') ?? '',
+      comment: body.text('comment') ?? '',
+      memoryBytes: body.int('memory') ?? gib,
+      sockets: body.int('cpu.topology.sockets') ?? 1,
+      cores: body.int('cpu.topology.cores') ?? 1,
+      threads: body.int('cpu.topology.threads') ?? 1,
+      osType: body.word('os.type') ?? 'other',
+      vmType: vmTypeNumber(body.word('type')),
+      deleteProtected: body.flag('delete_protected') ?? false,
+    },
+    call.actor,
+  );
 }
 
 function vmTypeNumber(word: string | undefined): number {
@@ -89,31 +149,69 @@ function vmTypeNumber(word: string | undefined): number {
 async function update(context: Context, call: Call): Promise<Answer> {
   const vm = needVm(context, param(call, 'vm'));
   const { body } = call;
-  const [name, description, comment, deleteProtected] = [body.word('name'), body.text('description'), body.text('comment'), body.flag('delete_protected')];
-  const updated = updateVm(context, vm, {
-    ...(name === undefined ? {} : { name }), ...(description === undefined ? {} : { description }), ...(comment === undefined ? {} : { comment }),
-    ...(deleteProtected === undefined ? {} : { deleteProtected }),
-  }, call.actor);
+  const [name, description, comment, deleteProtected] = [
+    body.word('name'),
+    body.text('description'),
+    body.text('comment'),
+    body.flag('delete_protected'),
+  ];
+  const updated = updateVm(
+    context,
+    vm,
+    {
+      ...(name === undefined ? {} : { name }),
+      ...(description === undefined ? {} : { description }),
+      ...(comment === undefined ? {} : { comment }),
+      ...(deleteProtected === undefined ? {} : { deleteProtected }),
+    },
+    call.actor,
+  );
   return one(await vmView(context, updated, call.allContent));
 }
 
 const createAccepts = [
-  'name', 'description', 'comment', 'cluster.id', 'cluster.name', 'template.id', 'template.name', 'memory', 'cpu.topology', 'os.type', 'type', 'delete_protected',
-  'initialization.configuration', 'initialization.regenerate_ids',
+  'name',
+  'description',
+  'comment',
+  'cluster.id',
+  'cluster.name',
+  'template.id',
+  'template.name',
+  'memory',
+  'cpu.topology',
+  'os.type',
+  'type',
+  'delete_protected',
+  'initialization.configuration',
+  'initialization.regenerate_ids',
 ];
 
 export function vmRoutes(context: Context): Route[] {
   const { vms } = context.store.tables;
   return [
     {
-      method: 'GET', path: '/vms', query: ['search', 'max', 'case_sensitive'],
-      handle: async (call) => many('vm', await Promise.all(select(vms.all(), call, searchFields(context)).map((vm) => vmView(context, vm, call.allContent)))),
+      method: 'GET',
+      path: '/vms',
+      query: ['search', 'max', 'case_sensitive'],
+      handle: async (call) =>
+        many('vm', await Promise.all(select(vms.all(), call, searchFields(context)).map((vm) => vmView(context, vm, call.allContent)))),
     },
-    { method: 'GET', path: '/vms/:vm', handle: async (call) => one(await vmView(context, needVm(context, param(call, 'vm')), call.allContent)) },
-    { method: 'POST', path: '/vms', body: { type: 'vm', accepts: createAccepts }, handle: (call) => create(context, call) },
-    { method: 'PUT', path: '/vms/:vm', query: ['async'], body: { type: 'vm', accepts: ['id', 'name', 'description', 'comment', 'delete_protected'] }, handle: (call) => update(context, call) },
     {
-      method: 'DELETE', path: '/vms/:vm', query: ['detach_only', 'async'],
+      method: 'GET',
+      path: '/vms/:vm',
+      handle: async (call) => one(await vmView(context, needVm(context, param(call, 'vm')), call.allContent)),
+    },
+    { method: 'POST', path: '/vms', body: { type: 'vm', accepts: createAccepts }, handle: (call) => create(context, call) },
+    {
+      method: 'PUT',
+      path: '/vms/:vm',
+      body: { type: 'vm', accepts: ['id', 'name', 'description', 'comment', 'delete_protected'] },
+      handle: (call) => update(context, call),
+    },
+    {
+      method: 'DELETE',
+      path: '/vms/:vm',
+      query: ['detach_only', 'async'],
       handle: (call) => done(removeVm(context, param(call, 'vm'), call.query.flag('detach_only'), call.actor)),
     },
   ];

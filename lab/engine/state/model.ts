@@ -64,7 +64,13 @@ export interface DiskRecord {
 
 export interface LunRecord {
   readonly storageType: string;
-  readonly units: readonly { readonly id: string; readonly address?: string; readonly port?: number; readonly target?: string; readonly sizeBytes?: number }[];
+  readonly units: readonly {
+    readonly id: string;
+    readonly address?: string;
+    readonly port?: number;
+    readonly target?: string;
+    readonly sizeBytes?: number;
+  }[];
 }
 
 /** One volume of a disk's chain. A floating disk's only volume belongs to no snapshot. */

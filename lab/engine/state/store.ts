@@ -3,8 +3,19 @@
 import { closeSync, existsSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type {
-  AttachmentRecord, DiskRecord, DomainRecord, EventRecord, ImageRecord, InstallationRecord, JobRecord, NicRecord, PlaceRecord,
-  SnapshotRecord, TaggedVmRecord, TagRecord, VmRecord,
+  AttachmentRecord,
+  DiskRecord,
+  DomainRecord,
+  EventRecord,
+  ImageRecord,
+  InstallationRecord,
+  JobRecord,
+  NicRecord,
+  PlaceRecord,
+  SnapshotRecord,
+  TaggedVmRecord,
+  TagRecord,
+  VmRecord,
 } from './model';
 import type { OperationRecord } from './operations';
 
@@ -26,7 +37,20 @@ interface Schema {
 }
 type TableName = keyof Schema;
 const tableNames: readonly TableName[] = [
-  'vms', 'nics', 'disks', 'images', 'attachments', 'snapshots', 'jobs', 'events', 'tags', 'taggedVms', 'domains', 'places', 'operations', 'installation',
+  'vms',
+  'nics',
+  'disks',
+  'images',
+  'attachments',
+  'snapshots',
+  'jobs',
+  'events',
+  'tags',
+  'taggedVms',
+  'domains',
+  'places',
+  'operations',
+  'installation',
 ];
 
 /** One change: a record, or its id with no record when it goes. */
@@ -37,7 +61,10 @@ export class StoreClosed extends Error {}
 export class Table<T extends { readonly id: string }> {
   private readonly rows = new Map<string, T>();
 
-  constructor(private readonly name: TableName, private readonly record: (change: Change, undo: () => void) => void) {}
+  constructor(
+    private readonly name: TableName,
+    private readonly record: (change: Change, undo: () => void) => void,
+  ) {}
 
   get(id: string | undefined): T | undefined {
     return id === undefined ? undefined : this.rows.get(id);
@@ -53,7 +80,9 @@ export class Table<T extends { readonly id: string }> {
 
   put(row: T): void {
     const before = this.rows.get(row.id);
-    this.record([this.name, row.id, row], () => { this.restore(row.id, before); });
+    this.record([this.name, row.id, row], () => {
+      this.restore(row.id, before);
+    });
     this.rows.set(row.id, row);
   }
 
@@ -66,7 +95,9 @@ export class Table<T extends { readonly id: string }> {
   delete(id: string): void {
     const before = this.rows.get(id);
     if (before === undefined) return;
-    this.record([this.name, id, null], () => { this.restore(id, before); });
+    this.record([this.name, id, null], () => {
+      this.restore(id, before);
+    });
     this.rows.delete(id);
   }
 

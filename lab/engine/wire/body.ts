@@ -70,7 +70,8 @@ export class Body {
 }
 
 function leaves(value: WireValue, prefix: string): string[] {
-  if (Array.isArray(value)) return [...new Set(value.flatMap((item: WireObject | string) => (typeof item === 'string' ? [prefix] : leaves(item, prefix))))];
+  if (Array.isArray(value))
+    return [...new Set(value.flatMap((item: WireObject | string) => (typeof item === 'string' ? [prefix] : leaves(item, prefix))))];
   if (!isWireObject(value)) return [prefix];
   const entries = Object.entries(value);
   if (entries.length === 0 && prefix !== '') return [prefix];

@@ -31,7 +31,10 @@ function xmlObject(description: TypeDescription, node: XmlNode, path: string): W
     // Links and actions come back when a client sends an object that it read; they carry nothing to act on.
     if (inner.name === 'link' || inner.name === 'actions') continue;
     // JSON and XML clients alike may write the id as an element.
-    if (inner.name === 'id') { fields['id'] = inner.text.trim(); continue; }
+    if (inner.name === 'id') {
+      fields['id'] = inner.text.trim();
+      continue;
+    }
     const kind = description.fields[inner.name];
     if (kind === undefined) throw new BodyError(`unknown element "${inner.name}" in ${path}`);
     fields[inner.name] = xmlValue(kind, inner, `${path}.${inner.name}`);
@@ -78,7 +81,10 @@ function jsonObject(description: TypeDescription, value: unknown, path: string):
   const fields: Record<string, WireValue> = {};
   for (const [name, inner] of Object.entries(value)) {
     if (name === 'link' || name === 'actions' || inner === null) continue;
-    if (name === 'id' || name === 'href') { fields[name] = jsonValue('string', inner, `${path}.${name}`); continue; }
+    if (name === 'id' || name === 'href') {
+      fields[name] = jsonValue('string', inner, `${path}.${name}`);
+      continue;
+    }
     const kind = description.fields[name];
     if (kind === undefined) throw new BodyError(`unknown element "${name}" in ${path}`);
     fields[name] = jsonValue(kind, inner, `${path}.${name}`);
@@ -88,7 +94,8 @@ function jsonObject(description: TypeDescription, value: unknown, path: string):
 
 function jsonValue(kind: FieldType, value: unknown, path: string): WireValue {
   if (typeof kind !== 'object') {
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') throw new BodyError(`expected a plain value for ${path}`);
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
+      throw new BodyError(`expected a plain value for ${path}`);
     return scalar(kind, String(value), path);
   }
   if ('object' in kind) return jsonObject(describe(kind.object), value, path);

@@ -22,8 +22,9 @@ function xmlLinks(links: readonly { readonly rel: string; readonly href: string 
 
 function xmlObject(item: Wire, name = describe(item.type).element): string {
   const actions = item.actions.length > 0 ? element('actions', xmlLinks(item.actions)) : '';
-  const followed = [...item.followed].map(([field, value]) =>
-    isList(value) ? element(field, value.map((inner) => xmlObject(inner)).join('')) : xmlObject(value, field)).join('');
+  const followed = [...item.followed]
+    .map(([field, value]) => (isList(value) ? element(field, value.map((inner) => xmlObject(inner)).join('')) : xmlObject(value, field)))
+    .join('');
   const fields = xmlFields(item.type, item.fields, item.followed);
   return element(name, actions + fields + followed + xmlLinks(item.links), identity(item.fields));
 }
@@ -42,14 +43,26 @@ function xmlFields(type: string, fields: WireObject, skip: ReadonlyMap<string, u
   checkKnown(type, fields);
   return Object.entries(describe(type).fields)
     .filter(([name]) => fields[name] !== undefined && !skip.has(name))
-    .map(([name, kind]) => xmlField(name, kind, fields[name])).join('');
+    .map(([name, kind]) => xmlField(name, kind, fields[name]))
+    .join('');
 }
 
 function xmlField(name: string, kind: FieldType, value: WireValue): string {
   if (typeof kind === 'object') {
     if ('object' in kind) return isWireObject(value) ? element(name, xmlFields(kind.object, value), identity(value)) : '';
-    if ('words' in kind) return element(name, wordsOf(value).map((word) => element(kind.words, escapeXml(word))).join(''));
-    return element(name, objectsOf(value).map((item) => element(kind.item, xmlFields(kind.list, item), identity(item))).join(''));
+    if ('words' in kind)
+      return element(
+        name,
+        wordsOf(value)
+          .map((word) => element(kind.words, escapeXml(word)))
+          .join(''),
+      );
+    return element(
+      name,
+      objectsOf(value)
+        .map((item) => element(kind.item, xmlFields(kind.list, item), identity(item)))
+        .join(''),
+    );
   }
   return element(name, escapeXml(value instanceof Date ? value.toISOString() : plain(value)));
 }
@@ -80,7 +93,8 @@ type Json = string | number | readonly Json[] | { readonly [key: string]: Json }
 
 function jsonObject(item: Wire): { readonly [key: string]: Json } {
   const followed = [...item.followed].map(([field, value]): [string, Json] =>
-    isList(value) ? [field, jsonCollection(value)] : [field, jsonObject(value)]);
+    isList(value) ? [field, jsonCollection(value)] : [field, jsonObject(value)],
+  );
   return {
     ...(item.actions.length > 0 ? { actions: { link: item.actions.map(({ rel, href }) => ({ rel, href })) } } : {}),
     ...jsonFields(item.type, item.fields),
@@ -97,9 +111,11 @@ function jsonCollection(items: readonly Wire[]): Json {
 
 function jsonFields(type: string, fields: WireObject): Record<string, Json> {
   checkKnown(type, fields);
-  return Object.fromEntries(Object.entries(describe(type).fields)
-    .filter(([name]) => fields[name] !== undefined)
-    .map(([name, kind]) => [name, jsonField(kind, fields[name])]));
+  return Object.fromEntries(
+    Object.entries(describe(type).fields)
+      .filter(([name]) => fields[name] !== undefined)
+      .map(([name, kind]) => [name, jsonField(kind, fields[name])]),
+  );
 }
 
 function jsonField(kind: FieldType, value: WireValue): Json {

@@ -19,8 +19,12 @@ function ask(method: string, path: string, body?: object): Promise<{ status: num
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath: join(lab.directory, 'control.sock'), method, path }, (response) => {
       let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => { text += chunk; });
-      response.on('end', () => { resolve({ status: response.statusCode ?? 0, json: JSON.parse(text) as Record<string, unknown> }); });
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, json: JSON.parse(text) as Record<string, unknown> });
+      });
     });
     sent.on('error', reject);
     sent.end(body === undefined ? undefined : JSON.stringify(body));
@@ -31,7 +35,10 @@ test('guest-exec reaches the guest; a VM that is down is a 409, a bad body a 400
   const vmId = await lab.vm('guest');
   expect((await ask('POST', `/vms/${vmId}/guest-exec`, { script: 'true' })).status).toBe(409);
   await lab.start(vmId);
-  expect(await ask('POST', `/vms/${vmId}/guest-exec`, { script: 'echo hi' })).toEqual({ status: 200, json: { exitCode: 0, output: 'echo hi' } });
+  expect(await ask('POST', `/vms/${vmId}/guest-exec`, { script: 'echo hi' })).toEqual({
+    status: 200,
+    json: { exitCode: 0, output: 'echo hi' },
+  });
   expect((await ask('POST', `/vms/${vmId}/guest-exec`, { scripd: 'true' })).status).toBe(400);
 });
 
@@ -47,9 +54,18 @@ test('state tells what is held and is empty afterwards', async () => {
   const release = lab.host.hold('snapshot');
   await lab.post(`/vms/${vmId}/snapshots`, newSnapshot('held'));
   expect((await ask('GET', '/state')).json).toMatchObject({
-    locks: [{ holder: 'create snapshot', kind: 'VM', id: vmId }], operations: [{ kind: 'create-snapshot' }], lockedSnapshots: [{ vmId }], lockedDisks: [{ alias: 'held_Disk1' }],
+    locks: [{ holder: 'create snapshot', kind: 'VM', id: vmId }],
+    operations: [{ kind: 'create-snapshot' }],
+    lockedSnapshots: [{ vmId }],
+    lockedDisks: [{ alias: 'held_Disk1' }],
   });
   release();
   await lab.idle();
-  expect((await ask('GET', '/state')).json).toMatchObject({ locks: [], operations: [], lockedSnapshots: [], lockedDisks: [], background: [] });
+  expect((await ask('GET', '/state')).json).toMatchObject({
+    locks: [],
+    operations: [],
+    lockedSnapshots: [],
+    lockedDisks: [],
+    background: [],
+  });
 });

@@ -3,7 +3,17 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  HostError, type Host, type HostVmEvent, type HostVmStatus, type MergeDisk, type NewVolume, type SnapshotDisk, type VmDisk, type VmSpec, type VolumeFormat, type VolumeInfo,
+  HostError,
+  type Host,
+  type HostVmEvent,
+  type HostVmStatus,
+  type MergeDisk,
+  type NewVolume,
+  type SnapshotDisk,
+  type VmDisk,
+  type VmSpec,
+  type VolumeFormat,
+  type VolumeInfo,
   type VolumeRef,
 } from '../../../lab/host/port';
 
@@ -13,7 +23,17 @@ interface Marker {
   readonly backing?: string;
 }
 
-type Step = 'snapshot' | 'afterSnapshotFiles' | 'afterSnapshot' | 'merge' | 'createVolume' | 'removeDisk' | 'plugDisk' | 'unplugDisk' | 'startVm' | 'freeze';
+type Step =
+  | 'snapshot'
+  | 'afterSnapshotFiles'
+  | 'afterSnapshot'
+  | 'merge'
+  | 'createVolume'
+  | 'removeDisk'
+  | 'plugDisk'
+  | 'unplugDisk'
+  | 'startVm'
+  | 'freeze';
 
 /** A running fake VM, kept in a file so that a second host adopts it as the real one does. */
 interface FakeVm {
@@ -34,7 +54,12 @@ export class FakeHost implements Host {
   /** The next calls of this step wait until the returned function is called. */
   hold(step: Step): () => void {
     let open = (): void => undefined;
-    this.gates.set(step, new Promise((resolve) => { open = resolve; }));
+    this.gates.set(
+      step,
+      new Promise((resolve) => {
+        open = resolve;
+      }),
+    );
     return () => {
       this.gates.delete(step);
       open();
@@ -99,7 +124,9 @@ export class FakeHost implements Host {
   }
 
   private isOpen(volume: VolumeRef): boolean {
-    return readdirSync(join(this.directory, 'vms')).some((vmId) => this.plugged(vmId).some((disk) => this.chain(disk.top).some(({ volumeId }) => volumeId === volume.volumeId)));
+    return readdirSync(join(this.directory, 'vms')).some((vmId) =>
+      this.plugged(vmId).some((disk) => this.chain(disk.top).some(({ volumeId }) => volumeId === volume.volumeId)),
+    );
   }
 
   start(): Promise<void> {
@@ -125,7 +152,11 @@ export class FakeHost implements Host {
     if (existsSync(this.volumeFile(volume))) throw new HostError('volume-in-use', `volume ${volume.volumeId} exists already`);
     if (volume.backing !== undefined) this.marker({ ...volume, volumeId: volume.backing.volumeId });
     mkdirSync(join(this.volumeFile(volume), '..'), { recursive: true });
-    const marker: Marker = { format: volume.format, virtualBytes: volume.virtualBytes, ...(volume.backing === undefined ? {} : { backing: volume.backing.volumeId }) };
+    const marker: Marker = {
+      format: volume.format,
+      virtualBytes: volume.virtualBytes,
+      ...(volume.backing === undefined ? {} : { backing: volume.backing.volumeId }),
+    };
     writeFileSync(this.volumeFile(volume), JSON.stringify(marker));
   }
 
@@ -135,7 +166,8 @@ export class FakeHost implements Host {
   }
 
   async removeVolume(volume: VolumeRef): Promise<void> {
-    if (await Promise.resolve(existsSync(this.volumeFile(volume)) && this.isOpen(volume))) throw new HostError('volume-in-use', `volume ${volume.volumeId} is open`);
+    if (await Promise.resolve(existsSync(this.volumeFile(volume)) && this.isOpen(volume)))
+      throw new HostError('volume-in-use', `volume ${volume.volumeId} is open`);
     rmSync(this.volumeFile(volume), { force: true });
   }
 
@@ -197,11 +229,18 @@ export class FakeHost implements Host {
     const vm = this.readVm(vmId);
     for (const { diskId, current } of disks) {
       const plugged = vm?.disks.find((disk) => disk.diskId === diskId && !disk.transient);
-      if (plugged !== undefined && plugged.top.volumeId !== current.volumeId) throw new HostError('qemu-failed', `disk ${diskId} writes to another volume`);
+      if (plugged !== undefined && plugged.top.volumeId !== current.volumeId)
+        throw new HostError('qemu-failed', `disk ${diskId} writes to another volume`);
     }
     for (const { current, currentFormat, next } of disks) {
       const { virtualBytes } = this.marker(current);
-      await this.createVolume({ ...next, format: 'cow', virtualBytes, sparse: true, backing: { volumeId: current.volumeId, format: currentFormat } });
+      await this.createVolume({
+        ...next,
+        format: 'cow',
+        virtualBytes,
+        sparse: true,
+        backing: { volumeId: current.volumeId, format: currentFormat },
+      });
     }
     await this.step('afterSnapshotFiles');
     if (vm === undefined) return { frozen: false };
@@ -218,14 +257,19 @@ export class FakeHost implements Host {
     await this.step('merge');
     onProgress?.(50);
     if (!existsSync(this.volumeFile(top)) && existsSync(this.volumeFile(base))) return;
-    if (this.marker(top).backing !== base.volumeId) throw new HostError('job-failed', `volume ${top.volumeId} does not rest on ${base.volumeId}`);
+    if (this.marker(top).backing !== base.volumeId)
+      throw new HostError('job-failed', `volume ${top.volumeId} does not rest on ${base.volumeId}`);
     const folder = join(this.volumeFile(top), '..');
     for (const name of readdirSync(folder)) {
       const marker = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Marker;
       if (marker.backing === top.volumeId) writeFileSync(join(folder, name), JSON.stringify({ ...marker, backing: base.volumeId }));
     }
     const vm = this.readVm(vmId);
-    if (vm !== undefined) this.writeVm(vmId, { ...vm, disks: vm.disks.map((disk) => (disk.diskId === diskId && disk.top.volumeId === top.volumeId ? { ...disk, top: base } : disk)) });
+    if (vm !== undefined)
+      this.writeVm(vmId, {
+        ...vm,
+        disks: vm.disks.map((disk) => (disk.diskId === diskId && disk.top.volumeId === top.volumeId ? { ...disk, top: base } : disk)),
+      });
     rmSync(this.volumeFile(top));
     onProgress?.(100);
   }

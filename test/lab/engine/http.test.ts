@@ -9,7 +9,9 @@ beforeAll(async () => {
   lab = await Lab.start();
   ({ vmId, diskId } = await lab.vmWithDisk('shape'));
 });
-afterAll(async () => { await lab.remove(); });
+afterAll(async () => {
+  await lab.remove();
+});
 
 const password = { grant_type: 'password', scope: 'ovirt-app-api', username: 'admin@internal' };
 const unknownId = '11111111-2222-4333-8444-555555555555';
@@ -27,14 +29,22 @@ describe('sign-on', () => {
     const wrong = await lab.sso({ ...password, password: 'wrong' });
     expect([wrong.status, (JSON.parse(wrong.text) as { error_code: string }).error_code]).toEqual([400, 'access_denied']);
     const oauth = await lab.sso({ ...password, scope: 'foo', password: 'wrong' });
-    expect(JSON.parse(oauth.text)).toMatchObject({ error: 'access_denied', error_description: expect.stringContaining('Unable to log in') as string });
-    expect(JSON.parse((await lab.sso({ ...password })).text)).toEqual({ error_code: 'invalid_request', error: "Missing parameter: 'password'" });
+    expect(JSON.parse(oauth.text)).toMatchObject({
+      error: 'access_denied',
+      error_description: expect.stringContaining('Unable to log in') as string,
+    });
+    expect(JSON.parse((await lab.sso({ ...password })).text)).toEqual({
+      error_code: 'invalid_request',
+      error: "Missing parameter: 'password'",
+    });
     expect(JSON.parse((await lab.sso({ grant_type: 'magic' })).text)).toMatchObject({ error: 'unsupported_grant_type' });
   });
 
   test('no token, a wrong one, an expired one, one that logged out, a user without permissions: 401 in HTML', async () => {
     const closed = await lab.logIn('admin@internal');
-    await send('POST', `${lab.origin}/ovirt-engine/services/sso-logout`, lab.engine.caFile, { body: `scope=ovirt-app-api&token=${closed}` });
+    await send('POST', `${lab.origin}/ovirt-engine/services/sso-logout`, lab.engine.caFile, {
+      body: `scope=ovirt-app-api&token=${closed}`,
+    });
     for (const authorization of ['', 'Bearer nonsense', `Bearer ${closed}`, `Bearer ${await lab.logIn('nobody@internal')}`]) {
       const reply = await lab.api('GET', '/vms', { headers: { Authorization: authorization } });
       expect([reply.status, reply.headers['www-authenticate']]).toEqual([401, 'Basic realm="RESTAPI"']);
@@ -44,7 +54,9 @@ describe('sign-on', () => {
 
   test('an idle token ends', async () => {
     const short = await Lab.start(undefined, 0.05);
-    await new Promise((resolve) => { setTimeout(resolve, 120); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 120);
+    });
     expect((await short.api('GET', '/vms')).status).toBe(401);
     await short.remove();
   });
@@ -59,7 +71,11 @@ describe('sign-on', () => {
   });
 
   test('the CA certificate is there without a session and signs the server', async () => {
-    const reply = await send('GET', `${lab.origin}/ovirt-engine/services/pki-resource?resource=ca-certificate&format=X509-PEM-CA`, lab.engine.caFile);
+    const reply = await send(
+      'GET',
+      `${lab.origin}/ovirt-engine/services/pki-resource?resource=ca-certificate&format=X509-PEM-CA`,
+      lab.engine.caFile,
+    );
     expect(reply.text).toContain('BEGIN CERTIFICATE');
   });
 });
@@ -78,15 +94,29 @@ describe('shapes', () => {
   test('JSON: numbers and booleans are strings, dates are numbers, collections have the singular key or are empty objects', async () => {
     const list = await lab.json('GET', '/vms?search=name%3Dshape');
     const [vm] = list['vm'] as Record<string, unknown>[];
-    expect(vm).toMatchObject({ memory: '1073741824', delete_protected: 'false', creation_time: expect.any(Number) as number, os: { boot: { devices: { device: ['hd'] } } } });
+    expect(vm).toMatchObject({
+      memory: '1073741824',
+      delete_protected: 'false',
+      creation_time: expect.any(Number) as number,
+      os: { boot: { devices: { device: ['hd'] } } },
+    });
     expect(vm?.['link']).toContainEqual({ rel: 'nics', href: `/ovirt-engine/api/vms/${vmId}/nics` });
     expect(await lab.json('GET', '/vms?search=name%3Dnobody')).toEqual({});
     const disk = await lab.json('GET', `/disks/${diskId}`);
-    expect(disk).toMatchObject({ provisioned_size: '1073741824', sparse: 'true', storage_domains: { storage_domain: [{ id: expect.any(String) as string }] } });
+    expect(disk).toMatchObject({
+      provisioned_size: '1073741824',
+      sparse: 'true',
+      storage_domains: { storage_domain: [{ id: expect.any(String) as string }] },
+    });
   });
 
   test('JSON bodies mean the same as XML bodies', async () => {
-    const created = await lab.json('POST', '/disks', { alias: 'json', provisioned_size: '1048576', format: 'cow', storage_domains: { storage_domain: [{ name: 'data-1' }] } });
+    const created = await lab.json('POST', '/disks', {
+      alias: 'json',
+      provisioned_size: '1048576',
+      format: 'cow',
+      storage_domains: { storage_domain: [{ name: 'data-1' }] },
+    });
     expect(created).toMatchObject({ alias: 'json', provisioned_size: '1048576', status: 'locked' });
     await lab.idle();
   });
@@ -151,13 +181,23 @@ describe('errors', () => {
     const action = parseXml(reply.text);
     expect([reply.status, action.name, childText(action, 'status')]).toEqual([409, 'action', 'failed']);
     expect(childText(child(action, 'fault') ?? action, 'detail')).toBe('[Cannot shutdown VM. VM is not running.]');
-    const json = await lab.api('POST', `/vms/${vmId}/shutdown`, { body: '{}', headers: { Accept: 'application/json', 'Content-Type': 'application/json' } });
-    expect(JSON.parse(json.text)).toEqual({ fault: { detail: '[Cannot shutdown VM. VM is not running.]', reason: 'Operation Failed' }, status: 'failed' });
+    const json = await lab.api('POST', `/vms/${vmId}/shutdown`, {
+      body: '{}',
+      headers: { Accept: 'application/json', 'Content-Type': 'application/json' },
+    });
+    expect(JSON.parse(json.text)).toEqual({
+      fault: { detail: '[Cannot shutdown VM. VM is not running.]', reason: 'Operation Failed' },
+      status: 'failed',
+    });
   });
 
   test('a missing element is named', async () => {
     const reply = await lab.api('POST', `/vms/${vmId}/snapshots`, { body: '<snapshot/>' });
-    expect([reply.status, childText(parseXml(reply.text), 'reason'), childText(parseXml(reply.text), 'detail')]).toEqual([400, 'Incomplete parameters', 'Snapshot [description] required for add']);
+    expect([reply.status, childText(parseXml(reply.text), 'reason'), childText(parseXml(reply.text), 'detail')]).toEqual([
+      400,
+      'Incomplete parameters',
+      'Snapshot [description] required for add',
+    ]);
   });
 
   test('what the lab does not know is an error and a log line, never a silent 200', async () => {
@@ -168,7 +208,9 @@ describe('errors', () => {
     expect((await lab.api('GET', '/vms;max=2')).status).toBe(400);
     expect((await lab.api('PUT', `/vms/${vmId}`, { body: '<vm><colour>red</colour></vm>' })).status).toBe(400);
     expect((await lab.api('PUT', `/vms/${vmId}`, { body: '<vm><memory>1</memory></vm>' })).status).toBe(400);
-    expect((await lab.api('PUT', `/vms/${vmId}`, { body: '{"colour":"red"}', headers: { 'Content-Type': 'application/json' } })).status).toBe(400);
+    expect(
+      (await lab.api('PUT', `/vms/${vmId}`, { body: '{"colour":"red"}', headers: { 'Content-Type': 'application/json' } })).status,
+    ).toBe(400);
     expect((await lab.api('PUT', `/vms/${vmId}`, { body: '<vm><name>' })).status).toBe(400);
     expect((await lab.api('POST', '/disks', { body: '<disk><provisioned_size>many</provisioned_size></disk>' })).status).toBe(400);
     expect(lab.lines.slice(before)).toHaveLength(9);
@@ -177,7 +219,9 @@ describe('errors', () => {
   test('the correlation id is stripped, cut to 36, told in the header and found on jobs and events', async () => {
     const wanted = 'a b/c-0123456789-0123456789-0123456789-0123456789';
     const effective = 'abc-0123456789-0123456789-0123456789';
-    const reply = await lab.api('POST', `/vms/${vmId}/snapshots?correlation_id=${encodeURIComponent(wanted)}`, { body: newSnapshot('correlated') });
+    const reply = await lab.api('POST', `/vms/${vmId}/snapshots?correlation_id=${encodeURIComponent(wanted)}`, {
+      body: newSnapshot('correlated'),
+    });
     expect(reply.headers['correlation-id']).toBe(effective);
     await lab.idle();
     expect(await lab.eventCodes(effective)).toEqual([45, 68]);
@@ -188,9 +232,14 @@ describe('errors', () => {
 
 describe('events', () => {
   test('from gives greater indexes, newest first; with max the newest; a deleted one still answers by id', async () => {
-    const post = (customId: number): Promise<string> => lab.post('/events', `<event><origin>test</origin><severity>warning</severity><custom_id>${customId}</custom_id><description>d${customId}</description></event>`);
+    const post = (customId: number): Promise<string> =>
+      lab.post(
+        '/events',
+        `<event><origin>test</origin><severity>warning</severity><custom_id>${customId}</custom_id><description>d${customId}</description></event>`,
+      );
     const [first, , third] = [await post(1), await post(2), await post(3)];
-    const indexes = async (query: string): Promise<number[]> => ((await lab.json('GET', `/events?${query}`))['event'] as { index: string }[]).map(({ index }) => Number(index));
+    const indexes = async (query: string): Promise<number[]> =>
+      ((await lab.json('GET', `/events?${query}`))['event'] as { index: string }[]).map(({ index }) => Number(index));
     expect(await indexes(`from=${first}`)).toEqual([Number(third), Number(third) - 1]);
     expect(await indexes(`from=${first}&max=1`)).toEqual([Number(third)]);
     await lab.xml('DELETE', `/events/${third}`);

@@ -5,8 +5,12 @@ import { Lab, newDisk, type Reply } from './lab-client';
 import { importBody, sampleIds, sampleOvf } from './provoke-vms';
 
 let lab: Lab;
-beforeEach(async () => { lab = await Lab.start(); });
-afterEach(async () => { await lab.remove(); });
+beforeEach(async () => {
+  lab = await Lab.start();
+});
+afterEach(async () => {
+  await lab.remove();
+});
 
 function send(ovf: string, extra = '', initialization = ''): Promise<Reply> {
   return lab.api('POST', '/vms?correlation_id=import-1', { body: importBody(ovf, extra, undefined, initialization) });
@@ -33,9 +37,18 @@ test('the sample is accepted unchanged: id, name, NIC with its MAC, and the floa
   expect([reply.status, vm.attributes['id'], childText(vm, 'name')]).toEqual([201, sampleIds.vm, 'lab1']);
   expect(await lab.eventCodes('import-1')).toEqual([37, 2016, 174, 53]);
   const [row] = (await lab.xml('GET', `/vms/${sampleIds.vm}/diskattachments`)).children;
-  expect(row && [row.attributes['id'], childText(row, 'bootable'), childText(row, 'active'), childText(row, 'interface')]).toEqual([sampleIds.disk, 'true', 'true', 'virtio_scsi']);
+  expect(row && [row.attributes['id'], childText(row, 'bootable'), childText(row, 'active'), childText(row, 'interface')]).toEqual([
+    sampleIds.disk,
+    'true',
+    'true',
+    'virtio_scsi',
+  ]);
   const [nic] = (await lab.xml('GET', `/vms/${sampleIds.vm}/nics`)).children;
-  expect(nic && [nic.attributes['id'], childText(child(nic, 'mac') ?? nic, 'address'), child(nic, 'vnic_profile') !== undefined]).toEqual([sampleIds.nic, '56:6f:00:00:00:01', true]);
+  expect(nic && [nic.attributes['id'], childText(child(nic, 'mac') ?? nic, 'address'), child(nic, 'vnic_profile') !== undefined]).toEqual([
+    sampleIds.nic,
+    '56:6f:00:00:00:01',
+    true,
+  ]);
 });
 
 test('and it is read back almost as it was', async () => {
@@ -74,11 +87,17 @@ test('regenerate_ids makes new VM, NIC and MAC ids, but attaches the disk to the
   expect(await attachedDisks(copy)).toEqual([]);
   expect(await attachedDisks(sampleIds.vm)).toEqual([sampleIds.disk]);
   const [nic] = (await lab.xml('GET', `/vms/${copy}/nics`)).children;
-  expect(nic && [nic.attributes['id'] === sampleIds.nic, childText(child(nic, 'mac') ?? nic, 'address')]).toEqual([false, expect.stringMatching(/^56:6f:1a:b0:/)]);
+  expect(nic && [nic.attributes['id'] === sampleIds.nic, childText(child(nic, 'mac') ?? nic, 'address')]).toEqual([
+    false,
+    expect.stringMatching(/^56:6f:1a:b0:/),
+  ]);
 });
 
 test('values of the body win over those of the OVF; an empty MAC comes from the pool', async () => {
-  const reply = await send(sampleOvf.replace('56:6f:00:00:00:01', ''), '<name>renamed</name><comment>mine</comment><memory>2147483648</memory>');
+  const reply = await send(
+    sampleOvf.replace('56:6f:00:00:00:01', ''),
+    '<name>renamed</name><comment>mine</comment><memory>2147483648</memory>',
+  );
   const vm = parseXml(reply.text);
   expect([childText(vm, 'name'), childText(vm, 'comment'), childText(vm, 'memory')]).toEqual(['renamed', 'mine', '2147483648']);
   const [nic] = (await lab.xml('GET', `/vms/${sampleIds.vm}/nics`)).children;
@@ -93,9 +112,25 @@ test.each([
   ['no File: no disk, though it would be there', (ovf: string) => ovf.replace(file, ''), []],
   ['no Item 17: attached all the same', (ovf: string) => ovf.replace(item17, ''), [sampleIds.disk]],
   ['no disk-interface: not attached', (ovf: string) => ovf.replace(/ ovf:disk-interface="[^"]*"/, ''), []],
-  ['no size, a kept StorageId, a Parent: harmless', (ovf: string) => ovf.replace(/ ovf:size="20"/, '').replace(/<rasd:Parent>[^<]*/, '<rasd:Parent>a1000000-0000-4000-8000-000000000009'), [sampleIds.disk]],
-  ['line breaks between elements: fine', (ovf: string) => ovf.replace(/></g, '>\n<').replace('<PredefinedProperties>\n', '<PredefinedProperties>').replace('<UserDefinedProperties>\n', '<UserDefinedProperties>'), [sampleIds.disk]],
-  ['unknown operating system, foreign template: accepted', (ovf: string) => ovf.replace('rhel_9x64', 'plan9').replace(/<TemplateId>[^<]*/, '<TemplateId>5a000000-0000-4000-8000-000000000077'), [sampleIds.disk]],
+  [
+    'no size, a kept StorageId, a Parent: harmless',
+    (ovf: string) => ovf.replace(/ ovf:size="20"/, '').replace(/<rasd:Parent>[^<]*/, '<rasd:Parent>a1000000-0000-4000-8000-000000000009'),
+    [sampleIds.disk],
+  ],
+  [
+    'line breaks between elements: fine',
+    (ovf: string) =>
+      ovf
+        .replace(/></g, '>\n<')
+        .replace('<PredefinedProperties>\n', '<PredefinedProperties>')
+        .replace('<UserDefinedProperties>\n', '<UserDefinedProperties>'),
+    [sampleIds.disk],
+  ],
+  [
+    'unknown operating system, foreign template: accepted',
+    (ovf: string) => ovf.replace('rhel_9x64', 'plan9').replace(/<TemplateId>[^<]*/, '<TemplateId>5a000000-0000-4000-8000-000000000077'),
+    [sampleIds.disk],
+  ],
 ])('%s', async (_, change, attached) => {
   await floatingDisk();
   const reply = await send(change(sampleOvf));
@@ -110,7 +145,10 @@ test.each([
   ['no File description', (ovf: string) => ovf.replace(' ovf:description="Active VM"', '')],
   ['no OS id', (ovf: string) => ovf.replace(` ovf:id="${sampleIds.vm}"`, '')],
   ['a Section without xsi:type', (ovf: string) => ovf.replace(' xsi:type="ovf:OperatingSystemSection_Type"', '')],
-  ['a SnapshotId without CustomProperties', (ovf: string) => ovf.replace('<Alias></Alias></Item>', `<Alias></Alias><SnapshotId>${sampleIds.vm}</SnapshotId></Item>`)],
+  [
+    'a SnapshotId without CustomProperties',
+    (ovf: string) => ovf.replace('<Alias></Alias></Item>', `<Alias></Alias><SnapshotId>${sampleIds.vm}</SnapshotId></Item>`),
+  ],
   ['a default namespace', (ovf: string) => ovf.replace('<ovf:Envelope ', '<ovf:Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1/" ')],
   ['an unknown disk interface', (ovf: string) => ovf.replace('"VirtIO_SCSI"', '"Floppy"')],
   ['white space in empty PredefinedProperties', (ovf: string) => ovf.replace('<PredefinedProperties>', '<PredefinedProperties>\n')],
@@ -125,7 +163,8 @@ test.each([
 });
 
 test('type and data are both needed, and ova is not read', async () => {
-  const body = (initialization: string): string => `<vm><cluster><name>Default</name></cluster><initialization><configuration>${initialization}</configuration></initialization></vm>`;
+  const body = (initialization: string): string =>
+    `<vm><cluster><name>Default</name></cluster><initialization><configuration>${initialization}</configuration></initialization></vm>`;
   for (const initialization of ['<type>ovf</type>', '<data>x</data>', '<type>ova</type><data>x</data>']) {
     expect((await lab.api('POST', '/vms', { body: body(initialization) })).status).toBe(400);
   }
@@ -136,7 +175,10 @@ test("a snapshot's configuration makes a VM again, once its disks are taken out"
   const snapshotId = await lab.snapshot(vmId);
   const snapshot = await lab.xml('GET', `/vms/${vmId}/snapshots/${snapshotId}?all_content=true`);
   const ovf = childText(child(child(snapshot, 'initialization') ?? snapshot, 'configuration') ?? snapshot, 'data') ?? '';
-  const stripped = ovf.replace(file, '').replace(disk, '').replace(/<Item><rasd:Caption>original_Disk1.*?<\/Item>/, '');
+  const stripped = ovf
+    .replace(file, '')
+    .replace(disk, '')
+    .replace(/<Item><rasd:Caption>original_Disk1.*?<\/Item>/, '');
   const reply = await send(stripped, '<name>again</name>', '<regenerate_ids>true</regenerate_ids>');
   expect([reply.status, childText(parseXml(reply.text), 'name')]).toEqual([201, 'again']);
 });

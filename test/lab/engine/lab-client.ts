@@ -24,7 +24,9 @@ export function send(method: string, url: string, caFile: string, { body, header
     const request = httpsRequest(url, { method, ca: readFileSync(caFile), headers, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => { resolve({ status: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(chunks).toString('utf8') }); });
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(chunks).toString('utf8') });
+      });
     });
     request.on('error', reject);
     request.end(body);
@@ -35,13 +37,26 @@ export function send(method: string, url: string, caFile: string, { body, header
 export class Lab {
   token = '';
 
-  private constructor(readonly engine: Engine, readonly host: FakeHost, readonly directory: string, readonly lines: string[]) {}
+  private constructor(
+    readonly engine: Engine,
+    readonly host: FakeHost,
+    readonly directory: string,
+    readonly lines: string[],
+  ) {}
 
   static async start(directory?: string, tokenIdleSeconds = 1800): Promise<Lab> {
-    const state = directory ?? await mkdtemp(join(tmpdir(), 'hf-engine-'));
+    const state = directory ?? (await mkdtemp(join(tmpdir(), 'hf-engine-')));
     const host = new FakeHost(join(state, 'host'));
     const lines: string[] = [];
-    const engine = await startEngine({ stateDirectory: state, host, port: 0, tokenIdleSeconds, log: (line) => { lines.push(line); } });
+    const engine = await startEngine({
+      stateDirectory: state,
+      host,
+      port: 0,
+      tokenIdleSeconds,
+      log: (line) => {
+        lines.push(line);
+      },
+    });
     const lab = new Lab(engine, host, state, lines);
     lab.token = await lab.logIn('admin@internal');
     return lab;
@@ -78,19 +93,27 @@ export class Lab {
 
   sso(form: Readonly<Record<string, string>>): Promise<Reply> {
     return send('POST', `${this.origin}/ovirt-engine/sso/oauth/token`, this.engine.caFile, {
-      body: new URLSearchParams(form).toString(), headers: { 'Content-Type': 'application/x-www-form-urlencoded', Accept: 'application/json' },
+      body: new URLSearchParams(form).toString(),
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded', Accept: 'application/json' },
     });
   }
 
   api(method: string, path: string, ask: Ask = {}): Promise<Reply> {
     return send(method, `${this.origin}/ovirt-engine/api${path}`, this.engine.caFile, {
-      ...ask, headers: { Authorization: `Bearer ${this.token}`, Version: '4', ...(ask.body === undefined ? {} : { 'Content-Type': 'application/xml' }), ...ask.headers },
+      ...ask,
+      headers: {
+        Authorization: `Bearer ${this.token}`,
+        Version: '4',
+        ...(ask.body === undefined ? {} : { 'Content-Type': 'application/xml' }),
+        ...ask.headers,
+      },
     });
   }
 
   async json(method: string, path: string, body?: object): Promise<Json> {
     const reply = await this.api(method, path, {
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }), headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
     });
     if (reply.status >= 400) throw new Error(`${method} ${path}: ${reply.status} ${reply.text}`);
     return JSON.parse(reply.text) as Json;
@@ -116,7 +139,10 @@ export class Lab {
   }
 
   async vm(name: string, extra = ''): Promise<string> {
-    return this.post('/vms', `<vm><name>${name}</name><cluster><name>Default</name></cluster><template><name>Blank</name></template>${extra}</vm>`);
+    return this.post(
+      '/vms',
+      `<vm><name>${name}</name><cluster><name>Default</name></cluster><template><name>Blank</name></template>${extra}</vm>`,
+    );
   }
 
   async disk(alias: string, extra = '', format = 'cow'): Promise<string> {

@@ -7,11 +7,16 @@ import type { Provocations } from './provocation';
 const unknownId = '11111111-2222-4333-8444-555555555555';
 
 async function lun(lab: Lab): Promise<string> {
-  return lab.post('/disks', '<disk><alias>lun</alias><lun_storage><type>iscsi</type><logical_units><logical_unit id="36001"><address>localhost</address><port>3260</port><target>iqn.x</target></logical_unit></logical_units></lun_storage></disk>');
+  return lab.post(
+    '/disks',
+    '<disk><alias>lun</alias><lun_storage><type>iscsi</type><logical_units><logical_unit id="36001"><address>localhost</address><port>3260</port><target>iqn.x</target></logical_unit></logical_units></lun_storage></disk>',
+  );
 }
 
 function put(lab: Lab, vmId: string, diskId: string, active: boolean): Promise<Reply> {
-  return lab.api('PUT', `/vms/${vmId}/diskattachments/${diskId}`, { body: `<disk_attachment><active>${active}</active></disk_attachment>` });
+  return lab.api('PUT', `/vms/${vmId}/diskattachments/${diskId}`, {
+    body: `<disk_attachment><active>${active}</active></disk_attachment>`,
+  });
 }
 
 async function runningVm(lab: Lab, name = 'a'): Promise<string> {
@@ -22,7 +27,9 @@ async function runningVm(lab: Lab, name = 'a'): Promise<string> {
 
 function domainAction(lab: Lab, action: string): Promise<Reply> {
   const { domains, places } = lab.engine.context.store.tables;
-  return lab.action(`/datacenters/${places.where((place) => place.kind === 'data_center')[0]?.id ?? ''}/storagedomains/${domains.all()[0]?.id ?? ''}/${action}`);
+  return lab.action(
+    `/datacenters/${places.where((place) => place.kind === 'data_center')[0]?.id ?? ''}/storagedomains/${domains.all()[0]?.id ?? ''}/${action}`,
+  );
 }
 
 export const diskProvocations: Provocations<typeof diskRefusals> = {
@@ -129,9 +136,12 @@ export const diskProvocations: Provocations<typeof diskRefusals> = {
   'add-disk/shareable-cow': (lab) => lab.api('POST', '/disks', { body: newDisk('d', '<shareable>true</shareable>') }),
   'add-disk/image-id-used': async (lab) => {
     await lab.disk('d');
-    return lab.api('POST', '/disks', { body: newDisk('e', `<image_id>${lab.engine.context.store.tables.images.all()[0]?.id ?? ''}</image_id>`) });
+    return lab.api('POST', '/disks', {
+      body: newDisk('e', `<image_id>${lab.engine.context.store.tables.images.all()[0]?.id ?? ''}</image_id>`),
+    });
   },
-  'add-disk/id-used': async (lab) => lab.api('POST', '/disks', { body: newDisk('e').replace('<disk>', `<disk id="${await lab.disk('d')}">`) }),
+  'add-disk/id-used': async (lab) =>
+    lab.api('POST', '/disks', { body: newDisk('e').replace('<disk>', `<disk id="${await lab.disk('d')}">`) }),
   'remove-disk/vm-not-down': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await lab.start(vmId);
@@ -162,7 +172,9 @@ export const diskProvocations: Provocations<typeof diskRefusals> = {
 
   'domain/backup-in-use': async (lab) => {
     await lab.start((await lab.vmWithDisk('a')).vmId);
-    return lab.api('PUT', `/storagedomains/${lab.engine.context.store.tables.domains.all()[0]?.id ?? ''}`, { body: '<storage_domain><backup>true</backup></storage_domain>' });
+    return lab.api('PUT', `/storagedomains/${lab.engine.context.store.tables.domains.all()[0]?.id ?? ''}`, {
+      body: '<storage_domain><backup>true</backup></storage_domain>',
+    });
   },
   'domain/deactivate-status': async (lab) => {
     await maintenance(lab);

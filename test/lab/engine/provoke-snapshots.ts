@@ -53,7 +53,9 @@ export function damage(lab: Lab, diskId: string): void {
 
 /** A disk that is locked for as long as its removal is held. Its lock in memory is gone, as after a restart. */
 export async function lockedDisk(lab: Lab, diskId: string): Promise<void> {
-  lab.engine.context.store.write(() => { lab.engine.context.store.tables.disks.patch(diskId, { locked: true }); });
+  lab.engine.context.store.write(() => {
+    lab.engine.context.store.tables.disks.patch(diskId, { locked: true });
+  });
   await Promise.resolve();
 }
 
@@ -104,7 +106,11 @@ export const snapshotProvocations: Provocations<typeof snapshotRefusals> = {
   'create-snapshot/image-id-used': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     const imageId = lab.engine.context.store.tables.images.all()[0]?.id ?? '';
-    return create(lab, vmId, `<disk_attachments><disk_attachment><disk id="${diskId}"><image_id>${imageId}</image_id></disk></disk_attachment></disk_attachments>`);
+    return create(
+      lab,
+      vmId,
+      `<disk_attachments><disk_attachment><disk id="${diskId}"><image_id>${imageId}</image_id></disk></disk_attachment></disk_attachments>`,
+    );
   },
   'create-snapshot/domain-status': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
@@ -182,7 +188,8 @@ export const snapshotProvocations: Provocations<typeof snapshotRefusals> = {
     const { vmId, snapshotId } = await previewed(lab);
     return preview(lab, vmId, snapshotId);
   },
-  'preview-snapshot/no-configuration': async (lab) => preview(lab, await lab.vm('a'), lab.engine.context.store.tables.snapshots.all()[0]?.id ?? ''),
+  'preview-snapshot/no-configuration': async (lab) =>
+    preview(lab, await lab.vm('a'), lab.engine.context.store.tables.snapshots.all()[0]?.id ?? ''),
   'preview-snapshot/disks-illegal': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     damage(lab, diskId);
@@ -196,7 +203,9 @@ export const snapshotProvocations: Provocations<typeof snapshotRefusals> = {
   'preview-snapshot/not-attached': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
     // No request leads there, because a disk in a snapshot cannot be detached: what a removed attachment would leave.
-    lab.engine.context.store.write(() => { lab.engine.context.store.tables.attachments.delete(`${vmId}/${diskId}`); });
+    lab.engine.context.store.write(() => {
+      lab.engine.context.store.tables.attachments.delete(`${vmId}/${diskId}`);
+    });
     return preview(lab, vmId, snapshotId);
   },
   'preview-snapshot/domain-status': async (lab) => {

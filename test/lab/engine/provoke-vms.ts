@@ -8,7 +8,11 @@ import type { vmRefusals } from '../../../lab/engine/refusals-vms';
 import type { Provocations } from './provocation';
 
 export const sampleOvf = readFileSync(join(__dirname, 'sample.ovf'), 'utf8');
-export const sampleIds = { vm: 'f0000000-0000-4000-8000-000000000001', nic: 'e1000000-0000-4000-8000-000000000001', disk: 'd1000000-0000-4000-8000-000000000001' };
+export const sampleIds = {
+  vm: 'f0000000-0000-4000-8000-000000000001',
+  nic: 'e1000000-0000-4000-8000-000000000001',
+  disk: 'd1000000-0000-4000-8000-000000000001',
+};
 
 export function importBody(ovf: string, extra = '', cluster = '<cluster><name>Default</name></cluster>', initialization = ''): string {
   return `<vm>${cluster}${extra}<initialization><configuration><type>ovf</type><data>${escapeXml(ovf)}</data></configuration>${initialization}</initialization></vm>`;
@@ -92,7 +96,11 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
   },
   'import-vm/nic-id-used': async (lab) => {
     await importVm(lab, sampleOvf);
-    return importVm(lab, sampleOvf.replace('56:6f:00:00:00:01', '').replaceAll(sampleIds.vm, sampleIds.vm.replace('1', '2')), '<name>other</name>');
+    return importVm(
+      lab,
+      sampleOvf.replace('56:6f:00:00:00:01', '').replaceAll(sampleIds.vm, sampleIds.vm.replace('1', '2')),
+      '<name>other</name>',
+    );
   },
   'import-vm/ovf': (lab) => importVm(lab, sampleOvf.replace(/<rasd:Connection>.*?<\/rasd:Connection>/, '')),
   'update-vm/name-used': async (lab) => {

@@ -42,13 +42,23 @@ export async function startRealLab(): Promise<RealLab> {
   const quiet = { info: () => undefined, warn: () => undefined };
   const qemuData = (process.env['HOLDFAST_QEMU_DATA'] ?? '').split(path.delimiter).filter((entry) => entry !== '');
   const fuse = process.env['HOLDFAST_FUSE'] === 'off' ? 'off' : 'auto';
-  const host = createHost({ stateDir: directory, guestDir: await guestDirectory(), cacheDir: cacheDirectory(), qemuData, fuse, log: quiet });
+  const host = createHost({
+    stateDir: directory,
+    guestDir: await guestDirectory(),
+    cacheDir: cacheDirectory(),
+    qemuData,
+    fuse,
+    log: quiet,
+  });
   await host.start();
   const engine = await startEngine({ stateDirectory: directory, host, port: 0, tokenIdleSeconds: 1800, log: () => undefined });
   await makeDemo(engine.context, directory, (volume, source) => createFilesystemVolume(host, volume, source));
   const connectionFile = path.join(directory, 'connection.json');
   const [admin] = engine.accounts;
-  await writeFile(connectionFile, JSON.stringify({ url: engine.url, username: admin?.userName, password: admin?.password, caFile: engine.caFile }));
+  await writeFile(
+    connectionFile,
+    JSON.stringify({ url: engine.url, username: admin?.userName, password: admin?.password, caFile: engine.caFile }),
+  );
   const remove = async (): Promise<void> => {
     await engine.context.background.idle();
     await engine.close();
@@ -63,6 +73,8 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   const end = Date.now() + deadlineMs;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`timed out waiting for ${what}`);
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
   }
 }

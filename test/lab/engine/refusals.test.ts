@@ -11,7 +11,9 @@ import { diskProvocations } from './provoke-disks';
 import { snapshotProvocations } from './provoke-snapshots';
 import { vmProvocations } from './provoke-vms';
 
-const lockProvocations: Provocations<Omit<typeof refusals, keyof typeof snapshotRefusals | keyof typeof diskRefusals | keyof typeof vmRefusals>> = {
+const lockProvocations: Provocations<
+  Omit<typeof refusals, keyof typeof snapshotRefusals | keyof typeof diskRefusals | keyof typeof vmRefusals>
+> = {
   'lock/create-snapshot': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
     lab.host.hold('snapshot');
@@ -54,15 +56,34 @@ async function hotPlug(lab: Lab): Promise<{ vmId: string; diskId: string; releas
   await lab.start(vmId);
   const open = lab.host.hold('plugDisk');
   const pending = lab.attach(vmId, diskId);
-  while (lab.engine.context.locks.list().length === 0) await new Promise((resolve) => { setImmediate(resolve); });
-  return { vmId, diskId, release: () => { open(); void pending; } };
+  while (lab.engine.context.locks.list().length === 0)
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  return {
+    vmId,
+    diskId,
+    release: () => {
+      open();
+      void pending;
+    },
+  };
 }
 
-const provocations: Readonly<Record<RefusalKey, Provocation>> = { ...lockProvocations, ...snapshotProvocations, ...diskProvocations, ...vmProvocations };
+const provocations: Readonly<Record<RefusalKey, Provocation>> = {
+  ...lockProvocations,
+  ...snapshotProvocations,
+  ...diskProvocations,
+  ...vmProvocations,
+};
 
 let lab: Lab;
-beforeEach(async () => { lab = await Lab.start(); });
-afterEach(async () => { await lab.remove(); });
+beforeEach(async () => {
+  lab = await Lab.start();
+});
+afterEach(async () => {
+  await lab.remove();
+});
 
 test.each(Object.keys(refusals) as RefusalKey[])('%s', async (key) => {
   const row: Refusal = refusals[key];
@@ -75,7 +96,10 @@ test.each(Object.keys(refusals) as RefusalKey[])('%s', async (key) => {
 
 /** The row's text, anchored, with anything but nothing in the place of a parameter. */
 function pattern({ text }: Refusal): RegExp {
-  const escaped = text.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.+');
+  const escaped = text
+    .split(/\{\w+\}/)
+    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('.+');
   return new RegExp(`^\\[${escaped}\\]$`, 's');
 }
 

@@ -6,11 +6,18 @@ import { childText } from '../../../lab/engine/xml';
 import { Lab, newDisk, newSnapshot } from './lab-client';
 
 let lab: Lab;
-beforeEach(async () => { lab = await Lab.start(); });
-afterEach(async () => { await lab.remove(); });
+beforeEach(async () => {
+  lab = await Lab.start();
+});
+afterEach(async () => {
+  await lab.remove();
+});
 
 async function snapshotRows(vmId: string): Promise<(string | undefined)[][]> {
-  return (await lab.xml('GET', `/vms/${vmId}/snapshots`)).children.map((row) => [childText(row, 'snapshot_type'), childText(row, 'snapshot_status')]);
+  return (await lab.xml('GET', `/vms/${vmId}/snapshots`)).children.map((row) => [
+    childText(row, 'snapshot_type'),
+    childText(row, 'snapshot_status'),
+  ]);
 }
 
 test('objects, events and passwords stay; tokens do not; a torn last line of the journal is dropped', async () => {
@@ -38,23 +45,29 @@ test('a VM whose QEMU is gone is down after the start, with event 119; one that 
 });
 
 // Where the engine dies during a live snapshot, and what the host had done by then.
-test.each(['snapshot', 'afterSnapshotFiles', 'afterSnapshot'] as const)('killed at "%s": the snapshot is completed once, and the guest writes above it', async (step) => {
-  const { vmId, diskId } = await lab.vmWithDisk('dies');
-  await lab.start(vmId);
-  const frozen = childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id');
-  lab.host.hold(step);
-  const snapshotId = await lab.post(`/vms/${vmId}/snapshots`, newSnapshot('dies'));
-  lab = await lab.restart();
-  await lab.idle();
-  expect(await snapshotRows(vmId)).toEqual([['regular', 'ok'], ['active', 'ok']]);
-  const [disk] = (await lab.xml('GET', `/vms/${vmId}/snapshots/${snapshotId}/disks`)).children;
-  expect(disk && childText(disk, 'image_id')).toBe(frozen);
-  expect(lab.host.plugged(vmId)[0]?.top.volumeId).toBe(childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id'));
-  expect(childText(await lab.xml('GET', `/disks/${diskId}`), 'status')).toBe('ok');
-  await lab.xml('DELETE', `/vms/${vmId}/snapshots/${snapshotId}`);
-  await lab.idle();
-  expect(await snapshotRows(vmId)).toEqual([['active', 'ok']]);
-});
+test.each(['snapshot', 'afterSnapshotFiles', 'afterSnapshot'] as const)(
+  'killed at "%s": the snapshot is completed once, and the guest writes above it',
+  async (step) => {
+    const { vmId, diskId } = await lab.vmWithDisk('dies');
+    await lab.start(vmId);
+    const frozen = childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id');
+    lab.host.hold(step);
+    const snapshotId = await lab.post(`/vms/${vmId}/snapshots`, newSnapshot('dies'));
+    lab = await lab.restart();
+    await lab.idle();
+    expect(await snapshotRows(vmId)).toEqual([
+      ['regular', 'ok'],
+      ['active', 'ok'],
+    ]);
+    const [disk] = (await lab.xml('GET', `/vms/${vmId}/snapshots/${snapshotId}/disks`)).children;
+    expect(disk && childText(disk, 'image_id')).toBe(frozen);
+    expect(lab.host.plugged(vmId)[0]?.top.volumeId).toBe(childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id'));
+    expect(childText(await lab.xml('GET', `/disks/${diskId}`), 'status')).toBe('ok');
+    await lab.xml('DELETE', `/vms/${vmId}/snapshots/${snapshotId}`);
+    await lab.idle();
+    expect(await snapshotRows(vmId)).toEqual([['active', 'ok']]);
+  },
+);
 
 test('killed while a snapshot of a stopped VM is made: completed', async () => {
   const { vmId } = await lab.vmWithDisk('cold');
@@ -62,7 +75,10 @@ test('killed while a snapshot of a stopped VM is made: completed', async () => {
   await lab.post(`/vms/${vmId}/snapshots`, newSnapshot('cold'));
   lab = await lab.restart();
   await lab.idle();
-  expect(await snapshotRows(vmId)).toEqual([['regular', 'ok'], ['active', 'ok']]);
+  expect(await snapshotRows(vmId)).toEqual([
+    ['regular', 'ok'],
+    ['active', 'ok'],
+  ]);
 });
 
 test('killed while a snapshot merges: the merge goes on and the snapshot vanishes', async () => {
@@ -107,6 +123,9 @@ test('killed while a disk is created, and while one is removed: both are finishe
 });
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let attempts = 0; attempts < 500 && !holds(); attempts += 1) await new Promise((resolve) => { setTimeout(resolve, 10); });
+  for (let attempts = 0; attempts < 500 && !holds(); attempts += 1)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
   expect(holds()).toBe(true);
 }

@@ -3,8 +3,12 @@ import { Lab, newSnapshot } from './lab-client';
 import { child, childText, parseXml, type XmlNode } from '../../../lab/engine/xml';
 
 let lab: Lab;
-beforeAll(async () => { lab = await Lab.start(); });
-afterAll(async () => { await lab.remove(); });
+beforeAll(async () => {
+  lab = await Lab.start();
+});
+afterAll(async () => {
+  await lab.remove();
+});
 
 async function snapshots(vmId: string): Promise<XmlNode[]> {
   return [...(await lab.xml('GET', `/vms/${vmId}/snapshots`)).children];
@@ -35,7 +39,9 @@ test('create: the snapshot takes the id of Active, is locked while the host work
   expect(active?.attributes['id']).not.toBe(activeBefore);
   expect(await lab.eventCodes('life-1')).toEqual([45, 68]);
   const jobs = await lab.xml('GET', '/jobs?search=correlation_id%3Dlife-1');
-  expect(jobs.children.map((job) => [childText(job, 'description'), childText(job, 'status')])).toEqual([['Creating VM Snapshot first for VM life', 'finished']]);
+  expect(jobs.children.map((job) => [childText(job, 'description'), childText(job, 'status')])).toEqual([
+    ['Creating VM Snapshot first for VM life', 'finished'],
+  ]);
 });
 
 test('its configuration names only the frozen volume and no storage domain', async () => {
@@ -70,7 +76,9 @@ test('remove: locked while the volumes merge, then 404 with a Fault; events 342 
   expect(childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id')).toBe(base);
   expect(lab.host.plugged(vmId)[0]?.top.volumeId).toBe(base);
   const steps = await lab.xml('GET', `/jobs/${jobId}/steps`);
-  expect(steps.children.map((step) => childText(step, 'description'))).toContain('Merging snapshots (Active VM into snap) of disk merge_Disk1');
+  expect(steps.children.map((step) => childText(step, 'description'))).toContain(
+    'Merging snapshots (Active VM into snap) of disk merge_Disk1',
+  );
 });
 
 test('removing the older of two snapshots rewrites the volume in the configuration of the newer', async () => {
@@ -79,7 +87,9 @@ test('removing the older of two snapshots rewrites the volume in the configurati
   const second = await lab.snapshot(vmId, 'two');
   await lab.xml('DELETE', `/vms/${vmId}/snapshots/${first}`);
   await lab.idle();
-  const image = childText((await lab.xml('GET', `/vms/${vmId}/snapshots/${second}/disks`)).children[0] ?? await lab.xml('GET', '/'), 'image_id') ?? '';
+  const image =
+    childText((await lab.xml('GET', `/vms/${vmId}/snapshots/${second}/disks`)).children[0] ?? (await lab.xml('GET', '/')), 'image_id') ??
+    '';
   expect(JSON.stringify(await ovfOf(vmId, second))).toContain(`${diskId}/${image}`);
 });
 
@@ -120,10 +130,15 @@ test('preview shows the snapshot on fresh volumes, undo brings everything back, 
   expect((await lab.action(`/vms/${vmId}/previewsnapshot`, `<action><snapshot id="${first}"/></action>`)).status).toBe(200);
   const during = await image();
   expect(during).not.toBe(before);
-  expect((await snapshots(vmId)).map((row) => [childText(row, 'snapshot_type'), childText(row, 'snapshot_status')])).toContainEqual(['regular', 'in_preview']);
+  expect((await snapshots(vmId)).map((row) => [childText(row, 'snapshot_type'), childText(row, 'snapshot_status')])).toContainEqual([
+    'regular',
+    'in_preview',
+  ]);
   expect((await lab.action(`/vms/${vmId}/undosnapshot`)).status).toBe(200);
   expect(await image()).toBe(before);
-  expect((await lab.action(`/vms/${vmId}/snapshots/${first}/restore`, '<action><restore_memory>false</restore_memory></action>')).status).toBe(200);
+  expect(
+    (await lab.action(`/vms/${vmId}/snapshots/${first}/restore`, '<action><restore_memory>false</restore_memory></action>')).status,
+  ).toBe(200);
   expect((await snapshots(vmId)).map((row) => row.attributes['id'])).not.toContain(second);
   expect(await image()).not.toBe(before);
   await lab.start(vmId);

@@ -1,8 +1,10 @@
 """Walks through the lab with the official oVirt Python SDK, as a stranger's program would.
 
-Usage: walk.py <connection.json>. Prints one JSON object with what it saw; any surprise is an exception.
+Usage: walk.py <connection.json>. Prints one JSON object with what it saw, stop by stop; any surprise is an exception.
+Takes away what it made, so that the lab is afterwards as it was.
 """
 import json
+import re
 import sys
 import time
 
@@ -10,6 +12,7 @@ import ovirtsdk4 as sdk
 from ovirtsdk4 import types
 
 DEADLINE_SECONDS = 120
+MERGED, MADE = 'sdk-walk-removal', 'sdk-walk-snapshot'
 
 
 def wait_for(what, question):
@@ -29,121 +32,183 @@ def is_gone(service):
         return True
 
 
-def walk(settings):
-    seen = {}
-    connection = sdk.Connection(
-        url=settings['url'], username=settings['username'], password=settings['password'], ca_file=settings['caFile'])
+def refusal(call):
+    """The code and the text with which the engine refuses."""
     try:
-        system = connection.system_service()
-        api = system.get()
-        seen['product'] = api.product_info.name
-        seen['version'] = '%d.%d' % (api.product_info.version.major, api.product_info.version.minor)
-        seen['places'] = [
-            system.data_centers_service().list()[0].name,
-            system.clusters_service().list()[0].name,
-            system.hosts_service().list()[0].status.value,
-            system.storage_domains_service().list()[0].name,
-            system.vnic_profiles_service().list()[0].name,
-            system.networks_service().list()[0].name,
-            system.templates_service().list()[0].name,
-        ]
+        call()
+    except sdk.Error as error:
+        return [error.code, re.sub(r'.*Fault detail is "\[(.*?)\]".*', r'\1', str(error), flags=re.DOTALL)]
+    raise AssertionError('the engine did not refuse')
+
+
+def log_in(settings, password):
+    return sdk.Connection(url=settings['url'], username=settings['username'], password=password, ca_file=settings['caFile'])
+
+
+def wrong_password(settings):
+    connection = log_in(settings, 'not ' + settings['password'])
+    try:
+        connection.system_service().get()
+    except sdk.AuthError as error:
+        return type(error).__name__
+    finally:
+        connection.close(logout=False)
+    raise AssertionError('a wrong password was taken')
+
+
+class Walk:
+    def __init__(self, system):
+        self.system = system
+        self.vms = system.vms_service()
+        self.demo = self.vms.list(search='name=demo and status=up')[0]
+        self.demo_service = self.vms.vm_service(self.demo.id)
+        self.appliance = self.vms.list(search='name=appl*', max=1)[0]
+
+    def root(self):
+        product = self.system.get().product_info
+        return {'product': product.name, 'version': '%d.%d' % (product.version.major, product.version.minor)}
+
+    def places(self):
+        system = self.system
         center = system.data_centers_service().list()[0]
         attached = system.data_centers_service().data_center_service(center.id).storage_domains_service().list()[0]
-        seen['domain_status'] = attached.status.value
+        return {
+            'data_center': center.name,
+            'cluster': system.clusters_service().list()[0].name,
+            'host': system.hosts_service().list()[0].status.value,
+            'storage_domain': [attached.name, attached.status.value],
+            'profile': system.vnic_profiles_service().list()[0].name,
+            'network': system.networks_service().list()[0].name,
+            'template': system.templates_service().list()[0].name,
+        }
 
-        vms = system.vms_service()
-        seen['all_vms'] = sorted(vm.name for vm in vms.list())
-        wait_for('demo', lambda: vms.list(search='name=demo and status=up'))
-        wait_for('appliance', lambda: vms.list(search='name=appliance and status=up'))
-        source = vms.list(search='name=demo and status=up')[0]
-        appliance = vms.list(search='name=appl*', max=1)[0]
-        seen['no_vm'] = len(vms.list(search='name=nobody'))
-        source_service = vms.vm_service(source.id)
-        seen['memory'] = source.memory
-        nic = source_service.nics_service().list()[0]
-        seen['mac_prefix'] = nic.mac.address[:5]
+    def listings(self):
+        followed = self.vms.list(search='name=demo', follow='disk_attachments.disk,nics')[0]
+        configured = self.demo_service.get(all_content=True)
+        return {
+            'all': sorted(vm.name for vm in self.vms.list()),
+            'first': len(self.vms.list(max=1)),
+            'by_name': [vm.name for vm in self.vms.list(search='name=dem*')],
+            'nobody': self.vms.list(search='name=nobody'),
+            'memory': self.demo.memory,
+            'followed_disks': sorted(attachment.disk.alias for attachment in followed.disk_attachments),
+            'macs': [bool(re.match('^56:6f:', nic.mac.address)) for nic in self.demo_service.nics_service().list()],
+            'configuration': configured.initialization.configuration.type.value,
+            'unknown': is_gone(self.vms.vm_service('00000000-0000-4000-8000-000000000000')),
+        }
 
-        followed = vms.list(search='name=demo', follow='disk_attachments.disk,nics')[0]
-        seen['followed_disks'] = sorted(attachment.disk.alias for attachment in followed.disk_attachments)
-        configured = source_service.get(all_content=True)
-        seen['configuration_type'] = configured.initialization.configuration.type.value
+    def snapshot(self):
+        """Leaves self.snapshot_service and self.ovf for the stops that follow."""
+        snapshots = self.demo_service.snapshots_service()
+        made = snapshots.add(types.Snapshot(description='sdk walk', persist_memorystate=False), query={'correlation_id': MADE})
+        self.snapshot_id = made.id
+        self.snapshot_service = snapshots.snapshot_service(made.id)
+        wait_for('the snapshot', lambda: self.snapshot_service.get().snapshot_status == types.SnapshotStatus.OK)
+        self.ovf = self.snapshot_service.get(query={'all_content': 'true'}).initialization.configuration.data
+        disks = self.snapshot_service.disks_service().list()
+        self.snapshot_disk = disks[0]
+        return {
+            'listed': [each.description for each in snapshots.list() if each.snapshot_type == types.SnapshotType.REGULAR],
+            'disks': sorted([disk.alias, disk.status.value] for disk in disks),
+            'ovf': self.ovf.startswith('<?xml') and 'demo_Disk1' in self.ovf,
+        }
 
-        events = system.events_service()
-        last = int(events.list(max=1)[0].index)
-        snapshots = source_service.snapshots_service()
-        snapshot = snapshots.add(
-            types.Snapshot(description='sdk walk', persist_memorystate=False), query={'correlation_id': 'sdk-walk-1'})
-        service = snapshots.snapshot_service(snapshot.id)
-        wait_for('the snapshot', lambda: service.get().snapshot_status == types.SnapshotStatus.OK)
-        ovf = service.get(query={'all_content': 'true'}).initialization.configuration.data
-        seen['snapshot_ovf'] = ovf.startswith('<?xml') and 'StorageId' not in ovf
-        disk = service.disks_service().list()[0]
-        seen['snapshot_disk_status'] = disk.status.value
-
-        attachments = vms.vm_service(appliance.id).disk_attachments_service()
-        attachment = attachments.add(types.DiskAttachment(
-            disk=types.Disk(id=disk.id, snapshot=types.Snapshot(id=snapshot.id)),
+    def attach(self):
+        attachments = self.vms.vm_service(self.appliance.id).disk_attachments_service()
+        before = [each.id for each in attachments.list()]
+        made = attachments.add(types.DiskAttachment(
+            disk=types.Disk(id=self.snapshot_disk.id, snapshot=types.Snapshot(id=self.snapshot_id)),
             interface=types.DiskInterface.VIRTIO_SCSI, active=True, bootable=False))
-        seen['attached_active'] = attachments.attachment_service(attachment.id).get().active
-        try:
-            service.remove()
-            raise AssertionError('the snapshot went although it is attached')
-        except sdk.Error as error:
-            seen['conflict'] = [error.code, 'attached to other VMs' in str(error)]
-        attachments.attachment_service(attachment.id).remove()
-        seen['detached'] = is_gone(attachments.attachment_service(attachment.id))
+        service = attachments.attachment_service(made.id)
+        seen = {
+            'before': before,
+            'is_the_disk': [each.id for each in attachments.list()] == [self.snapshot_disk.id],
+            'active': service.get().active,
+            'removal_meanwhile': refusal(self.snapshot_service.remove),
+        }
+        service.remove()
+        return {**seen, 'detached': is_gone(service), 'after': [each.id for each in attachments.list()]}
 
-        service.remove(query={'correlation_id': 'sdk-walk-2'})
-        wait_for('the merge', lambda: is_gone(service))
-        jobs = system.jobs_service().list(search='correlation_id=sdk-walk-2')
-        seen['jobs'] = [job.status.value for job in jobs]
-        seen['steps'] = len(system.jobs_service().job_service(jobs[0].id).steps_service().list())
-        seen['events'] = sorted(event.code for event in events.list(from_=last) if event.code in (45, 68, 342, 356, 2016, 2018))
+    def remove_snapshot(self):
+        self.snapshot_service.remove(query={'correlation_id': MERGED})
+        wait_for('the merge', lambda: is_gone(self.snapshot_service))
+        jobs = self.system.jobs_service().list(search='correlation_id=' + MERGED)
+        steps = self.system.jobs_service().job_service(jobs[0].id).steps_service().list()
+        return {'jobs': [job.status.value for job in jobs], 'steps': sorted({step.status.value for step in steps})}
+
+    def events(self, since):
+        """What happened since then, as [code, correlation id], and an event of our own."""
+        events = self.system.events_service()
+        ours = [[event.code, event.correlation_id] for event in events.list(from_=since) if event.correlation_id in (MADE, MERGED)]
         posted = events.add(types.Event(
             origin='walk', severity=types.LogSeverity.NORMAL, custom_id=int(time.time()), description='hello from the SDK'))
-        seen['posted_code'] = events.event_service(posted.id).get().code
+        read = events.event_service(posted.id).get()
+        return {'ours': sorted(ours), 'posted': [read.origin, read.description, read.severity.value]}
 
-        tag = system.tags_service().add(types.Tag(name='walked'))
-        source_service.tags_service().add(types.Tag(name='walked'))
-        seen['tagged'] = [vm.name for vm in vms.list(search='tag=walked')]
-        system.tags_service().tag_service(tag.id).remove()
+    def tag(self):
+        made = self.system.tags_service().add(types.Tag(name='walked'))
+        self.demo_service.tags_service().add(types.Tag(name='walked'))
+        found = [vm.name for vm in self.vms.list(search='tag=walked')]
+        self.system.tags_service().tag_service(made.id).remove()
+        return {'found': found, 'left': [tag.name for tag in self.demo_service.tags_service().list()]}
 
-        created = system.disks_service().add(types.Disk(
+    def disk(self):
+        disks = self.system.disks_service()
+        made = disks.add(types.Disk(
             alias='sdk-disk', provisioned_size=64 * 2**20, format=types.DiskFormat.COW, sparse=True,
             storage_domains=[types.StorageDomain(name='data-1')]))
-        disk_service = system.disks_service().disk_service(created.id)
-        wait_for('the disk', lambda: disk_service.get().status == types.DiskStatus.OK)
-        disk_service.remove()
-        wait_for('the disk to go', lambda: is_gone(disk_service))
+        service = disks.disk_service(made.id)
+        wait_for('the disk', lambda: service.get().status == types.DiskStatus.OK)
+        found = [disk.alias for disk in disks.list(search='alias=sdk-*')]
+        service.remove()
+        wait_for('the disk to go', lambda: is_gone(service))
+        return {'bytes': made.provisioned_size, 'found': found}
 
-        copy = vms.add(types.Vm(
+    def copy_of_vm(self):
+        """A VM from the snapshot's configuration, without its disks."""
+        made = self.vms.add(types.Vm(
             name='sdk-copy', cluster=types.Cluster(name='Default'),
             initialization=types.Initialization(
                 regenerate_ids=True,
-                configuration=types.Configuration(type=types.ConfigurationType.OVF, data=without_disks(ovf)))))
-        copy_service = vms.vm_service(copy.id)
-        seen['copy_disks'] = len(copy_service.disk_attachments_service().list())
-        copy_service.update(types.Vm(comment='renamed'))
-        seen['comment'] = copy_service.get().comment
-        copy_service.start()
-        wait_for('the copy', lambda: copy_service.get().status == types.VmStatus.UP)
-        copy_service.stop()
-        wait_for('the copy to stop', lambda: copy_service.get().status == types.VmStatus.DOWN)
-        copy_service.remove()
-        wait_for('the copy to go', lambda: is_gone(copy_service))
-    finally:
-        connection.close()
-    return seen
+                configuration=types.Configuration(type=types.ConfigurationType.OVF, data=without_disks(self.ovf)))))
+        service = self.vms.vm_service(made.id)
+        service.update(types.Vm(comment='renamed'))
+        seen = {'own_id': made.id != self.demo.id, 'disks': len(service.disk_attachments_service().list()), 'comment': service.get().comment}
+        service.start()
+        wait_for('the copy', lambda: service.get().status == types.VmStatus.UP)
+        seen['removal_while_up'] = refusal(service.remove)[0]
+        service.stop()
+        wait_for('the copy to stop', lambda: service.get().status == types.VmStatus.DOWN)
+        service.remove()
+        wait_for('the copy to go', lambda: is_gone(service))
+        return seen
 
 
 def without_disks(ovf):
-    import re
-    ovf = re.sub(r'<References>.*?</References>', '<References></References>', ovf)
-    ovf = re.sub(r'<Disk .*?</Disk>', '', ovf)
-    return ''.join(
-        part for part in re.split(r'(<Item>.*?</Item>)', ovf) if '<rasd:ResourceType>17</rasd:ResourceType>' not in part)
+    ovf = re.sub(r'<References>.*?</References>', '<References></References>', ovf, flags=re.DOTALL)
+    ovf = re.sub(r'<Disk .*?</Disk>', '', ovf, flags=re.DOTALL)
+    items = re.split(r'(<Item>.*?</Item>)', ovf, flags=re.DOTALL)
+    return ''.join(part for part in items if '<rasd:ResourceType>17</rasd:ResourceType>' not in part)
+
+
+def main(settings):
+    connection = log_in(settings, settings['password'])
+    try:
+        system = connection.system_service()
+        since = int(system.events_service().list(max=1)[0].index)
+        walk = Walk(system)
+        seen = {'root': walk.root(), 'places': walk.places(), 'vms': walk.listings()}
+        for stop in (walk.snapshot, walk.attach, walk.remove_snapshot):
+            seen[stop.__name__] = stop()
+        seen['events'] = walk.events(since)
+        for stop in (walk.tag, walk.disk, walk.copy_of_vm):
+            seen[stop.__name__] = stop()
+        seen['after'] = sorted(vm.name for vm in walk.vms.list()) + sorted(disk.alias for disk in system.disks_service().list())
+    finally:
+        connection.close()
+    return {**seen, 'wrong_password': wrong_password(settings)}
 
 
 if __name__ == '__main__':
-    with open(sys.argv[1]) as file:
-        print(json.dumps(walk(json.load(file)), indent=2, sort_keys=True))
+    with open(sys.argv[1], encoding='utf-8') as file:
+        print(json.dumps(main(json.load(file)), indent=2, sort_keys=True))

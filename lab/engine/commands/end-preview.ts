@@ -1,0 +1,120 @@
+// The ways out of a preview: commit keeps what was previewed, undo brings back what was before, restore is preview and
+// commit in one. What nobody names any more goes by an operation that a restart repeats.
+import { activeSnapshot, imagesOfSnapshot, isRunning, needVm, snapshotsOf, volumeRef, type Context } from '../context';
+import { newId, type Actor } from '../events';
+import { refuse, type Phrase } from '../refusals';
+import type { ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
+import type { DropVolumesOperation } from '../state/operations';
+import { without } from '../state/without';
+import { attachedElsewhere, inPreview } from './checks';
+import { applyConfiguration, lockVm, previewSnapshot } from './preview-snapshot';
+
+interface Preview {
+  readonly vm: VmRecord;
+  readonly active: SnapshotRecord;
+  readonly before: SnapshotRecord;
+  readonly shown: SnapshotRecord;
+}
+
+function currentPreview(context: Context, vmId: string, C: Phrase): Preview {
+  const vm = needVm(context, vmId);
+  const snapshots = snapshotsOf(context, vm.id);
+  const before = snapshots.find((snapshot) => snapshot.type === 'preview');
+  const shown = snapshots.find((snapshot) => snapshot.status === 'in_preview');
+  if (before === undefined || shown === undefined) throw refuse('commit-snapshot/not-in-preview', { C });
+  if (isRunning(vm)) throw refuse('commit-snapshot/vm-not-down', { C });
+  return { vm, before, shown, active: activeSnapshot(context, vm.id) };
+}
+
+/** Keeps the previewed state: the old active volumes go, and with them every snapshot that was made after the shown one. */
+export async function commitPreview(context: Context, vmId: string, actor: Actor): Promise<void> {
+  const C = 'Cannot revert to Snapshot';
+  const { vm, before, shown } = currentPreview(context, vmId, C);
+  const release = lockVm(context, vm, C);
+  try {
+    const doomed = [
+      before,
+      ...snapshotsOf(context, vm.id).filter((snapshot) => snapshot.type === 'regular' && snapshot.createdMs > shown.createdMs),
+    ];
+    const list = attachedElsewhere(context, doomed);
+    if (list !== '') throw refuse('commit-snapshot/attached', { list });
+    const operation = context.store.write(() => {
+      const row = drop(
+        context,
+        vm,
+        doomed.flatMap((snapshot) => imagesOfSnapshot(context, snapshot.id)),
+        actor,
+        `Reverting VM ${vm.name} to Snapshot ${shown.description}`,
+      );
+      for (const snapshot of doomed) context.store.tables.snapshots.delete(snapshot.id);
+      context.store.tables.snapshots.patch(shown.id, { status: 'ok' });
+      context.events.record('restored', actor, { vm, snapshot: shown.description });
+      return row;
+    });
+    await carryOutDrop(context, operation);
+  } finally {
+    release();
+  }
+}
+
+export async function undoPreview(context: Context, vmId: string, actor: Actor): Promise<void> {
+  const C = 'Cannot revert to Snapshot';
+  const { vm, active: shownActive, before, shown } = currentPreview(context, vmId, C);
+  const release = lockVm(context, vm, C);
+  try {
+    const operation = context.store.write(() => {
+      const { snapshots, images } = context.store.tables;
+      const back = imagesOfSnapshot(context, before.id);
+      const returning = new Set(back.map((image) => image.diskId));
+      const current = imagesOfSnapshot(context, shownActive.id);
+      const row = drop(
+        context,
+        vm,
+        current.filter((image) => returning.has(image.diskId)),
+        actor,
+        `Undoing the preview of VM ${vm.name}`,
+      );
+      for (const image of current.filter((candidate) => !returning.has(candidate.diskId))) images.put({ ...image, snapshotId: before.id });
+      for (const image of back) images.put({ ...image, active: true });
+      snapshots.delete(shownActive.id);
+      snapshots.put({ ...without(before, 'configuration'), type: 'active', description: 'Active VM' });
+      applyConfiguration(context, vm, before);
+      snapshots.patch(shown.id, { status: 'ok' });
+      return row;
+    });
+    await carryOutDrop(context, operation);
+  } finally {
+    release();
+  }
+}
+
+/** Forgets volumes at once; their files go by an operation that a restart repeats. */
+function drop(context: Context, vm: VmRecord, images: readonly ImageRecord[], actor: Actor, description: string): DropVolumesOperation {
+  for (const image of images) context.store.tables.images.delete(image.id);
+  const operation: DropVolumesOperation = {
+    kind: 'drop-volumes',
+    id: newId(),
+    ...actor,
+    ...context.jobs.open(description, actor),
+    vmId: vm.id,
+    volumes: images.map(volumeRef),
+  };
+  context.store.tables.operations.put(operation);
+  return operation;
+}
+
+export async function carryOutDrop(context: Context, operation: DropVolumesOperation): Promise<void> {
+  for (const volume of operation.volumes) await context.host.removeVolume(volume);
+  context.volumes.forget();
+  context.store.write(() => {
+    context.store.tables.operations.delete(operation.id);
+    context.jobs.end(operation.jobId, 'finished');
+  });
+}
+
+/** Both in one, as the API's `restore` does it. */
+export async function restoreSnapshot(context: Context, vmId: string, snapshotId: string, actor: Actor): Promise<void> {
+  if (inPreview(context, vmId)) throw refuse('preview-snapshot/preview');
+  await previewSnapshot(context, vmId, snapshotId, actor);
+  await commitPreview(context, vmId, actor);
+}

@@ -1,0 +1,140 @@
+// What follows the answer to "create snapshot": the host's work, its success or its being taken back, and how an engine
+// that was killed meanwhile goes on from what the host really did.
+import { isRunning, type Context } from '../context';
+import { HostError, type VolumeRef } from '../../host/port';
+import type { CreateSnapshotOperation } from '../state/operations';
+
+/** Volumes of disks that stay out of the snapshot follow the Active to its new id. */
+export function moveImages({ store }: Context, fromSnapshotId: string, toSnapshotId: string, except: readonly string[]): void {
+  for (const image of store.tables.images.where(
+    (candidate) => candidate.snapshotId === fromSnapshotId && !except.includes(candidate.diskId),
+  )) {
+    store.tables.images.put({ ...image, snapshotId: toSnapshotId });
+  }
+}
+
+export async function carryOut(context: Context, operation: CreateSnapshotOperation): Promise<void> {
+  const { disks, vmId } = operation;
+  try {
+    if (disks.length > 0)
+      await context.host.snapshot(
+        vmId,
+        disks.map(({ diskId, current, currentFormat, next }) => ({ diskId, current, currentFormat, next })),
+      );
+  } catch (error) {
+    context.log(`snapshot ${operation.snapshotId} of VM ${vmId}: ${String(error)}`);
+    takeBack(context, operation, error);
+    return;
+  }
+  complete(context, operation);
+}
+
+function complete(context: Context, operation: CreateSnapshotOperation): void {
+  const { store } = context;
+  context.volumes.forget();
+  store.write(() => {
+    const { snapshots, disks, vms, operations } = store.tables;
+    snapshots.patch(operation.snapshotId, { status: 'ok' });
+    for (const { diskId } of operation.disks) disks.patch(diskId, { locked: false });
+    operations.delete(operation.id);
+    const vm = vms.get(operation.vmId);
+    context.events.record('snapshotCreated', operation, {
+      ...(vm === undefined ? {} : { vm }),
+      snapshot: snapshots.get(operation.snapshotId)?.description ?? '',
+    });
+    context.jobs.end(operation.jobId, 'finished');
+  });
+}
+
+/** The host does all disks or none, so a failure leaves nothing: the row vanishes and Active gets its id back. */
+function takeBack(context: Context, operation: CreateSnapshotOperation, error: unknown): void {
+  const { store } = context;
+  context.volumes.forget();
+  store.write(() => {
+    const { snapshots, images, disks, vms, operations } = store.tables;
+    const description = snapshots.get(operation.snapshotId)?.description ?? '';
+    const active = snapshots.get(operation.newActiveId);
+    snapshots.delete(operation.newActiveId);
+    if (active !== undefined) snapshots.put({ ...active, id: operation.snapshotId });
+    for (const { diskId, current, next } of operation.disks) {
+      images.delete(next.volumeId);
+      images.patch(current.volumeId, { active: true });
+      disks.patch(diskId, { locked: false });
+    }
+    moveImages(context, operation.newActiveId, operation.snapshotId, []);
+    operations.delete(operation.id);
+    const vm = vms.get(operation.vmId);
+    const beforeTheGuest =
+      !(error instanceof HostError) || error.code === 'no-space' || error.code === 'no-such-volume' || vm === undefined || !isRunning(vm);
+    context.events.record(beforeTheGuest ? 'snapshotFailed' : 'snapshotLiveFailed', operation, {
+      ...(vm === undefined ? {} : { vm }),
+      snapshot: description,
+    });
+    context.jobs.end(operation.jobId, 'failed');
+  });
+}
+
+/** After a crash: how far the host had got is found in its files and its QEMU, not guessed. */
+export async function resumeCreateSnapshot(context: Context, operation: CreateSnapshotOperation): Promise<void> {
+  const vm = context.store.tables.vms.get(operation.vmId);
+  const release = context.locks.take('create snapshot', 'Cannot create Snapshot', [
+    { kind: 'VM', id: operation.vmId, mode: 'exclusive', othersGet: { key: 'lock/create-snapshot', parameters: { vm: vm?.name ?? '' } } },
+  ]);
+  try {
+    const running = context.host.vmStatus(operation.vmId) !== 'down';
+    if (running) await goOnLive(context, operation);
+    else await goOnCold(context, operation);
+  } finally {
+    release();
+  }
+}
+
+/** Asked again, the host refuses a guest that already writes to the new volumes before it touches anything. */
+async function goOnLive(context: Context, operation: CreateSnapshotOperation): Promise<void> {
+  const { host } = context;
+  const disks = operation.disks.map(({ diskId, current, currentFormat, next }) => ({ diskId, current, currentFormat, next }));
+  try {
+    if (disks.length > 0) await host.snapshot(operation.vmId, disks);
+    complete(context, operation);
+  } catch (error) {
+    const existing = await volumesThatExist(context, operation);
+    if (error instanceof HostError && error.code === 'qemu-failed' && existing.length === disks.length) {
+      complete(context, operation);
+    } else if (error instanceof HostError && error.code === 'volume-in-use' && (await removed(context, existing))) {
+      // Files of an attempt that never reached the guest.
+      await carryOut(context, operation);
+    } else {
+      context.log(`snapshot ${operation.snapshotId} cannot be resumed: ${String(error)}`);
+      takeBack(context, operation, error);
+    }
+  }
+}
+
+/** Of a VM that is down: complete layers are right whether or not anything was written; a part of them is made anew. */
+async function goOnCold(context: Context, operation: CreateSnapshotOperation): Promise<void> {
+  const existing = await volumesThatExist(context, operation);
+  if (existing.length === operation.disks.length) complete(context, operation);
+  else if (await removed(context, existing)) await carryOut(context, operation);
+}
+
+async function volumesThatExist({ host }: Context, { disks }: CreateSnapshotOperation): Promise<readonly VolumeRef[]> {
+  const found = await Promise.all(
+    disks.map(({ next }) =>
+      host.volumeInfo(next).then(
+        () => [next],
+        () => [],
+      ),
+    ),
+  );
+  return found.flat();
+}
+
+async function removed({ host, log }: Context, volumes: readonly VolumeRef[]): Promise<boolean> {
+  try {
+    for (const volume of volumes) await host.removeVolume(volume);
+    return true;
+  } catch (error) {
+    log(String(error));
+    return false;
+  }
+}
