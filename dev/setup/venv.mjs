@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, shortHash, withLock } from './shell.mjs';
 
-/** temporalio: a client in another language. The SDK: the official oVirt client. imageio: the host's real data daemon. */
-export const venvPackages = ['temporalio==1.35.0', 'ovirt-engine-sdk-python==4.6.3', 'ovirt-imageio==2.5.1'];
+/** temporalio and jsonschema: a client in another language, which has only the published schemas. The SDK: the official oVirt client. imageio: the host's real data daemon. */
+export const venvPackages = ['temporalio==1.35.0', 'jsonschema==4.26.0', 'ovirt-engine-sdk-python==4.6.3', 'ovirt-imageio==2.5.1'];
 
 /** Returns the path of the venv's python3. */
 export async function ensureVenv({ cacheDir, say, env = process.env, packages = venvPackages }) {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { runPython } from '../../support/python';
 import { realLabDeadlineMs, startRealLab, type RealLab } from '../engine/real-lab';
 
-let lab: RealLab;
+let lab: RealLab | undefined;
 let seen: Readonly<Record<string, unknown>>;
 
 beforeAll(async () => {
@@ -15,7 +15,7 @@ beforeAll(async () => {
 }, 2 * realLabDeadlineMs);
 
 afterAll(async () => {
-  await lab.remove();
+  await lab?.remove();
 });
 
 test('it logs in, and not with a wrong password', () => {

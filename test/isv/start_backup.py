@@ -1,0 +1,122 @@
+"""Backs a VM up as an ISV's program would: with Temporal's Python SDK and Holdfast's published schemas, and nothing else of Holdfast.
+
+Usage: start_backup.py <address> <namespace> <schema directory> <request JSON>
+
+Every name that goes over the wire (flow, queue, id, policies, messages) is read from the schemas. The run is paused before it copies,
+given a limit, and resumed, so that there is something to see. Prints one JSON object; a request that the schema refuses is told
+without starting anything (exit code 2), a failed run with its code and details (exit code 1).
+"""
+import asyncio
+import json
+import pathlib
+import re
+import sys
+import uuid
+
+from jsonschema import Draft202012Validator
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+
+DEADLINE_SECONDS = 120
+BYTES_PER_SECOND = 32 * 2**20
+
+
+class Published:
+    """What `holdfast schema` prints."""
+
+    def __init__(self, directory, flow):
+        index = self.read(directory / 'index.json')
+        self.flow = self.read(directory / index['flows'][flow]['file'])
+        self.messages = self.read(directory / index['messages']['file'])
+
+    @staticmethod
+    def read(file):
+        return json.loads(file.read_text(encoding='utf-8'))
+
+    def problems_of(self, request):
+        validator = Draft202012Validator(self.flow['input'])
+        return sorted('%s: %s' % (error.json_path, error.message) for error in validator.iter_errors(request))
+
+    def workflow_id(self, request):
+        return re.sub(r'<(\w+)>', lambda field: str(request.get(field[1], uuid.uuid4())), self.flow['workflowId'])
+
+    def message(self, kind, name):
+        """The message's document, if this flow takes it at all."""
+        if name not in self.flow['messages'] or name not in self.messages[kind]:
+            raise KeyError('%s does not take %s' % (self.flow['flow'], name))
+        return self.messages[kind][name]
+
+    def checked(self, schema, value):
+        Draft202012Validator(schema).validate(value)
+        return value
+
+
+async def start(client, published, request):
+    flow = published.flow
+    return await client.start_workflow(
+        flow['workflowType'], request, id=published.workflow_id(request), task_queue=flow['taskQueue'],
+        id_conflict_policy=WorkflowIDConflictPolicy[flow['workflowIdConflictPolicy']],
+        id_reuse_policy=WorkflowIDReusePolicy[flow['workflowIdReusePolicy']])
+
+
+async def progress_of(handle, published):
+    return published.checked(published.message('queries', 'progress')['result'], await handle.query('progress'))
+
+
+async def until(handle, published, holds):
+    while True:
+        progress = await progress_of(handle, published)
+        if holds(progress):
+            return progress
+        await asyncio.sleep(0.1)
+
+
+async def steer(handle, published):
+    """Pauses, limits and resumes; returns the progress that was seen in each state."""
+    published.message('signals', 'pause')
+    await handle.signal('pause')
+    paused = await until(handle, published, lambda progress: progress['paused'] and progress['phase'] == 'copy')
+    update = published.message('updates', 'setBandwidth')
+    limit = published.checked(update['arguments'][0], {'bytesPerSecond': BYTES_PER_SECOND})
+    answer = published.checked(update['result'], await handle.execute_update('setBandwidth', limit))
+    published.message('signals', 'resume')
+    await handle.signal('resume')
+    copying = await until(handle, published, lambda progress: not progress['paused'] and any(disk['dataBytes'] > 0 for disk in progress['disks']))
+    return {'paused': paused, 'limit': answer, 'copying': copying}
+
+
+async def backup(address, namespace, published, request):
+    client = await Client.connect(address, namespace=namespace)
+    handle = await start(client, published, request)
+    seen = {'workflowId': handle.id}
+    steering = asyncio.ensure_future(asyncio.wait_for(steer(handle, published), DEADLINE_SECONDS))
+    try:
+        result = asyncio.ensure_future(handle.result())
+        # A run that is refused never comes to its copy.
+        await asyncio.wait([steering, result], return_when=asyncio.FIRST_COMPLETED)
+        if steering.done():
+            seen.update(steering.result())
+        seen['result'] = published.checked(published.flow['output'], await result)
+        return seen, 0
+    except WorkflowFailureError as error:
+        if not isinstance(error.cause, ApplicationError):
+            raise
+        details = published.checked(published.messages['failure']['firstDetail'], error.cause.details[0])
+        return {**seen, 'failure': {'code': error.cause.type, 'message': error.cause.message, 'details': details}}, 1
+    finally:
+        steering.cancel()
+
+
+def main():
+    address, namespace, directory, request = sys.argv[1:]
+    published = Published(pathlib.Path(directory), 'backupVm')
+    request = json.loads(request)
+    problems = published.problems_of(request)
+    seen, code = ({'problems': problems}, 2) if problems else asyncio.run(backup(address, namespace, published, request))
+    print(json.dumps(seen, indent=2))
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())
