@@ -18,7 +18,8 @@ async function linesOf(input: unknown, workflowId: string): Promise<readonly Lin
   const keep = (_level: string, message: string, meta: object = {}): void => void lines.push({ message, meta: { ...meta } });
   const logger = { log: keep, trace: (m: string, o?: object) => keep('', m, o), debug: (m: string, o?: object) => keep('', m, o), info: (m: string, o?: object) => keep('', m, o), warn: (m: string, o?: object) => keep('', m, o), error: (m: string, o?: object) => keep('', m, o) };
   const environment = new MockActivityEnvironment({ workflowExecution: { workflowId, runId: 'temporal-run' } }, { logger, interceptors: [activityLogAttributes] });
-  await environment.run((_given: unknown) => {
+  await environment.run((...given: readonly unknown[]) => {
+    expect(given).toEqual([input]);
     Context.current().log.info('hello');
     return Promise.resolve();
   }, input);
