@@ -7,6 +7,7 @@ import { domainRoutes } from './domains';
 import { eventRoutes } from './events';
 import { jobRoutes } from './jobs';
 import { nicRoutes } from './nics';
+import { permissionRoutes } from './permissions';
 import { placeRoutes } from './places';
 import { rootRoutes } from './root';
 import { snapshotRoutes } from './snapshots';
@@ -28,5 +29,6 @@ export function allRoutes(context: Context): Route[] {
     ...tagRoutes(context),
     ...jobRoutes(context),
     ...eventRoutes(context),
+    ...permissionRoutes(context),
   ];
 }

@@ -5,6 +5,7 @@ import { wire } from '../wire/description';
 import type { Context } from '../context';
 import { isRunning, placesOf } from '../context';
 import { href, ref } from './links';
+import { userId } from './permissions';
 
 const collections = [
   'clusters',
@@ -14,9 +15,12 @@ const collections = [
   'hosts',
   'jobs',
   'networks',
+  'permissions',
+  'roles',
   'storagedomains',
   'tags',
   'templates',
+  'users',
   'vms',
   'vnicprofiles',
 ];
@@ -32,7 +36,7 @@ export function rootRoutes(context: Context): Route[] {
       method: 'GET',
       path: '/',
       handle: ({ actor }) => {
-        const user = { id: tables.installation.get('installation')?.instanceId ?? '', name: actor.user };
+        const user = { ...ref('users', userId(context, actor.user)), name: actor.user };
         const vms = tables.vms.all();
         const domains = tables.domains.all();
         return one(

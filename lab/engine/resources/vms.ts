@@ -27,7 +27,10 @@ const vmActions = [
 
 export async function vmView(context: Context, vm: VmRecord, allContent: boolean): Promise<Wire> {
   const running = vm.status !== 'down' && vm.status !== 'image_locked';
-  const configuration = allContent ? { initialization: { configuration: { type: 'ovf', data: await vmConfiguration(context, vm) } } } : {};
+  // Every VM of the lab's host has the controller (host/qemu-command.ts).
+  const configuration = allContent
+    ? { initialization: { configuration: { type: 'ovf', data: await vmConfiguration(context, vm) } }, virtio_scsi: { enabled: true } }
+    : {};
   return wire(
     'vm',
     {

@@ -34,6 +34,9 @@ export const types: Readonly<Record<string, TypeDescription>> = {
   }),
   count: type('count', 'counts', { active: 'int', total: 'int' }),
   user: type('user', 'users', { ...named, user_name: 'string', principal: 'string', namespace: 'string' }),
+  role: type('role', 'roles', { ...named, administrative: 'bool', mutable: 'bool', permits: list('permit') }),
+  permit: type('permit', 'permits', { ...named, administrative: 'bool', role: object('role') }),
+  permission: type('permission', 'permissions', { role: object('role'), user: object('user') }),
 
   data_center: type('data_center', 'data_centers', {
     ...named,
@@ -152,8 +155,10 @@ export const types: Readonly<Record<string, TypeDescription>> = {
     tags: list('tag'),
     template: object('template'),
     type: 'string',
+    virtio_scsi: object('virtio_scsi'),
   }),
   bios: type('bios', 'bioses', { boot_menu: object('boot_menu'), type: 'string' }),
+  virtio_scsi: type('virtio_scsi', 'virtio_scsis', { enabled: 'bool' }),
   boot_menu: type('boot_menu', 'boot_menus', { enabled: 'bool' }),
   high_availability: type('high_availability', 'high_availabilities', { enabled: 'bool', priority: 'int' }),
   memory_policy: type('memory_policy', 'memory_policies', { ballooning: 'bool', guaranteed: 'int', max: 'int' }),
