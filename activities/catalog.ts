@@ -1,4 +1,5 @@
 // The catalog's reads and its index of backups. Role control, except `scanRepository`, which reads manifests where they lie (role mover).
+import type { ListAlertsInput, ListAlertsOutput, ListHoldingsInput, ListHoldingsOutput } from '../domain/flows/holdings';
 import type { ListBackupsInput, ListBackupsOutput, ListRunsInput, ListRunsOutput } from '../domain/flows/queries';
 import { summarize, type BackupSummary } from '../domain/manifest';
 import type { ControlDependencies, RepositoryDependencies } from './dependencies';
@@ -14,6 +15,8 @@ export interface CatalogActivities {
   indexBackup(backup: BackupSummary): Promise<void>;
   listBackupsInCatalog(query: ListBackupsInput): Promise<ListBackupsOutput>;
   listRunsInCatalog(query: ListRunsInput): Promise<ListRunsOutput>;
+  listHoldingsInCatalog(query: ListHoldingsInput): Promise<ListHoldingsOutput>;
+  listAlertsInCatalog(query: ListAlertsInput): Promise<ListAlertsOutput>;
   /** Starts a rebuild: what is not indexed after this instant (the database's clock) is forgotten at its end. */
   beginRebuild(): Promise<{ readonly since: string }>;
   indexBackups(input: { readonly backups: readonly BackupSummary[] }): Promise<void>;
@@ -37,6 +40,16 @@ export function createCatalogActivities({ catalog }: ControlDependencies): Catal
       const rows = await catalog.listRuns(query);
       const runs = fitting(rows.slice(0, query.page.limit));
       return { runs, more: rows.length > runs.length };
+    },
+    async listHoldingsInCatalog(query) {
+      const rows = await catalog.listOpenHoldings(query);
+      const holdings = fitting(rows.slice(0, query.page.limit));
+      return { holdings, more: rows.length > holdings.length };
+    },
+    async listAlertsInCatalog(query) {
+      const rows = await catalog.listAlerts(query);
+      const alerts = fitting(rows.slice(0, query.page.limit));
+      return { alerts, more: rows.length > alerts.length };
     },
     beginRebuild: async () => ({ since: await catalog.now() }),
     indexBackups: ({ backups }) => catalog.indexBackups(backups),

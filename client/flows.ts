@@ -12,6 +12,8 @@ import {
   rebuildCatalogInputSchema,
   rebuildCatalogOutputSchema,
 } from '../domain/flows/queries';
+import { runDoctorInputSchema, runDoctorOutputSchema } from '../domain/flows/doctor';
+import { listAlertsInputSchema, listAlertsOutputSchema, listHoldingsInputSchema, listHoldingsOutputSchema } from '../domain/flows/holdings';
 import { restoreVmInputSchema, restoreVmOutputSchema } from '../domain/flows/restore-vm';
 import { workflowIds } from '../domain/ids';
 import type * as registered from '../workflows';
@@ -77,6 +79,30 @@ export const flows = {
     input: rebuildCatalogInputSchema,
     output: rebuildCatalogOutputSchema,
     workflowId: workflowIds.catalog('rebuildCatalog', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  listHoldings: {
+    summary: 'List what runs hold or have left behind, a page at a time',
+    input: listHoldingsInputSchema,
+    output: listHoldingsOutputSchema,
+    workflowId: workflowIds.catalog('listHoldings', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  listAlerts: {
+    summary: 'List open alerts, a page at a time',
+    input: listAlertsInputSchema,
+    output: listAlertsOutputSchema,
+    workflowId: workflowIds.catalog('listAlerts', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  runDoctor: {
+    summary: 'Check everything that backups and restores need',
+    input: runDoctorInputSchema,
+    output: runDoctorOutputSchema,
+    workflowId: workflowIds.doctor('<requestId>'),
     idReusePolicy: 'REJECT_DUPLICATE',
     messages: [],
   },

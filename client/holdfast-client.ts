@@ -6,6 +6,8 @@ import { Client as TemporalClient } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { z } from 'zod';
 import type { BackupVmOutput, BackupVmRequest } from '../domain/flows/backup-vm';
+import type { RunDoctorOutput, RunDoctorRequest } from '../domain/flows/doctor';
+import type { ListAlertsOutput, ListAlertsRequest, ListHoldingsOutput, ListHoldingsRequest } from '../domain/flows/holdings';
 import type { FindVmsOutput, FindVmsRequest, ListBackupsOutput, ListBackupsRequest, ListRunsOutput, ListRunsRequest, RebuildCatalogInput, RebuildCatalogOutput } from '../domain/flows/queries';
 import type { RestoreVmOutput, RestoreVmRequest } from '../domain/flows/restore-vm';
 import { taskQueues, workflowIds } from '../domain/ids';
@@ -106,6 +108,23 @@ export class HoldfastClient {
   listRuns(request: ListRunsRequest = {}): Promise<ListRunsOutput> {
     const input = parseRequest('listRuns', flows.listRuns.input, request);
     return this.#ask('listRuns', workflowIds.catalog('listRuns', randomUUID()), input, flows.listRuns.output);
+  }
+
+  /** What runs hold, or have left behind, in the engines. */
+  listHoldings(request: ListHoldingsRequest = {}): Promise<ListHoldingsOutput> {
+    const input = parseRequest('listHoldings', flows.listHoldings.input, request);
+    return this.#ask('listHoldings', workflowIds.catalog('listHoldings', randomUUID()), input, flows.listHoldings.output);
+  }
+
+  listAlerts(request: ListAlertsRequest = {}): Promise<ListAlertsOutput> {
+    const input = parseRequest('listAlerts', flows.listAlerts.input, request);
+    return this.#ask('listAlerts', workflowIds.catalog('listAlerts', randomUUID()), input, flows.listAlerts.output);
+  }
+
+  /** Looks at everything that runs need; what is wrong is in the answer. Its looks have deadlines of their own. */
+  runDoctor(request: RunDoctorRequest = {}): Promise<RunDoctorOutput> {
+    const input = parseRequest('runDoctor', flows.runDoctor.input, request);
+    return this.#ask('runDoctor', workflowIds.doctor(randomUUID()), input, flows.runDoctor.output, { pickUpMs: this.#patience.pickUpMs });
   }
 
   /** Reads every manifest of the repository, so it waits for the answer as long as it takes. */

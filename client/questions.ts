@@ -9,7 +9,7 @@ import { toHoldfastError } from './failures';
 import type { Endpoint } from './failures';
 import { flows } from './flows';
 
-export type QuestionName = 'findVms' | 'listBackups' | 'listRuns' | 'rebuildCatalog';
+export type QuestionName = 'findVms' | 'listBackups' | 'listRuns' | 'rebuildCatalog' | 'listHoldings' | 'listAlerts' | 'runDoctor';
 
 export interface Patience {
   /** How long a worker may take to pick a question up before "no worker" is said. */

@@ -18,6 +18,7 @@ export const workflowIds = {
   restore: (requestId: string): string => `restore/${requestId}`,
   find: (engine: string, requestId: string): string => `find/${engine}/${requestId}`,
   catalog: (what: string, requestId: string): string => `catalog/${what}/${requestId}`,
+  doctor: (requestId: string): string => `doctor/${requestId}`,
 } as const;
 
 /** Task queues. Hour-long copies and short calls never share one: `.quick` lies beside each queue that copies. */

@@ -3,14 +3,16 @@
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverQuickActivities } from '../activities';
 import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from '../activities/dependencies';
+import { createApplianceDoctor, createControlDoctor, createCopiesDoctor, createMoverDoctor } from '../activities/doctor';
 import { createCatalog } from '../adapters/catalog/catalog';
 import { createEngine } from '../adapters/ovirt/engine';
-import type { Engine } from '../adapters/ovirt/port';
+import type { Engine, EngineExamination } from '../adapters/ovirt/port';
 import { createRepository } from '../adapters/repository/repository';
 import type { Repository } from '../adapters/repository/port';
 import { HoldfastError } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
 import { readSecret, type WorkerConfig } from './config';
+import { controlExamination } from './examinations';
 import { activityLogAttributes, type Log } from './logging';
 import { version } from './version';
 import { workflowBundle } from './workflow-bundle';
@@ -32,17 +34,21 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
   for (const engine of engines.values()) closers.push(() => engine.close());
   const repositories = new Map(Object.entries(config.repositories).map(([name, { path }]) => [name, createRepository({ name, path })]));
   for (const repository of repositories.values()) await repository.open();
-  const engineOf = (name: string): Engine => named(engines, name, 'config.invalid', 'engine', 'engines');
+  const engineOf = (name: string): Engine & EngineExamination => named(engines, name, 'config.invalid', 'engine', 'engines');
   const repositoryOf = (name: string): Repository => named(repositories, name, 'repository.unknown', 'repository', 'repositories');
+
+  const examination = { version, now: () => new Date() };
+  const placeOf = (name: string) => ({ name, path: config.repositories[name]?.path ?? '', check: () => repositoryOf(name).check() });
 
   const plans: { readonly taskQueue: string; readonly options: Partial<WorkerOptions> }[] = [];
   if (config.roles.includes('control')) {
     const dependencies = await controlDependencies(config, log, engineOf, closers);
-    plans.push({ taskQueue: taskQueues.control, options: { activities: createControlActivities(dependencies), workflowBundle: await workflowBundle() } });
+    const doctor = createControlDoctor({ ...examination, ...controlExamination(config, connection), catalog: dependencies.catalog, engineOf });
+    plans.push({ taskQueue: taskQueues.control, options: { activities: { ...createControlActivities(dependencies), ...doctor }, workflowBundle: await workflowBundle() } });
   }
   if (config.roles.includes('mover')) {
     const dependencies: MoverDependencies = { repositoryOf, engineOf, now: () => new Date(), version };
-    const activities = createMoverQuickActivities(dependencies);
+    const activities = { ...createMoverQuickActivities(dependencies), ...createMoverDoctor({ ...examination, placeOf }) };
     for (const name of repositories.keys()) plans.push({ taskQueue: taskQueues.moverQuick(name), options: { activities } });
   }
   if (config.appliance && config.roles.includes('appliance')) {
@@ -50,8 +56,9 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
     // A quarter of the timeout, a second at most: a cancel arrives with a heartbeat's answer.
     const heartbeatMs = Math.min(1000, (config.heartbeatSeconds * 1000) / 4);
     const dependencies: ApplianceDependencies = { repositoryOf, devices, now: () => new Date(), heartbeatMs };
-    plans.push({ taskQueue: taskQueues.applianceQuick(engine, vmId), options: { activities: createApplianceQuickActivities(dependencies) } });
-    plans.push({ taskQueue: taskQueues.applianceCopies(engine, vmId), options: { activities: createApplianceCopyActivities(dependencies), maxConcurrentActivityTaskExecutions: config.limits.copiesPerWorker } });
+    const doctor = createApplianceDoctor({ ...examination, devices, repositories: [...repositories.keys()].map(placeOf) });
+    plans.push({ taskQueue: taskQueues.applianceQuick(engine, vmId), options: { activities: { ...createApplianceQuickActivities(dependencies), ...doctor } } });
+    plans.push({ taskQueue: taskQueues.applianceCopies(engine, vmId), options: { activities: { ...createApplianceCopyActivities(dependencies), ...createCopiesDoctor(examination) }, maxConcurrentActivityTaskExecutions: config.limits.copiesPerWorker } });
   }
 
   const common: Partial<WorkerOptions> = {

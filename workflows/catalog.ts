@@ -1,6 +1,7 @@
 // Short workflows by which clients read and rebuild the catalog: they need Temporal and nothing else.
 import { proxyActivities } from '@temporalio/workflow';
 import type { MoverQuickActivities } from '../activities';
+import { listAlertsInputSchema, listHoldingsInputSchema, type ListAlertsOutput, type ListAlertsRequest, type ListHoldingsOutput, type ListHoldingsRequest } from '../domain/flows/holdings';
 import {
   listBackupsInputSchema,
   listRunsInputSchema,
@@ -22,6 +23,14 @@ export async function listBackups(request: ListBackupsRequest): Promise<ListBack
 
 export async function listRuns(request: ListRunsRequest): Promise<ListRunsOutput> {
   return answered(opening.listRunsInCatalog(parseInput(listRunsInputSchema, request)));
+}
+
+export async function listHoldings(request: ListHoldingsRequest): Promise<ListHoldingsOutput> {
+  return answered(opening.listHoldingsInCatalog(parseInput(listHoldingsInputSchema, request)));
+}
+
+export async function listAlerts(request: ListAlertsRequest): Promise<ListAlertsOutput> {
+  return answered(opening.listAlertsInCatalog(parseInput(listAlertsInputSchema, request)));
 }
 
 /** Page by page: the manifests are the truth, the catalog is their index. Backups that are sealed meanwhile index themselves. */

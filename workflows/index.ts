@@ -2,4 +2,5 @@
 export { backupVm } from './backup-vm';
 export { restoreVm } from './restore-vm';
 export { findVms } from './find-vms';
-export { listBackups, listRuns, rebuildCatalog } from './catalog';
+export { listAlerts, listBackups, listHoldings, listRuns, rebuildCatalog } from './catalog';
+export { runDoctor } from './run-doctor';

@@ -1,6 +1,7 @@
 // The only proxyActivities calls, grouped by timeout profile. Retries are Temporal's; what is worth a retry says domain/failures.
 import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from '@temporalio/workflow';
 import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverQuickActivities } from '../activities';
+import type { ApplianceDoctor, ControlDoctor, MoverDoctor, QueueActivities } from '../activities/doctor';
 import { taskQueues } from '../domain/ids';
 import type { RunSettings } from '../domain/flows/settings';
 
@@ -47,5 +48,25 @@ export function proxiesFor(settings: RunSettings): Proxies {
         cancellationType,
         retry: { ...retry, maximumAttempts: 50 },
       }),
+  };
+}
+
+export interface DoctorProxies {
+  queue(taskQueue: string): ActivityInterfaceFor<QueueActivities>;
+  readonly control: ActivityInterfaceFor<ControlDoctor>;
+  mover(repository: string): ActivityInterfaceFor<MoverDoctor>;
+  appliance(engine: string, applianceId: string): ActivityInterfaceFor<ApplianceDoctor>;
+}
+
+/** The doctor asks once more at most, and takes nobody's answer for an answer. A look has its own deadlines (activities/doctor). */
+export function doctorProxies(answerSeconds: number): DoctorProxies {
+  const options = (taskQueue: string): ActivityOptions => ({
+    taskQueue, scheduleToStartTimeout: `${answerSeconds} seconds`, startToCloseTimeout: '3 minutes', cancellationType: ActivityCancellationType.TRY_CANCEL, retry: { ...retry, maximumAttempts: 2 },
+  });
+  return {
+    queue: (taskQueue) => proxyActivities<QueueActivities>({ ...options(taskQueue), startToCloseTimeout: `${answerSeconds} seconds`, retry: { maximumAttempts: 1 } }),
+    control: proxyActivities<ControlDoctor>(options(taskQueues.control)),
+    mover: (repository) => proxyActivities<MoverDoctor>(options(taskQueues.moverQuick(repository))),
+    appliance: (engine, applianceId) => proxyActivities<ApplianceDoctor>(options(taskQueues.applianceQuick(engine, applianceId))),
   };
 }

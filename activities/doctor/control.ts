@@ -109,13 +109,9 @@ async function examineEngine(name: string, dependencies: ControlExamination): Pr
 async function examineApplianceVm(engineName: string, vmId: string, { engineOf }: ControlExamination): Promise<readonly Check[]> {
   const engine = engineOf(engineName);
   const object = objectNames.appliance(engineName, vmId);
-  let there = false;
-  const up = await examine('appliance.up', object, async () => {
-    const vm = await engine.getVm(vmId);
-    there = vm !== undefined;
-    return judgeApplianceStatus(vm);
-  });
-  if (!there) return [up, ...skipRest('appliance-vm', object, 'the VM cannot be read', [up])];
+  const found: { vm?: Awaited<ReturnType<typeof engine.getVm>> } = {};
+  const up = await examine('appliance.up', object, async () => judgeApplianceStatus((found.vm = await engine.getVm(vmId))));
+  if (found.vm === undefined) return [up, ...skipRest('appliance-vm', object, 'the VM cannot be read', [up])];
   return [
     up,
     await examine('appliance.virtio-scsi', object, async () => judgeVirtioScsi(await engine.hasVirtioScsi(vmId))),

@@ -1,5 +1,6 @@
 // The catalog's alerts: one open alert per key; clearing it removes it.
 import type { Database } from './database';
+import type { ListAlertsInput } from '../../domain/flows/holdings';
 import type { Catalog, NewAlert } from './port';
 
 type AlertRow = Omit<NewAlert, 'vmId' | 'runId'> & { readonly vmId: string | null; readonly runId: string | null; readonly raisedAt: Date };
@@ -21,10 +22,15 @@ export function createAlerts(database: Database): Pick<Catalog, 'raiseAlert' | '
       await database.call(`clearing alert ${key}`).change('DELETE FROM holdfast.alerts WHERE key = $1', [key]);
     },
 
-    async listAlerts() {
-      const rows = await database
-        .call('listing alerts')
-        .rows<AlertRow>('SELECT key, code, severity, message, engine, vm_id, run_id, raised_at FROM holdfast.alerts ORDER BY raised_at DESC, key');
+    async listAlerts({ engine, page }: Partial<ListAlertsInput> = {}) {
+      const rows = await database.call('listing alerts').rows<AlertRow>(
+        `SELECT key, code, severity, message, engine, vm_id, run_id, raised_at
+         FROM holdfast.alerts
+         WHERE $1::text IS NULL OR engine = $1
+         ORDER BY raised_at DESC, key
+         LIMIT $2 OFFSET $3`,
+        [engine ?? null, page === undefined ? null : page.limit + 1, page?.offset ?? 0],
+      );
       return rows.map(({ vmId, runId, raisedAt, ...rest }) => ({
         ...rest,
         ...(vmId === null ? {} : { vmId }),

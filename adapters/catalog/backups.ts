@@ -15,7 +15,7 @@ export function createBackups(database: Database): Pick<Catalog, 'indexBackups' 
       }
     },
 
-    async listBackups({ engine, repository, vmId, vmName, backupId, page }) {
+    async listBackups({ engine, repository, vmId, vmName, backupId, newestPerVm, page }) {
       const rows = await database.call('listing backups').rows<BackupRow>(
         `SELECT backup_id, repository, engine, vm_id, vm_name, method, kind, base_backup_id, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256,
            (SELECT coalesce(json_agg(json_build_object('diskId', disk_id, 'alias', alias, 'virtualBytes', d.virtual_bytes, 'dataBytes', d.data_bytes, 'root', root) ORDER BY place), '[]')
@@ -26,9 +26,12 @@ export function createBackups(database: Database): Pick<Catalog, 'indexBackups' 
            AND ($3::uuid IS NULL OR vm_id = $3)
            AND ($4::text IS NULL OR vm_name = $4)
            AND ($5::uuid IS NULL OR backup_id = $5)
+           AND ($8::text IS NULL OR NOT EXISTS (
+             SELECT FROM holdfast.backups newer
+             WHERE (newer.engine, newer.vm_id) = (b.engine, b.vm_id) AND (newer.created_at, newer.backup_id) > (b.created_at, b.backup_id) AND ($2::text IS NULL OR newer.repository = $2)))
          ORDER BY created_at DESC, backup_id DESC, repository
          LIMIT $6 OFFSET $7`,
-        [engine ?? null, repository ?? null, vmId ?? null, vmName ?? null, backupId ?? null, page.limit + 1, page.offset],
+        [engine ?? null, repository ?? null, vmId ?? null, vmName ?? null, backupId ?? null, page.limit + 1, page.offset, newestPerVm === true ? 'yes' : null],
       );
       return rows.map(toSummary);
     },

@@ -3,6 +3,7 @@
 import { createAlerts } from './alerts';
 import { createBackups } from './backups';
 import { openDatabase, type CatalogLog } from './database';
+import { createExamination } from './examination';
 import { createHoldings } from './holdings';
 import { migrate } from './migrate';
 import type { Catalog } from './port';
@@ -24,6 +25,7 @@ export function createCatalog({ url, log = { warn: () => undefined }, max = 5 }:
     ...createHoldings(database),
     ...createBackups(database),
     ...createAlerts(database),
+    ...createExamination(database),
     close: () => database.close(),
   };
 }

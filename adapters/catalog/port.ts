@@ -1,5 +1,6 @@
 // The catalog: PostgreSQL index of backups, runs, holdings and alerts. Backups can be rebuilt from the repositories, the rest cannot.
 import type { Holding, Leftover } from '../../domain/holdings';
+import type { ListAlertsInput, ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
 import type { BackupSummary } from '../../domain/manifest';
 import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
 
@@ -59,6 +60,9 @@ export interface Catalog {
   /** In the order of acquisition. */
   listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' }): Promise<readonly Holding[]>;
 
+  /** Over all VMs and runs, oldest first; up to `page.limit + 1` rows. */
+  listOpenHoldings(query: ListHoldingsInput): Promise<readonly OpenHolding[]>;
+
   /** Writes or refreshes these rows. */
   indexBackups(backups: readonly BackupSummary[]): Promise<void>;
   /** Newest first, at most `page.limit + 1` rows: one more than asked tells the caller that there is more. */
@@ -70,8 +74,13 @@ export interface Catalog {
 
   raiseAlert(alert: NewAlert): Promise<void>;
   clearAlert(key: string): Promise<void>;
-  /** Newest first; `raisedAt` is the first time. */
-  listAlerts(): Promise<readonly (NewAlert & { readonly raisedAt: string })[]>;
+  /** Newest first; `raisedAt` is the first time. With a page, up to `page.limit + 1` rows. */
+  listAlerts(query?: ListAlertsInput): Promise<readonly (NewAlert & { readonly raisedAt: string })[]>;
+
+  /** For the doctor. Without a schema its version is 0. */
+  examine(): Promise<{ readonly versionNumber: number; readonly schemaVersion: number; readonly knownVersion: number }>;
+  /** Every repository that has a row. */
+  listRepositories(): Promise<readonly string[]>;
 
   close(): Promise<void>;
 }

@@ -2,7 +2,8 @@
 import { connect, type ConnectionOptions } from './connection';
 import { attachmentCalls } from './attachments';
 import { diskCalls } from './disks';
-import type { Engine } from './port';
+import { examinationCalls } from './examination';
+import type { Engine, EngineExamination } from './port';
 import { snapshotCalls } from './snapshots';
 import { systemCalls } from './system';
 import { vmCalls } from './vms';
@@ -10,7 +11,7 @@ import { vmCalls } from './vms';
 export type EngineOptions = ConnectionOptions;
 
 /** Nothing is sent before the first call. `close` ends the session and the connections; calls under way fail. */
-export function createEngine(options: EngineOptions): Engine & { close(): Promise<void> } {
+export function createEngine(options: EngineOptions): Engine & EngineExamination & { close(): Promise<void> } {
   const connection = connect(options);
   return {
     name: options.name,
@@ -19,6 +20,7 @@ export function createEngine(options: EngineOptions): Engine & { close(): Promis
     ...diskCalls(connection),
     ...attachmentCalls(connection),
     ...snapshotCalls(connection),
+    ...examinationCalls(connection, options),
     close: () => connection.close(),
   };
 }

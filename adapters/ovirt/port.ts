@@ -1,6 +1,7 @@
 // The engine as Holdfast sees it: one call per REST request, no waiting and no retries (Temporal owns both). Every call throws
 // HoldfastError with an `engine.*` code; "not there" is `undefined` where the type says so. Sizes are bytes.
 import type { DiskSettings } from '../../domain/disks';
+import type { CertificateFacts, PermissionFacts } from '../../domain/doctor/judge-engine';
 
 export type VmStatus = 'up' | 'down' | 'paused' | 'powering_up' | 'powering_down' | 'image_locked' | 'other';
 export type ObjectStatus = 'ok' | 'locked' | 'illegal' | 'other';
@@ -136,4 +137,16 @@ export interface Engine {
   listStorageDomains(): Promise<readonly StorageDomain[]>;
   /** Newest first. */
   listEvents(query: { readonly correlationId: string } | { readonly search: string }): Promise<readonly EngineEvent[]>;
+}
+
+/** What only the doctor asks. */
+export interface EngineExamination {
+  /** Fails with `engine.unreachable` when there is no TLS handshake; one that is not trusted is an answer. */
+  certificate(): Promise<CertificateFacts>;
+  /** The engine's clock, epoch milliseconds. */
+  clockMs(): Promise<number>;
+  /** Of the logged-in user and its groups, on System and on objects. */
+  ownPermissions(): Promise<readonly PermissionFacts[]>;
+  /** undefined: the engine does not tell. */
+  hasVirtioScsi(vmId: string): Promise<boolean | undefined>;
 }

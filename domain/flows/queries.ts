@@ -28,6 +28,7 @@ export const listBackupsInputSchema = z.strictObject({
   vmId: uuidSchema.optional(),
   vmName: z.string().optional(),
   backupId: uuidSchema.optional(),
+  newestPerVm: z.boolean().optional().describe('Only the newest backup of each VM'),
   page: pageSchema.default({ limit: 100, offset: 0 }),
 });
 export type ListBackupsRequest = z.input<typeof listBackupsInputSchema>;

@@ -67,6 +67,8 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     indexBackup: done,
     listBackupsInCatalog: answer({ backups: [], more: false }),
     listRunsInCatalog: answer({ runs: [], more: false }),
+    listHoldingsInCatalog: answer({ holdings: [], more: false }),
+    listAlertsInCatalog: answer({ alerts: [], more: false }),
     beginRebuild: answer({ since: createdAt }),
     indexBackups: done,
     finishRebuild: answer({ removed: 0, indexed: 0 }),
