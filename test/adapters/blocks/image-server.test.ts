@@ -63,11 +63,12 @@ it('ends a server that stands still', async () => {
   expect(await isAlive(server.process)).toBe(false);
 });
 
-it('dies with its parent, even when that is killed', async () => {
+it('dies with a parent that is killed, even while it stands still and cannot see that its client is gone', async () => {
   const parent = spawn(process.execPath, ['-r', join(__dirname, '../support-swc.cjs'), join(__dirname, 'serve-child.ts'), newImage()], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const [pid = 0, startTicks = 0] = line.toString().trim().split(' ').map(Number);
   expect(await isAlive({ pid, startTicks })).toBe(true);
+  process.kill(pid, 'SIGSTOP');
   parent.kill('SIGKILL');
   await until(async () => !(await isAlive({ pid, startTicks })));
 });
