@@ -82,45 +82,17 @@ async function validate(context: Context, wanted: NewDisk): Promise<DomainRecord
 function record(context: Context, wanted: NewDisk, domain: DomainRecord, actor: Actor, place: Place | undefined): AddDiskOperation {
   const { store } = context;
   return store.write(() => {
-    const nowMs = Date.now();
-    const disk: DiskRecord = {
-      id: wanted.id ?? newId(),
-      kind: 'image',
-      alias: wanted.alias,
-      description: wanted.description,
-      domainId: domain.id,
-      virtualBytes: Math.ceil(wanted.virtualBytes / volumeAlignment) * volumeAlignment,
-      sparse: wanted.sparse,
-      shareable: wanted.shareable,
-      wipeAfterDelete: wanted.wipeAfterDelete,
-      propagateErrors: wanted.propagateErrors,
-      incrementalBackup: wanted.incrementalBackup,
-      locked: true,
-      createdMs: nowMs,
-    };
-    store.tables.disks.put(disk);
-    store.tables.images.put({
-      id: wanted.imageId ?? newId(),
-      diskId: disk.id,
-      domainId: domain.id,
-      format: wanted.format,
-      active: true,
-      createdMs: nowMs,
-    });
+    const disk = putDisk(context, wanted, domain);
     // Not active before its volume is there; a running VM gets it plugged afterwards.
-    if (place !== undefined)
-      recordAttachment(context, place.vm, disk, {
-        ...place.attachment,
-        vmId: place.vm.id,
-        diskId: disk.id,
-        active: place.attachment.active && !isRunning(place.vm),
-      });
-    const job = context.jobs.open(`Creating Disk ${disk.alias}`, actor);
+    if (place !== undefined) {
+      const active = place.attachment.active && !isRunning(place.vm);
+      recordAttachment(context, place.vm, disk, { ...place.attachment, vmId: place.vm.id, diskId: disk.id, active });
+    }
     const operation: AddDiskOperation = {
       kind: 'add-disk',
       id: newId(),
       ...actor,
-      ...job,
+      ...context.jobs.open(`Creating Disk ${disk.alias}`, actor),
       diskId: disk.id,
       ...(place === undefined ? {} : { vmId: place.vm.id }),
     };
@@ -128,6 +100,22 @@ function record(context: Context, wanted: NewDisk, domain: DomainRecord, actor: 
     context.events.record('diskAddAsked', actor, { disk: disk.alias });
     return operation;
   });
+}
+
+function putDisk({ store }: Context, wanted: NewDisk, domain: DomainRecord): DiskRecord {
+  const { alias, description, sparse, shareable, wipeAfterDelete, propagateErrors, incrementalBackup, format } = wanted;
+  const createdMs = Date.now();
+  const disk: DiskRecord = {
+    ...{ alias, description, sparse, shareable, wipeAfterDelete, propagateErrors, incrementalBackup, createdMs },
+    id: wanted.id ?? newId(),
+    kind: 'image',
+    domainId: domain.id,
+    virtualBytes: Math.ceil(wanted.virtualBytes / volumeAlignment) * volumeAlignment,
+    locked: true,
+  };
+  store.tables.disks.put(disk);
+  store.tables.images.put({ id: wanted.imageId ?? newId(), diskId: disk.id, domainId: domain.id, format, active: true, createdMs });
+  return disk;
 }
 
 export async function carryOutAdd(context: Context, operation: AddDiskOperation, place?: Place): Promise<void> {

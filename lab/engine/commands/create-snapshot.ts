@@ -109,72 +109,62 @@ function record(
   configuration: string,
   actor: Actor,
 ): CreateSnapshotOperation {
-  const { store } = context;
-  return store.write(() => {
-    const { snapshots, images, disks, operations, attachments } = store.tables;
-    // A detach takes no lock: it may have come while the files were looked at.
-    const left = included.filter(({ disk }) => attachments.get(`${vm.id}/${disk.id}`) === undefined);
-    if (left.length > 0) throw refuse('create-snapshot/not-attached', { vm: vm.name, disks: aliases(left.map(({ disk }) => disk)) });
-    const active = activeSnapshot(context, vm.id);
-    const nowMs = Date.now();
-    const snapshot: SnapshotRecord = {
-      ...active,
-      type: 'regular',
-      status: 'locked',
-      description: request.description,
-      createdMs: nowMs,
-      configuration,
-    };
-    const newActive: SnapshotRecord = {
-      id: newId(),
-      vmId: vm.id,
-      description: 'Active VM',
-      type: 'active',
-      status: 'ok',
-      createdMs: nowMs + 1,
-    };
-    snapshots.put(snapshot);
-    snapshots.put(newActive);
-    moveImages(
-      context,
-      active.id,
-      newActive.id,
-      included.map(({ disk }) => disk.id),
-    );
-    const volumes = included.map(({ disk, image, nextId }): SnapshotVolume => {
-      images.put({ ...image, snapshotId: snapshot.id, active: false });
-      images.put({
-        id: nextId,
-        diskId: disk.id,
-        domainId: image.domainId,
-        format: 'cow',
-        parentId: image.id,
-        snapshotId: newActive.id,
-        active: true,
-        createdMs: nowMs,
-      });
-      disks.patch(disk.id, { locked: true });
-      return {
-        diskId: disk.id,
-        current: volumeRef(image),
-        currentFormat: image.format,
-        next: { ...volumeRef(image), volumeId: nextId },
-        virtualBytes: disk.virtualBytes,
-      };
-    });
-    const job = context.jobs.open(`Creating VM Snapshot ${request.description} for VM ${vm.name}`, actor);
+  return context.store.write(() => {
+    refuseDetached(context, vm, included);
+    const { snapshot, newActive } = putSnapshots(context, vm, request.description, configuration);
+    const includedIds = included.map(({ disk }) => disk.id);
+    moveImages(context, snapshot.id, newActive.id, includedIds);
+    const disks = included.map((each) => putVolume(context, each, snapshot, newActive));
     const operation: CreateSnapshotOperation = {
       kind: 'create-snapshot',
       id: newId(),
       ...actor,
-      ...job,
+      ...context.jobs.open(`Creating VM Snapshot ${request.description} for VM ${vm.name}`, actor),
       vmId: vm.id,
       snapshotId: snapshot.id,
       newActiveId: newActive.id,
-      disks: volumes,
+      disks,
     };
-    operations.put(operation);
+    context.store.tables.operations.put(operation);
     context.events.record('snapshotAsked', actor, { vm, snapshot: request.description });
     return operation;
   });
+}
+
+/** A detach takes no lock: it may have come while the files were looked at. */
+function refuseDetached({ store }: Context, vm: VmRecord, included: readonly Included[]): void {
+  const gone = included.map(({ disk }) => disk).filter((disk) => store.tables.attachments.get(`${vm.id}/${disk.id}`) === undefined);
+  if (gone.length > 0) throw refuse('create-snapshot/not-attached', { vm: vm.name, disks: aliases(gone) });
+}
+
+function putSnapshots(
+  context: Context,
+  vm: VmRecord,
+  description: string,
+  configuration: string,
+): { readonly snapshot: SnapshotRecord; readonly newActive: SnapshotRecord } {
+  const { snapshots } = context.store.tables;
+  const active = activeSnapshot(context, vm.id);
+  const createdMs = Date.now();
+  const snapshot: SnapshotRecord = { ...active, type: 'regular', status: 'locked', description, createdMs, configuration };
+  const newActive: SnapshotRecord = { ...active, id: newId(), createdMs: createdMs + 1 };
+  snapshots.put(snapshot);
+  snapshots.put(newActive);
+  return { snapshot, newActive };
+}
+
+/** The active volume is frozen under the snapshot; a new one under the new Active stands on it. */
+function putVolume(
+  { store }: Context,
+  { disk, image, nextId }: Included,
+  snapshot: SnapshotRecord,
+  newActive: SnapshotRecord,
+): SnapshotVolume {
+  const { images, disks } = store.tables;
+  images.put({ ...image, snapshotId: snapshot.id, active: false });
+  const { createdMs } = snapshot;
+  images.put({ ...image, id: nextId, format: 'cow', parentId: image.id, snapshotId: newActive.id, active: true, createdMs });
+  disks.patch(disk.id, { locked: true });
+  const current = volumeRef(image);
+  return { diskId: disk.id, current, currentFormat: image.format, next: { ...current, volumeId: nextId }, virtualBytes: disk.virtualBytes };
 }

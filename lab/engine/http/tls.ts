@@ -29,67 +29,43 @@ export async function prepareTls(stateDirectory: string): Promise<Tls> {
   return { caFile: join(directory, 'ca.pem'), ca, key, cert };
 }
 
+const extensions = `basicConstraints=CA:FALSE
+keyUsage=digitalSignature,keyEncipherment
+extendedKeyUsage=serverAuth
+subjectAltName=DNS:localhost,IP:127.0.0.1
+`;
+/** Elliptic keys: made in milliseconds, and every test makes its own. */
+const newKey = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
+const caUses = '-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign';
+
 /** Built beside its place and renamed, so that a killed first start leaves nothing half-made behind. */
 async function create(directory: string): Promise<void> {
   const workshop = `${directory}.new`;
   await rm(workshop, { recursive: true, force: true });
   await mkdir(workshop, { recursive: true, mode: 0o700 });
-  const openssl = async (...args: string[]): Promise<void> => {
-    try {
-      await run('openssl', args, { cwd: workshop });
-    } catch (error) {
-      throw new Error(
-        `cannot make the lab's certificate with openssl ${args[0] ?? ''}: ${String(error)}; install the Debian package "openssl"`,
-      );
-    }
-  };
-  // Elliptic keys: made in milliseconds, and every test makes its own.
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  await writeFile(join(workshop, 'server.ext'), extensions);
   await openssl(
-    'req',
-    '-x509',
-    ...newKey,
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-    '-days',
-    daysValid,
-    '-subj',
+    workshop,
+    `req -x509 ${newKey} -keyout ca.key -out ca.pem -days ${daysValid} ${caUses}`,
     '/O=Holdfast lab/CN=Holdfast lab CA',
-    '-addext',
-    'basicConstraints=critical,CA:TRUE',
-    '-addext',
-    'keyUsage=critical,keyCertSign,cRLSign',
   );
-  await openssl('req', ...newKey, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/O=Holdfast lab/CN=localhost');
-  await writeFile(
-    join(workshop, 'server.ext'),
-    [
-      'basicConstraints=CA:FALSE',
-      'keyUsage=digitalSignature,keyEncipherment',
-      'extendedKeyUsage=serverAuth',
-      'subjectAltName=DNS:localhost,IP:127.0.0.1',
-      '',
-    ].join('\n'),
-  );
+  await openssl(workshop, `req ${newKey} -keyout server.key -out server.csr`, '/O=Holdfast lab/CN=localhost');
   await openssl(
-    'x509',
-    '-req',
-    '-in',
-    'server.csr',
-    '-CA',
-    'ca.pem',
-    '-CAkey',
-    'ca.key',
-    '-CAcreateserial',
-    '-days',
-    daysValid,
-    '-extfile',
-    'server.ext',
-    '-out',
-    'server.pem',
+    workshop,
+    `x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days ${daysValid} -extfile server.ext -out server.pem`,
   );
   for (const secret of ['ca.key', 'server.key']) await chmod(join(workshop, secret), 0o600);
   await rename(workshop, directory);
+}
+
+/** Only the subject has blanks in it, so it comes on its own. */
+async function openssl(workshop: string, words: string, subject?: string): Promise<void> {
+  const args = [...words.split(' '), ...(subject === undefined ? [] : ['-subj', subject])];
+  try {
+    await run('openssl', args, { cwd: workshop });
+  } catch (error) {
+    throw new Error(
+      `cannot make the lab's certificate with openssl ${args[0] ?? ''}: ${String(error)}; install the Debian package "openssl"`,
+    );
+  }
 }

@@ -137,39 +137,17 @@ function searchFields(context: Context): SearchFields<DiskRecord> {
 }
 
 export function diskRoutes(context: Context): Route[] {
-  const { disks, images } = context.store.tables;
-  const query = ['search', 'max', 'case_sensitive'];
-  const views = (rows: readonly DiskRecord[]): Promise<Wire[]> => Promise.all(rows.map((disk) => diskView(context, disk)));
-  const volumes = (rows: readonly ImageRecord[]): Promise<Wire[]> => Promise.all(rows.map((image) => diskSnapshotView(context, image)));
-  const withActive =
-    (call: Call) =>
-    (image: ImageRecord): boolean =>
-      call.query.flag('include_active') || !image.active;
-  const domainDisks = (call: Call): DiskRecord[] => disks.where((disk) => disk.domainId === needDomain(context, param(call, 'domain')).id);
-  const domainDisk = async (call: Call): Promise<Answer> => {
-    const disk = domainDisks(call).find(({ id }) => id === param(call, 'disk'));
-    if (disk === undefined) throw notFound();
-    return one(await diskView(context, disk));
-  };
-  const oneVolume = async (call: Call): Promise<Answer> => {
-    const image = images.get(param(call, 'volume'));
-    if (image?.domainId !== needDomain(context, param(call, 'domain')).id) throw notFound();
-    return one(await diskSnapshotView(context, image));
-  };
+  const { disks } = context.store.tables;
+  const wanted = (call: Call): DiskRecord => needDisk(context, param(call, 'disk'));
   return [
-    {
-      method: 'GET',
-      path: '/disks',
-      query,
-      handle: async (call) => many('disk', await views(select(disks.all(), call, searchFields(context)))),
-    },
+    ...listRoute(context, '/disks', () => disks.all()),
     {
       method: 'POST',
       path: '/disks',
       body: { type: 'disk', accepts: [...newDiskFields, ...lunFields] },
       handle: (call) => create(context, call),
     },
-    { method: 'GET', path: '/disks/:disk', handle: async (call) => one(await diskView(context, needDisk(context, param(call, 'disk')))) },
+    { method: 'GET', path: '/disks/:disk', handle: async (call) => one(await diskView(context, wanted(call))) },
     {
       method: 'PUT',
       path: '/disks/:disk',
@@ -182,36 +160,60 @@ export function diskRoutes(context: Context): Route[] {
       query: ['async'],
       handle: (call) => done(removeDisk(context, param(call, 'disk'), call.actor)),
     },
-    {
-      method: 'GET',
-      path: '/disks/:disk/disksnapshots',
-      query: ['include_active', 'max'],
-      handle: async (call) =>
-        many('disk_snapshot', await volumes(imagesOf(context, needDisk(context, param(call, 'disk')).id).filter(withActive(call)))),
-    },
-    {
-      method: 'GET',
-      path: '/storagedomains/:domain/disks',
-      query,
-      handle: async (call) => many('disk', await views(select(domainDisks(call), call, searchFields(context)))),
-    },
+    ...domainDiskRoutes(context),
+    ...volumeRoutes(context),
+  ];
+}
+
+function listRoute(context: Context, path: string, rows: (call: Call) => readonly DiskRecord[]): Route[] {
+  const handle = async (call: Call): Promise<Answer> => {
+    const found = select(rows(call), call, searchFields(context));
+    return many('disk', await Promise.all(found.map((disk) => diskView(context, disk))));
+  };
+  return [{ method: 'GET', path, query: ['search', 'max', 'case_sensitive'], handle }];
+}
+
+function domainDiskRoutes(context: Context): Route[] {
+  const rows = (call: Call): DiskRecord[] => {
+    const domain = needDomain(context, param(call, 'domain'));
+    return context.store.tables.disks.where((disk) => disk.domainId === domain.id);
+  };
+  const domainDisk = async (call: Call): Promise<Answer> => {
+    const disk = rows(call).find(({ id }) => id === param(call, 'disk'));
+    if (disk === undefined) throw notFound();
+    return one(await diskView(context, disk));
+  };
+  return [
+    ...listRoute(context, '/storagedomains/:domain/disks', rows),
+    ...listRoute(context, '/datacenters/:dc/storagedomains/:domain/disks', rows),
     { method: 'GET', path: '/storagedomains/:domain/disks/:disk', handle: domainDisk },
-    {
-      method: 'GET',
-      path: '/datacenters/:dc/storagedomains/:domain/disks',
-      query: ['max'],
-      handle: async (call) => many('disk', await views(select(domainDisks(call), call, searchFields(context)))),
+  ];
+}
+
+/** The volumes of a disk or of a domain; the active ones only when they are asked for. */
+function volumeRoutes(context: Context): Route[] {
+  const { images } = context.store.tables;
+  const list = (path: string, rows: (call: Call) => readonly ImageRecord[]): Route => ({
+    method: 'GET',
+    path,
+    query: ['include_active'],
+    handle: async (call) => {
+      const found = rows(call).filter((image) => call.query.flag('include_active') || !image.active);
+      return many('disk_snapshot', await Promise.all(found.map((image) => diskSnapshotView(context, image))));
     },
-    {
-      method: 'GET',
-      path: '/storagedomains/:domain/disksnapshots',
-      query: ['include_active', 'max'],
-      handle: async (call) =>
-        many(
-          'disk_snapshot',
-          await volumes(images.where((image) => image.domainId === needDomain(context, param(call, 'domain')).id).filter(withActive(call))),
-        ),
-    },
+  });
+  const inDomain = (call: Call): ImageRecord[] => {
+    const domain = needDomain(context, param(call, 'domain'));
+    return images.where((image) => image.domainId === domain.id);
+  };
+  const oneVolume = async (call: Call): Promise<Answer> => {
+    const image = inDomain(call).find(({ id }) => id === param(call, 'volume'));
+    if (image === undefined) throw notFound();
+    return one(await diskSnapshotView(context, image));
+  };
+  return [
+    list('/disks/:disk/disksnapshots', (call) => imagesOf(context, needDisk(context, param(call, 'disk')).id)),
+    list('/storagedomains/:domain/disksnapshots', inDomain),
     { method: 'GET', path: '/storagedomains/:domain/disksnapshots/:volume', handle: oneVolume },
   ];
 }

@@ -63,7 +63,6 @@ export function jobRoutes({ store }: Context): Route[] {
     {
       method: 'GET',
       path: '/jobs/:job/steps',
-      query: ['max'],
       handle: (call) =>
         many(
           'step',

@@ -70,66 +70,53 @@ function listed(context: Context, vmId: string): SnapshotRecord[] {
   return snapshotsOf(context, vmId).filter((snapshot) => !deleting.has(snapshot.id));
 }
 
+const path = '/vms/:vm/snapshots';
+const createAccepts = [
+  'description',
+  'persist_memorystate',
+  'disk_attachments.id',
+  'disk_attachments.disk.id',
+  'disk_attachments.disk.image_id',
+];
+
 export function snapshotRoutes(context: Context): Route[] {
-  const path = '/vms/:vm/snapshots';
-  const wanted = (call: Call): SnapshotRecord => needSnapshot(context, needVm(context, param(call, 'vm')).id, param(call, 'snapshot'));
-  const fields = { id: (row: SnapshotRecord) => row.id, description: (row: SnapshotRecord) => row.description };
-  const disks = (call: Call): Promise<Wire[]> =>
-    Promise.all(imagesOfSnapshot(context, wanted(call).id).map((image) => snapshotDiskView(context, wanted(call), image)));
+  const vmOf = (call: Call): string => needVm(context, param(call, 'vm')).id;
+  const wanted = (call: Call): SnapshotRecord => needSnapshot(context, vmOf(call), param(call, 'snapshot'));
+  const list = (call: Call): Answer =>
+    many(
+      'snapshot',
+      select(listed(context, vmOf(call)), call, {}).map((row) => view(row, call.allContent)),
+    );
+  const remove = async (call: Call): Promise<Answer> =>
+    done(await removeSnapshot(context, vmOf(call), param(call, 'snapshot'), call.actor));
+  const restore = async (call: Call): Promise<Answer> => {
+    if (call.body.flag('restore_memory') === true) throw unsupported('restore_memory: the lab does not save memory');
+    await restoreSnapshot(context, vmOf(call), wanted(call).id, call.actor);
+    return done();
+  };
+  const restoreBody = { type: 'action', accepts: ['restore_memory', 'async'] };
   return [
-    {
-      method: 'GET',
-      path,
-      query: ['max'],
-      handle: (call) =>
-        many(
-          'snapshot',
-          select(listed(context, needVm(context, param(call, 'vm')).id), call, fields).map((row) => view(row, call.allContent)),
-        ),
-    },
-    {
-      method: 'POST',
-      path,
-      body: {
-        type: 'snapshot',
-        accepts: [
-          'description',
-          'persist_memorystate',
-          'disk_attachments.disk.id',
-          'disk_attachments.disk.image_id',
-          'disk_attachments.id',
-        ],
-      },
-      handle: (call) => create(context, call),
-    },
+    { method: 'GET', path, query: ['max'], handle: list },
+    { method: 'POST', path, body: { type: 'snapshot', accepts: createAccepts }, handle: (call) => create(context, call) },
     { method: 'GET', path: `${path}/:snapshot`, handle: (call) => one(view(wanted(call), call.allContent)) },
-    {
-      method: 'DELETE',
-      path: `${path}/:snapshot`,
-      query: ['async'],
-      handle: async (call) => done(await removeSnapshot(context, param(call, 'vm'), param(call, 'snapshot'), call.actor)),
-    },
-    {
-      method: 'POST',
-      path: `${path}/:snapshot/restore`,
-      action: true,
-      query: ['async'],
-      body: { type: 'action', accepts: ['restore_memory', 'async'] },
-      handle: async (call) => {
-        if (call.body.flag('restore_memory') === true) throw unsupported('restore_memory: the lab does not save memory');
-        await restoreSnapshot(context, needVm(context, param(call, 'vm')).id, wanted(call).id, call.actor);
-        return done();
-      },
-    },
-    { method: 'GET', path: `${path}/:snapshot/disks`, query: ['max'], handle: async (call) => many('disk', await disks(call)) },
-    {
-      method: 'GET',
-      path: `${path}/:snapshot/disks/:disk`,
-      handle: async (call) => {
-        const found = (await disks(call)).find((disk) => disk.fields['id'] === param(call, 'disk'));
-        if (found === undefined) throw entityNotFound(param(call, 'disk'));
-        return one(found);
-      },
-    },
+    { method: 'DELETE', path: `${path}/:snapshot`, query: ['async'], handle: remove },
+    { method: 'POST', path: `${path}/:snapshot/restore`, action: true, query: ['async'], body: restoreBody, handle: restore },
+    ...snapshotDiskRoutes(context, wanted),
+  ];
+}
+
+function snapshotDiskRoutes(context: Context, wanted: (call: Call) => SnapshotRecord): Route[] {
+  const disks = (call: Call): Promise<Wire[]> => {
+    const snapshot = wanted(call);
+    return Promise.all(imagesOfSnapshot(context, snapshot.id).map((image) => snapshotDiskView(context, snapshot, image)));
+  };
+  const oneDisk = async (call: Call): Promise<Answer> => {
+    const found = (await disks(call)).find((disk) => disk.fields['id'] === param(call, 'disk'));
+    if (found === undefined) throw entityNotFound(param(call, 'disk'));
+    return one(found);
+  };
+  return [
+    { method: 'GET', path: `${path}/:snapshot/disks`, handle: async (call) => many('disk', await disks(call)) },
+    { method: 'GET', path: `${path}/:snapshot/disks/:disk`, handle: oneDisk },
   ];
 }

@@ -52,21 +52,14 @@ function assign(context: Context, call: Call): Answer {
   return { kind: 'created', item: vmTagView(vm.id, tag) };
 }
 
+const fields = { id: (tag: TagRecord) => tag.id, name: (tag: TagRecord) => tag.name };
+
 export function tagRoutes(context: Context): Route[] {
   const { tags, taggedVms } = context.store.tables;
-  const fields = { id: (tag: TagRecord) => tag.id, name: (tag: TagRecord) => tag.name };
   const wanted = (call: Call): TagRecord => {
     const tag = tags.get(param(call, 'tag'));
     if (tag === undefined) throw notFound();
     return tag;
-  };
-  const tagsOf = (vmId: string): TagRecord[] =>
-    taggedVms.where((tagged) => tagged.vmId === vmId).flatMap((tagged) => tags.get(tagged.tagId) ?? []);
-  const onVm = (call: Call): { readonly vmId: string; readonly tag: TagRecord } => {
-    const vmId = needVm(context, param(call, 'vm')).id;
-    const tag = tagsOf(vmId).find((candidate) => candidate.id === param(call, 'tag'));
-    if (tag === undefined) throw notFound();
-    return { vmId, tag };
   };
   const remove = (call: Call): Answer => {
     const tag = wanted(call);
@@ -76,44 +69,43 @@ export function tagRoutes(context: Context): Route[] {
     });
     return done();
   };
+  const accepts = ['name', 'description', 'parent.id'];
+  return [
+    { method: 'GET', path: '/tags', query: ['max'], handle: (call) => many('tag', select(tags.all(), call, fields).map(view)) },
+    { method: 'POST', path: '/tags', body: { type: 'tag', accepts }, handle: (call) => create(context, call) },
+    { method: 'GET', path: '/tags/:tag', handle: (call) => one(view(wanted(call))) },
+    { method: 'DELETE', path: '/tags/:tag', handle: remove },
+    ...vmTagRoutes(context),
+  ];
+}
+
+function vmTagRoutes(context: Context): Route[] {
+  const { tags, taggedVms } = context.store.tables;
+  const path = '/vms/:vm/tags';
+  const vmOf = (call: Call): string => needVm(context, param(call, 'vm')).id;
+  const tagsOf = (vmId: string): TagRecord[] =>
+    taggedVms.where((tagged) => tagged.vmId === vmId).flatMap((tagged) => tags.get(tagged.tagId) ?? []);
+  const wanted = (call: Call): TagRecord => {
+    const tag = tagsOf(vmOf(call)).find((candidate) => candidate.id === param(call, 'tag'));
+    if (tag === undefined) throw notFound();
+    return tag;
+  };
+  const list = (call: Call): Answer =>
+    many(
+      'tag',
+      select(tagsOf(vmOf(call)), call, fields).map((tag) => vmTagView(vmOf(call), tag)),
+    );
   const unassign = (call: Call): Answer => {
-    const { vmId, tag } = onVm(call);
+    const tag = wanted(call);
     context.store.write(() => {
-      taggedVms.delete(`${tag.id}/${vmId}`);
+      taggedVms.delete(`${tag.id}/${vmOf(call)}`);
     });
     return done();
   };
   return [
-    { method: 'GET', path: '/tags', query: ['max'], handle: (call) => many('tag', select(tags.all(), call, fields).map(view)) },
-    {
-      method: 'POST',
-      path: '/tags',
-      body: { type: 'tag', accepts: ['name', 'description', 'parent.id'] },
-      handle: (call) => create(context, call),
-    },
-    { method: 'GET', path: '/tags/:tag', handle: (call) => one(view(wanted(call))) },
-    { method: 'DELETE', path: '/tags/:tag', handle: remove },
-    {
-      method: 'GET',
-      path: '/vms/:vm/tags',
-      query: ['max'],
-      handle: (call) => {
-        const vm = needVm(context, param(call, 'vm'));
-        return many(
-          'tag',
-          select(tagsOf(vm.id), call, fields).map((tag) => vmTagView(vm.id, tag)),
-        );
-      },
-    },
-    { method: 'POST', path: '/vms/:vm/tags', body: { type: 'tag', accepts: ['id', 'name'] }, handle: (call) => assign(context, call) },
-    {
-      method: 'GET',
-      path: '/vms/:vm/tags/:tag',
-      handle: (call) => {
-        const { vmId, tag } = onVm(call);
-        return one(vmTagView(vmId, tag));
-      },
-    },
-    { method: 'DELETE', path: '/vms/:vm/tags/:tag', handle: unassign },
+    { method: 'GET', path, query: ['max'], handle: list },
+    { method: 'POST', path, body: { type: 'tag', accepts: ['id', 'name'] }, handle: (call) => assign(context, call) },
+    { method: 'GET', path: `${path}/:tag`, handle: (call) => one(vmTagView(vmOf(call), wanted(call))) },
+    { method: 'DELETE', path: `${path}/:tag`, handle: unassign },
   ];
 }
