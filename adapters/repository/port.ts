@@ -21,7 +21,7 @@ export interface PartialImage {
   /** Where an earlier attempt got to: image and digests are durable below it. */
   readonly positionBytes: number;
   readonly dataBytes: number;
-  /** Writes `<diskId>.progress` (temp, fsync, rename). Throws `repository.fenced` when another attempt took over. */
+  /** Writes `<diskId>.<fencing>.progress` (temp, fsync, rename). Throws `repository.fenced` when another attempt took over. */
   recordDurable(positionBytes: number, dataBytes: number): Promise<void>;
   /** Renews the lease; cheap, called about every second. Throws `repository.fenced`. */
   renewLease(): Promise<void>;
