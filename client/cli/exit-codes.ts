@@ -11,6 +11,7 @@ export const exitCodes = {
   notFound: { code: 6, meaning: 'no such VM, run or backup' },
   conflict: { code: 7, meaning: 'the VM has an open run, or the restore\'s request id was used before' },
   noAnswer: { code: 8, meaning: 'no worker answered in time' },
+  unhealthy: { code: 9, meaning: '`doctor` found a problem, or `status` a task queue that nobody serves' },
   detached: { code: 130, meaning: 'Ctrl-C: watching ended, the run goes on in Temporal' },
 } as const;
 export type ExitName = keyof typeof exitCodes;

@@ -7,10 +7,13 @@ import { Command, CommanderError } from 'commander';
 import { addBackup } from './commands/backup';
 import { addCatalog } from './commands/catalog';
 import { addControl } from './commands/control';
+import { addDoctor } from './commands/doctor';
+import { addHoldings } from './commands/holdings';
 import { addList } from './commands/list';
 import { addRestore } from './commands/restore';
 import { addSchema } from './commands/schema';
 import { addShow } from './commands/show';
+import { addStatus } from './commands/status';
 import { addUp } from './commands/up';
 import { exitCodes } from './exit-codes';
 import { processIo } from './io';
@@ -26,7 +29,7 @@ export function buildProgram(host: Host, version: string): Command {
     .configureOutput({ writeOut: host.io.out, writeErr: host.io.err, getOutHelpWidth: host.io.columns, getErrHelpWidth: host.io.columns, getOutHasColors: () => false, getErrHasColors: () => false })
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', '\nExample:\n  $ holdfast backup vm demo --engine lab --repository main\n\nExit codes: docs/operators.md, "Exit codes".');
-  for (const add of [addUp, addBackup, addRestore, addList, addShow, addControl, addCatalog, addSchema]) add(program, host);
+  for (const add of [addUp, addBackup, addRestore, addList, addShow, addStatus, addHoldings, addDoctor, addControl, addCatalog, addSchema]) add(program, host);
   return program;
 }
 
