@@ -1,14 +1,20 @@
 // Everything real for one test file: Temporal, PostgreSQL, the lab and the workers through dev/parts.mjs, in a state directory of its own
 // that is gone afterwards. Every test ends with the outside look; runs that a failed test left open are cancelled first.
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import type { LabUser } from '../../../dev/main-job/lab-user.mjs' with { 'resolution-mode': 'import' };
 import type { PartName, RunningParts } from '../../../dev/parts.mjs' with { 'resolution-mode': 'import' };
+import type { SetupResult } from '../../../dev/setup.mjs' with { 'resolution-mode': 'import' };
 import { HoldfastClient, type BackupHandle, type RestoreHandle } from '../../../client';
 import { expectNothingLeft } from '../../support/leftovers';
+
+const run = promisify(execFile);
 
 export type WorkerConfigFile = Record<string, unknown>;
 
@@ -31,6 +37,8 @@ export interface Stack {
   readonly labState: string;
   /** VMs that are a test's product: they may carry Holdfast's mark. */
   readonly keptVmIds: Set<string>;
+  /** Done when the test has ended, newest first, whatever came of it: one test's trouble is not the next one's. */
+  afterwards(work: () => Promise<unknown>): void;
   /** A run that must have ended before the next test begins. */
   track<Handle extends BackupHandle | RestoreHandle>(handle: Handle): Handle;
   pidOf(part: PartName): number;
@@ -58,11 +66,18 @@ interface OwnedStack extends Stack {
   stop(): Promise<void>;
 }
 
+/** In a node of its own: set-up is plain ESM with top-level await, and jest runs CommonJS. */
+export async function setUp(): Promise<SetupResult> {
+  const module = pathToFileURL(path.resolve(__dirname, '../../../dev/setup.mjs')).href;
+  const script = `import { setup } from ${JSON.stringify(module)}; console.log('\\n' + JSON.stringify(await setup({ say: () => undefined })));`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { timeout: startLimitMs, maxBuffer: 16 * 1024 ** 2 });
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as SetupResult;
+}
+
 async function startStack({ env = {}, configure = {} }: StackOptions): Promise<OwnedStack> {
-  const { setup } = await import('../../../dev/setup.mjs');
   const { startParts } = await import('../../../dev/parts.mjs');
   const { labUser } = await import('../../../dev/main-job/lab-user.mjs');
-  const ready = await setup({ say: () => undefined });
+  const ready = await setUp();
   const state = await mkdtemp(path.join(tmpdir(), 'hf-e2e-'));
   const partsEnv = { ...ready.env, ...env };
   // A part that dies by itself is what a test arranged; only the test starts it again.
@@ -98,10 +113,14 @@ function ownedStack(common: CommonStack, stop: () => Promise<void>): OwnedStack 
   const { parts, labState, applianceId } = common;
   const open = new Set<BackupHandle | RestoreHandle>();
   const keptVmIds = new Set<string>();
+  const cleanups: (() => Promise<unknown>)[] = [];
   return {
     ...common,
     keptVmIds,
     stop,
+    afterwards(work) {
+      cleanups.push(work);
+    },
     track(handle) {
       open.add(handle);
       return handle;
@@ -114,6 +133,7 @@ function ownedStack(common: CommonStack, stop: () => Promise<void>): OwnedStack 
     async endTest() {
       for (const handle of open) await endRun(handle);
       open.clear();
+      for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
       await expectNothingLeft({ labState, connectionFile: parts.lab.connectionFile, repositories: [parts.repository.path], applianceIds: [applianceId], keptVmIds: [...keptVmIds], withinMs: 10_000 });
     },
   };

@@ -72,10 +72,12 @@ export const ask = {
 };
 
 export async function until<T>(what: string, look: () => Promise<T | undefined | false>, limitMs = waitLimitMs, pauseMs = 50): Promise<T> {
-  for (const deadline = Date.now() + limitMs; ; await sleep(pauseMs)) {
+  const deadline = Date.now() + limitMs;
+  for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
     if (Date.now() > deadline) throw new Error(`waited ${limitMs / 1000} s in vain until ${what}`);
+    await sleep(pauseMs);
   }
 }
 
