@@ -1,0 +1,159 @@
+// What is recorded: every flow, and the ways in which a run can end or be steered, played on the embedded parts. Each case resolves to the
+// handle of a run that has ended; which end it must be is said here and checked by record.mjs.
+import { randomUUID } from 'node:crypto';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const slowly = { bandwidthBytesPerSecond: 2 ** 20 };
+const restoredName = 'history-restored';
+
+const isMoving = ({ phase, disks }) => phase === 'copy' && disks.some(({ dataBytes }) => dataBytes > 0);
+
+/** @typedef {import('@temporalio/client').WorkflowHandle} Handle */
+/** @type {readonly { flow: string, name: string, ends: string, play: (stage: import('./stage.mjs').RecordingStage) => Promise<Handle> }[]} */
+export const cases = [
+  {
+    flow: 'findVms',
+    name: 'by-search',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('findVms', { engine: stage.engine, search: 'status=up' }),
+  },
+  { flow: 'findVms', name: 'unknown-vm', ends: 'FAILED', play: (stage) => stage.run('findVms', { engine: stage.engine, vms: ['nobody'] }) },
+  { flow: 'backupVm', name: 'completed', ends: 'COMPLETED', play: (stage) => stage.run('backupVm', backupOf(stage, stage.demo)) },
+  { flow: 'backupVm', name: 'refused', ends: 'FAILED', play: (stage) => stage.run('backupVm', backupOf(stage, stage.appliance)) },
+  { flow: 'backupVm', name: 'steered', ends: 'COMPLETED', play: steered },
+  {
+    flow: 'backupVm',
+    name: 'cancelled-in-copy',
+    ends: 'CANCELLED',
+    play: (stage) => cancelledInCopy(stage, 'backupVm', { ...backupOf(stage, stage.demo), ...slowly }),
+  },
+  { flow: 'backupVm', name: 'failed-in-copy', ends: 'FAILED', play: failedInCopy },
+  {
+    flow: 'listBackups',
+    name: 'of-vm',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('listBackups', { engine: stage.engine, vmId: stage.demo.id }),
+  },
+  {
+    flow: 'listRuns',
+    name: 'of-vm',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('listRuns', { engine: stage.engine, vmId: stage.demo.id }),
+  },
+  {
+    flow: 'listHoldings',
+    name: 'of-engine',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('listHoldings', { engine: stage.engine }),
+  },
+  {
+    flow: 'listAlerts',
+    name: 'of-engine',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('listAlerts', { engine: stage.engine }),
+  },
+  {
+    flow: 'runDoctor',
+    name: 'all-is-well',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('runDoctor', {}),
+  },
+  {
+    flow: 'runDoctor',
+    name: 'unserved-queue',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('runDoctor', { repository: 'nowhere', answerSeconds: 2 }),
+  },
+  {
+    flow: 'rebuildCatalog',
+    name: 'completed',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('rebuildCatalog', { repository: stage.repository }),
+  },
+  {
+    flow: 'restoreVm',
+    name: 'refused',
+    ends: 'FAILED',
+    play: async (stage) => stage.run('restoreVm', await restoreOf(stage, stage.demo.name)),
+  },
+  {
+    flow: 'restoreVm',
+    name: 'cancelled-in-copy',
+    ends: 'CANCELLED',
+    play: async (stage) => cancelledInCopy(stage, 'restoreVm', { ...(await restoreOf(stage)), ...slowly }),
+  },
+  { flow: 'restoreVm', name: 'completed-and-started', ends: 'COMPLETED', play: restoredAndStarted },
+];
+
+function backupOf({ engine, repository }, vm) {
+  return { engine, vmId: vm.id, repository };
+}
+
+async function restoreOf({ engine, repository, demo, client, start }, name = restoredName) {
+  const listing = await start('listBackups', { engine, repository, vmId: demo.id });
+  const { backups } = await client.workflow.result(listing.workflowId);
+  if (backups.length === 0) throw new Error('there is no backup of demo to restore: record backupVm/completed first');
+  return { engine, repository, backupId: backups[0].backupId, requestId: randomUUID(), name };
+}
+
+/** Paused while it copies, slowed down while it copies, and set free: each of them ends an attempt and begins another. */
+async function steered(stage) {
+  const handle = await stage.start('backupVm', { ...backupOf(stage, stage.demo), ...slowly });
+  await stage.untilProgress(handle, 'it copies', isMoving);
+  await handle.signal('pause');
+  await untilIdle(handle);
+  await handle.signal('resume');
+  await untilBusy(handle);
+  await handle.executeUpdate('setBandwidth', { args: [{ bytesPerSecond: 4 * 2 ** 20 }] });
+  await untilBusy(handle);
+  await handle.executeUpdate('setBandwidth', { args: [{ bytesPerSecond: null }] });
+  return stage.ended(handle);
+}
+
+async function cancelledInCopy(stage, flow, input) {
+  const handle = await stage.start(flow, input);
+  await stage.untilProgress(handle, 'it copies', isMoving);
+  await handle.cancel();
+  return stage.ended(handle);
+}
+
+/** A second device with the first disk's serial comes up while the run is paused: which one is the disk cannot be known, so the copy fails for good. */
+async function failedInCopy(stage) {
+  const handle = await stage.start('backupVm', backupOf(stage, stage.demo));
+  await handle.signal('pause');
+  const { disks } = await stage.untilProgress(handle, 'it waits before the copy', ({ phase, paused }) => phase === 'copy' && paused);
+  const impostor = join(stage.devices, `scsi-0QEMU_QEMU_HARDDISK_impostor-${disks[0].diskId}`);
+  await writeFile(impostor, '');
+  try {
+    await handle.signal('resume');
+    return await stage.ended(handle);
+  } finally {
+    await rm(impostor);
+  }
+}
+
+/** The original goes down first: both have the same MAC address. */
+async function restoredAndStarted(stage) {
+  await stage.lab.bring(stage.demo.id, 'down');
+  try {
+    return await stage.run('restoreVm', { ...(await restoreOf(stage)), start: true });
+  } finally {
+    const restored = await stage.lab.findVm(restoredName);
+    if (restored) await stage.lab.removeWithDisks(restored.id);
+    await stage.lab.bring(stage.demo.id, 'up');
+  }
+}
+
+const copiesOf = async (handle) =>
+  (await handle.describe()).raw.pendingActivities.filter(({ activityType }) => activityType.name === 'backupDisk');
+
+/** No attempt is left that could still come to an end. */
+async function untilIdle(handle) {
+  while ((await copiesOf(handle)).length > 0) await sleep(100);
+}
+
+async function untilBusy(handle) {
+  while (!(await copiesOf(handle)).some(({ lastHeartbeatTime }) => lastHeartbeatTime)) await sleep(100);
+}
