@@ -1,8 +1,11 @@
 // Bad input on the real system: every case gets a clear error that names the object and the remedy, all reasons at once, and before
 // anything is made, which the engine's objects and events and the repository's directory prove.
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { z } from 'zod';
+import { startWorkerInside, whyNoNamespace, workerProgram, type SpawnedWorker } from './support/namespaces';
 import { refused, refusedBackup } from './support/refusals';
 import { deleteVolume, duringSnapshot, makeSnapshot, removeSnapshot } from './support/trouble';
 import { useStack, type Stack } from './support/stack';
@@ -10,9 +13,14 @@ import { ask, makeVm, until, volumePath, type TestVm } from './support/vms';
 
 const unknownId = randomUUID();
 const stackOf = useStack({
-  // Without the default of two minutes: a queue that nobody serves is part of the tests.
-  configure: { control: (config) => ({ ...config, deadlines: { workerSeconds: 4 } }) },
+  env: { HOLDFAST_TEST_WRONG_PASSWORD: 'not the password' },
+  configure: { control: (config) => ({ ...config, engines: withWrongEngines(config['engines'] as Record<string, object>), deadlines: { workerSeconds: 4 } }) },
 });
+
+/** The lab twice more under other names: with a wrong password, and without the CA that signed its certificate. */
+function withWrongEngines({ lab = {}, ...others }: Record<string, object>): Record<string, object> {
+  return { ...others, lab, 'wrong-password': { ...lab, password: { variable: 'HOLDFAST_TEST_WRONG_PASSWORD' } }, untrusted: { ...lab, caFile: undefined } };
+}
 let stack: Stack;
 let plain: TestVm;
 
@@ -129,6 +137,98 @@ describe('the appliance', () => {
     const { codes, textOf } = await refusedBackup(stack, plain.id);
     expect(codes).toContain('appliance.down');
     expect(textOf('appliance.down')).toMatch(/The appliance appliance is down.* Start it/);
+  }, limitMs);
+});
+
+describe('the connection to the engine', () => {
+  test('a wrong password', async () => {
+    const { error } = await refusedBackup(stack, plain.id, { engine: 'wrong-password' });
+    expect(error.code).toBe('engine.unauthorized');
+    expect(error.message).toMatch(/"wrong-password".*"?admin@internal"?.*password/s);
+    expect(error.message).not.toContain('not the password');
+  }, limitMs);
+
+  test('a certificate that nobody vouches for', async () => {
+    const { error } = await refusedBackup(stack, plain.id, { engine: 'untrusted' });
+    expect(error.code).toBe('engine.certificate');
+    expect(error.message).toMatch(/"untrusted".*caFile/s);
+  }, limitMs);
+});
+
+const noNamespace = whyNoNamespace('mount');
+if (noNamespace !== undefined) console.warn(`skipped: repositories that are read-only or full: ${noNamespace}`);
+
+(noNamespace === undefined ? describe : describe.skip)('the repository', () => {
+  let appliance: { readonly vm: TestVm; readonly worker: SpawnedWorker } | undefined;
+  const repositories = (): { readonly readonly: string; readonly tiny: string } => ({ readonly: path.join(stack.parts.state, 'readonly'), tiny: path.join(stack.parts.state, 'tiny') });
+  /** As the worker sees it. */
+  const inside = (directory: string): string => `/proc/${appliance?.worker.pid ?? 0}/root${directory}`;
+
+  beforeAll(async () => {
+    const vm = await makeVm(stack, 'appliance-2', [], { start: true });
+    const { readonly, tiny } = repositories();
+    for (const directory of [readonly, tiny]) await mkdir(directory);
+    const marker = path.join(stack.parts.state, 'marker.json');
+    await writeFile(marker, JSON.stringify({ format: 'holdfast-repository', version: 1, id: randomUUID() }));
+    const worker = await startWorkerInside(stack, ['mount'], mountScript(readonly, tiny, marker), 'appliance-2', {
+      roles: ['mover', 'appliance'],
+      temporal: { address: stack.parts.temporal.address, namespace: stack.parts.temporal.namespace },
+      repositories: { readonly: { path: readonly }, tiny: { path: tiny } },
+      appliance: { engine: stack.engine, vmId: vm.id, devices: path.join(stack.labState, 'vms', vm.id, 'by-id') },
+    });
+    appliance = { vm, worker };
+  }, limitMs);
+  afterAll(async () => { await appliance?.worker.stop(); }, limitMs);
+
+  test('cannot be written to, neither by the mover nor by the appliance', async () => {
+    const { readonly } = repositories();
+    const { codes, textOf } = await refusedBackup(stack, plain.id, { repository: 'readonly', applianceId: appliance?.vm.id ?? '' }, inside(readonly));
+    expect(codes).toEqual(['appliance.repository', 'repository.not-writable']);
+    expect(textOf('repository.not-writable')).toMatch(/Repository readonly: .*read-only.* Mount it for writing/s);
+  }, limitMs);
+
+  test('has too little room', async () => {
+    const { tiny } = repositories();
+    const { codes, textOf } = await refusedBackup(stack, plain.id, { repository: 'tiny', applianceId: appliance?.vm.id ?? '' }, inside(tiny));
+    expect(codes).toEqual(['repository.full']);
+    expect(textOf('repository.full')).toMatch(/Repository tiny has \d+ bytes free, the backup may need \d+\. Make room/);
+  }, limitMs);
+});
+
+/** Only this worker sees one directory as a small file system and the other as one that is mounted read-only. */
+function mountScript(readonly: string, tiny: string, marker: string): string {
+  return `mount -t tmpfs -o size=2m none '${tiny}'
+    mount -t tmpfs -o size=2m none '${readonly}'; cp '${marker}' '${readonly}/holdfast-repository.json'; mount -o remount,ro '${readonly}'
+    exec "$@"`;
+}
+
+describe('the worker\'s configuration', () => {
+  async function startWith(config: unknown): Promise<{ readonly code: number | null; readonly words: string }> {
+    const file = path.join(stack.parts.state, 'wrong.json');
+    await writeFile(file, typeof config === 'string' ? config : JSON.stringify(config));
+    const { status, stderr } = spawnSync(process.execPath, [workerProgram, '--config', file], { encoding: 'utf8', env: stack.env, timeout: 30_000 });
+    return { code: status, words: stderr };
+  }
+
+  test('names every wrong key at once', async () => {
+    const { code, words } = await startWith({ roles: ['control', 'cook'], engines: { lab: { url: 'http://engine', username: '' } }, repositories: { Main: { path: 'relative' } }, temporl: {} });
+    expect(code).toBe(1);
+    for (const key of ['roles.1', 'engines.lab.url', 'engines.lab.username', 'engines.lab.password', 'repositories.Main', 'temporl']) expect(words).toContain(key);
+    expect(words).toMatch(/wrong\.json is not valid.*docs\/operators\.md/s);
+  });
+
+  test('says what a role needs of other keys', async () => {
+    const { code, words } = await startWith({ roles: ['control', 'mover', 'appliance'] });
+    expect({ code, words }).toEqual({ code: 1, words: expect.stringMatching(/catalog\.url.*engines: .*repositories: .*appliance: /s) as string });
+  });
+
+  test('names a repository that is not one, a server that does not answer, a file that is no YAML', async () => {
+    const temporal = { address: stack.parts.temporal.address, namespace: stack.parts.temporal.namespace };
+    const foreign = await startWith({ roles: ['mover'], temporal, repositories: { state: { path: stack.parts.state } } });
+    expect(foreign).toEqual({ code: 1, words: expect.stringMatching(/Repository state: .* is not empty .* and not a Holdfast repository\. Give it an empty directory/) as string });
+    const silent = await startWith({ roles: ['mover'], temporal: { address: '127.0.0.1:9' }, repositories: { main: { path: stack.parts.repository.path } } });
+    expect(silent).toEqual({ code: 1, words: expect.stringMatching(/No Temporal server answers at 127\.0\.0\.1:9 \(temporal\.address\)/) as string });
+    expect(await startWith('roles: [control')).toEqual({ code: 1, words: expect.stringContaining('not YAML') as string });
   }, limitMs);
 });
 
