@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import Ajv2020 from 'ajv/dist/2020';
+import type { BackupHandle } from '../../client';
 import { useStack, type Stack } from '../e2e/support/stack';
 import { runPython } from '../support/python';
 
@@ -41,8 +42,12 @@ function violations(schema: Json, value: unknown): readonly string[] {
   return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message ?? ''}`);
 }
 
-async function startBackup({ parts }: Stack, request: Json): Promise<{ code: number; printed: Printed }> {
+async function startBackup(stack: Stack, request: Json): Promise<{ code: number; printed: Printed }> {
+  const { parts, engine, client } = stack;
   const { code, out, err } = await runPython(program, [parts.temporal.address, parts.temporal.namespace, schemas, JSON.stringify(request)]);
+  // Whatever became of the program, its run has ended before the next test begins.
+  const run = await client.attach(`vm/${engine}/${String(request['vmId'])}`).catch(() => undefined);
+  if (run) stack.track(run as BackupHandle);
   try {
     return { code, printed: JSON.parse(out) as Printed };
   } catch (cause) {

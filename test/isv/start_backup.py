@@ -104,6 +104,10 @@ async def backup(address, namespace, published, request):
             raise
         details = published.checked(published.messages['failure']['firstDetail'], error.cause.details[0])
         return {**seen, 'failure': {'code': error.cause.type, 'message': error.cause.message, 'details': details}}, 1
+    except BaseException:
+        # Nobody is left who would resume it.
+        await handle.cancel()
+        raise
     finally:
         steering.cancel()
 
