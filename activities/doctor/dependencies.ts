@@ -40,6 +40,4 @@ export interface MoverExamination extends WorkerExamination {
 export interface ApplianceExamination extends WorkerExamination {
   readonly devices: string;
   readonly repositories: readonly PlacedRepository[];
-  /** Where LVM keeps its devices file, when not in its usual place. */
-  readonly lvmDevices?: string;
 }

@@ -52,7 +52,7 @@ export function createMoverDoctorActivities(dependencies: MoverExamination): Mov
 }
 
 export function createApplianceDoctorActivities(dependencies: ApplianceExamination): ApplianceDoctorActivities {
-  const { devices, repositories, lvmDevices } = dependencies;
+  const { devices, repositories } = dependencies;
   return {
     async examineAppliance({ engine, vmId, repositoryIds }) {
       const object = objectNames.appliance(engine, vmId);
@@ -60,7 +60,7 @@ export function createApplianceDoctorActivities(dependencies: ApplianceExaminati
         ...examineWorker({ node: 'appliance.node', clock: 'appliance.clock' }, object, dependencies),
         await examine('appliance.programs', object, async () => judgePrograms(await examinePrograms())),
         await examine('appliance.devices', object, async () => judgeDevices(devices, await stateOfDirectory(devices))),
-        await examine('appliance.lvm', object, async () => judgeLvm(await examineLvm(lvmDevices))),
+        await examine('appliance.lvm', object, async () => judgeLvm(await examineLvm())),
       ];
       for (const repository of repositories) {
         checks.push(await examine('appliance.repository', `${objectNames.repository(repository.name)} in ${object}`, async () => {

@@ -10,9 +10,17 @@ const deadlineMs = 10_000;
 const places = ['lvmconfig', '/usr/sbin/lvmconfig', '/sbin/lvmconfig'];
 const settings = ['use_devicesfile', 'devicesfile', 'global_filter', 'filter'] as const;
 
-/** `devicesDirectory`: where LVM keeps its devices file. */
-export async function examineLvm(devicesDirectory = '/etc/lvm/devices'): Promise<LvmFacts> {
-  const values = await readSettings();
+export interface LvmPlaces {
+  /** Where LVM keeps its devices file. */
+  readonly devicesDirectory: string;
+  /** Where its program may be; the first that runs is asked. */
+  readonly programs: readonly string[];
+}
+
+export const usualLvmPlaces: LvmPlaces = { devicesDirectory: '/etc/lvm/devices', programs: places };
+
+export async function examineLvm({ devicesDirectory, programs }: LvmPlaces = usualLvmPlaces): Promise<LvmFacts> {
+  const values = await readSettings(programs);
   if (values === undefined) return { installed: false };
   const devicesFile = join(devicesDirectory, wordsIn(values.get('devicesfile'))[0] ?? 'system.devices');
   return {
@@ -26,8 +34,8 @@ export async function examineLvm(devicesDirectory = '/etc/lvm/devices'): Promise
 }
 
 /** undefined: LVM is not installed. A setting that this LVM does not know (devices files came with 2.03.12) is absent. */
-async function readSettings(): Promise<ReadonlyMap<string, string> | undefined> {
-  const program = await findProgram();
+async function readSettings(programs: readonly string[]): Promise<ReadonlyMap<string, string> | undefined> {
+  const program = await findProgram(programs);
   if (program === undefined) return undefined;
   const values = new Map<string, string>();
   for (const setting of settings) {
@@ -39,8 +47,8 @@ async function readSettings(): Promise<ReadonlyMap<string, string> | undefined> 
   return values;
 }
 
-async function findProgram(): Promise<string | undefined> {
-  for (const place of places) if ((await run(place, ['--version'])).found) return place;
+async function findProgram(programs: readonly string[]): Promise<string | undefined> {
+  for (const place of programs) if ((await run(place, ['--version'])).found) return place;
   return undefined;
 }
 

@@ -4,13 +4,14 @@ import { neededPrograms, type NeededProgram, type ProgramFacts } from '../../dom
 
 const deadlineMs = 5_000;
 
-export async function examinePrograms(): Promise<readonly ProgramFacts[]> {
-  return Promise.all((Object.keys(neededPrograms) as NeededProgram[]).map(examineProgram));
+/** `searchPath`: instead of this process's PATH. */
+export async function examinePrograms(searchPath?: string): Promise<readonly ProgramFacts[]> {
+  return Promise.all((Object.keys(neededPrograms) as NeededProgram[]).map((program) => examineProgram(program, searchPath)));
 }
 
-function examineProgram(program: NeededProgram): Promise<ProgramFacts> {
+function examineProgram(program: NeededProgram, searchPath: string | undefined): Promise<ProgramFacts> {
   return new Promise((resolve) => {
-    execFile(program, ['--version'], { timeout: deadlineMs }, (error, stdout) => {
+    execFile(program, ['--version'], { timeout: deadlineMs, ...(searchPath === undefined ? {} : { env: { PATH: searchPath } }) }, (error, stdout) => {
       // `qemu-img version 7.2.22 (Debian …)`, `qemu-nbd 7.2.22 (Debian …)`, `setpriv from util-linux 2.38.1`
       const version = /\b(\d+(?:\.\d+)+)/.exec(stdout)?.[1];
       resolve(version === undefined ? { program, version, reason: reasonOf(error) } : { program, version });

@@ -121,7 +121,8 @@ async function examineEngine(changes: { readonly caFile?: string; readonly user?
   const activities: ControlDoctor = createControlDoctor(dependencies);
   const environment = (): MockActivityEnvironment => new MockActivityEnvironment({ currentAttemptScheduledTimestampMs: Date.now() });
   try {
-    return [...(await environment().run(activities.examineControl)), ...(await environment().run(activities.examineEngine, { engine: 'lab' }))];
+    const control = await environment().run<[], readonly Check[], ControlDoctor['examineControl']>(activities.examineControl);
+    return [...control, ...(await environment().run<[{ readonly engine: string }], readonly Check[], ControlDoctor['examineEngine']>(activities.examineEngine, { engine: 'lab' }))];
   } finally {
     await engine.close();
     await catalog.close();

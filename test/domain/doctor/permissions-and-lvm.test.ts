@@ -1,0 +1,70 @@
+// The two judgements with rules of their own: which permits are enough, and whether LVM's filters let an attached disk through.
+import { judgePermissions, neededPermits, type PermissionFacts } from '../../../domain/doctor/judge-engine';
+import { judgeLvm, passesFilter, type LvmFacts } from '../../../domain/doctor/judge-lvm';
+import type { Verdict } from '../../../domain/doctor/checks';
+
+const always = neededPermits.filter(({ needed }) => needed === 'always').map(({ permit }) => permit);
+const everything = [...new Set(neededPermits.map(({ permit }) => permit))];
+const on = (where: string, permits: readonly string[], role = 'Backup'): PermissionFacts => ({ role, permits, on: where });
+
+describe('permissions', () => {
+  test('a role with all of them on System is enough, in one or several roles', () => {
+    expect(judgePermissions('u@internal', [on('system', everything)])).toEqual({ verdict: 'ok', text: 'u@internal: Backup on system' });
+    expect(judgePermissions('u', [on('system', everything.slice(0, 5), 'A'), on('system', everything.slice(5), 'B')]).verdict).toBe('ok');
+  });
+
+  test.each(always)('without %s anywhere it is a problem that names it', (permit) => {
+    const { verdict, text } = judgePermissions('u', [on('system', everything.filter((each) => each !== permit))]);
+    expect([verdict, text]).toEqual(['problem', expect.stringContaining(`lacks ${permit} (`)]);
+  });
+
+  test('no role at all lacks everything', () => {
+    const { verdict, text } = judgePermissions('u', []);
+    expect([verdict, text]).toEqual(['problem', expect.stringContaining('no role at all')]);
+    for (const permit of always) expect(text).toContain(permit);
+  });
+
+  test('on some objects only is a warning', () => {
+    const limited = judgePermissions('u', [on('system', everything.filter((each) => each !== 'create_vm')), on('cluster 1', ['create_vm'])]);
+    expect(limited).toMatchObject({ verdict: 'warning', text: expect.stringContaining('create_vm (create the restored VM) only on some objects') as string });
+  });
+
+  test('what only method transfer needs is a warning; its CREATE_DISK counts on System alone', () => {
+    expect(judgePermissions('u', [on('system', always)])).toMatchObject({ verdict: 'warning', text: expect.stringContaining('backup_disk') as string });
+    const onDomain = judgePermissions('u', [on('system', everything.filter((each) => each !== 'create_disk')), on('storage_domain 1', ['create_disk'])]);
+    expect(onDomain).toMatchObject({ verdict: 'warning', text: expect.stringContaining('create_disk') as string });
+  });
+});
+
+describe('LVM', () => {
+  const lvm = (changes: Partial<Extract<LvmFacts, { installed: true }>>): LvmFacts => ({
+    installed: true, useDevicesFile: false, devicesFile: '/etc/lvm/devices/system.devices', devicesFileEntries: undefined, globalFilter: ['a|.*|'], filter: ['a|.*|'], ...changes,
+  });
+
+  test.each<[string, LvmFacts, Verdict]>([
+    ['not installed', { installed: false }, 'skipped'],
+    ['as it comes', lvm({}), 'warning'],
+    ['with a devices file', lvm({ useDevicesFile: true, devicesFileEntries: 1 }), 'ok'],
+    ['with an empty devices file', lvm({ useDevicesFile: true, devicesFileEntries: 0 }), 'ok'],
+    ['told to use a devices file that is not there', lvm({ useDevicesFile: true }), 'warning'],
+    ['with a devices file that it does not use', lvm({ devicesFileEntries: 1 }), 'warning'],
+    ['as docs/operators.md says', lvm({ globalFilter: ['a|^/dev/vda|', 'r|.*|'] }), 'ok'],
+    ['with a plain filter', lvm({ filter: ['a|^/dev/vda|', 'r|.*|'] }), 'ok'],
+    ['with a global_filter that rejects something else', lvm({ globalFilter: ['r|^/dev/loop|'] }), 'warning'],
+    ['with a global_filter that rejects /dev/sd* but knows no other name of a disk', lvm({ globalFilter: ['r|^/dev/sd|'] }), 'ok'],
+    ['with a global_filter that accepts by-id names', lvm({ globalFilter: ['a|^/dev/disk/by-id/|', 'r|.*|'] }), 'warning'],
+    ['with other delimiters', lvm({ globalFilter: ['a/^\\/dev\\/vda/', 'r{.*}'] }), 'ok'],
+  ])('%s', (_, facts, verdict) => {
+    expect(judgeLvm(facts).verdict).toBe(verdict);
+  });
+
+  test.each<[readonly string[], readonly string[], boolean]>([
+    [[], ['/dev/sda'], true],
+    [['r|.*|', 'a|.*|'], ['/dev/sda'], false],
+    [['a|sda|', 'r|.*|'], ['/dev/sda', '/dev/disk/by-id/x'], true],
+    [['r|by-id|'], ['/dev/sda', '/dev/disk/by-id/x'], false],
+    [['nonsense', 'a|(|'], ['/dev/sda'], true],
+  ])('%j with names %j: accepted is %s', (patterns, names, accepted) => {
+    expect(passesFilter(patterns, names)).toBe(accepted);
+  });
+});
