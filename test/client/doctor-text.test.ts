@@ -4,7 +4,7 @@ import { describeHoldings, releaseAdvice } from '../../client/cli/commands/holdi
 import { describeFigures, describeStatus } from '../../client/cli/commands/status';
 import { check, countVerdicts, ok, problem, skipped, warning } from '../../domain/doctor/checks';
 import type { OpenHolding } from '../../domain/flows/holdings';
-import type { DiskProgress, Progress } from '../../domain/flows/progress';
+import { progressSchema, type DiskProgress, type Progress } from '../../domain/flows/progress';
 import type { Run } from '../../domain/flows/queries';
 import { backup, estate, vmNamed } from './stand-ins/estate';
 
@@ -33,10 +33,10 @@ appliance a of lab
 });
 
 const disk = (changes: Partial<DiskProgress>): DiskProgress => ({ diskId: estate.diskId, alias: 'a', virtualBytes: 1000, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'copying', ...changes });
-const progress = (changes: Partial<Progress>): Progress => ({ runId: estate.runId, vmName: 'demo', phase: 'copy', paused: false, bandwidthBytesPerSecond: null, disks: [], warnings: [], undone: [], leftovers: [], ...changes });
+const progress = (changes: Partial<Progress>): Progress => progressSchema.parse({ runId: estate.runId, vmName: 'demo', phase: 'copy', paused: false, bandwidthBytesPerSecond: null, disks: [], warnings: [], undone: [], leftovers: [], trouble: [], ...changes });
 
 test.each<[Partial<Progress>, string]>([
-  [{ phase: 'plan' }, 'plan'],
+  [{ phase: 'planning' }, 'planning'],
   [{ disks: [disk({ positionBytes: 250, bytesPerSecond: 1024 ** 2 }), disk({ state: 'done', positionBytes: 0 })] }, 'copy, 62 %, 1.0 MiB/s'],
   [{ paused: true, disks: [disk({ positionBytes: 999 })] }, 'copy (paused), 99 %'],
 ])('a run\'s figures %#', (changes, text) => {
