@@ -1,0 +1,112 @@
+// A lane: one place where one cell at a time runs. It has a Temporal namespace, a repository, a control worker, an appliance worker and a
+// source VM of its own; Temporal, PostgreSQL, the lab and its appliance VM are everybody's.
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { HoldfastClient } from '../../client';
+import { configFileOf, type Stack, type WorkerConfigFile } from '../e2e/support/stack';
+import { makeVm, type TestVm } from '../e2e/support/vms';
+import { makeNamespace } from './namespace';
+import { faultFiles, firedSchema, type Fault, type Fired } from './worker/fault';
+import { WorkerProcess } from './worker-process';
+
+export const repositoryName = 'crash';
+/** Two worker kinds, as installed: control and mover together, and the one in the appliance. */
+type Role = 'control' | 'appliance';
+
+export interface Patience {
+  readonly callSeconds: number;
+  readonly heartbeatSeconds: number;
+}
+
+/** A worker that was killed in a call is missed after `callSeconds`, in a copy or a wait after `heartbeatSeconds`: short, so that a cell takes seconds. */
+export const impatient: Patience = { callSeconds: 6, heartbeatSeconds: 4 };
+
+export class Lane {
+  private constructor(
+    readonly stack: Stack,
+    readonly name: string,
+    readonly directory: string,
+    readonly client: HoldfastClient,
+    readonly control: WorkerProcess,
+    /** The second one is started when a copy is to be taken over by another process. */
+    readonly appliances: readonly [WorkerProcess, WorkerProcess],
+    public vm: TestVm,
+  ) {}
+
+  static async open(stack: Stack, name: string, patience: Patience = impatient): Promise<Lane> {
+    const directory = path.join(stack.parts.state, 'lanes', name);
+    await mkdir(path.join(directory, 'repository'), { recursive: true });
+    await mkdir(path.join(directory, 'faults'));
+    const namespace = `lane-${name}`;
+    await makeNamespace(stack.parts.temporal.address, namespace);
+    const client = await HoldfastClient.connect({ address: stack.parts.temporal.address, namespace });
+    const worker = async (role: Role, copy = ''): Promise<WorkerProcess> => {
+      const configFile = path.join(directory, `worker-${role}.json`);
+      const base = JSON.parse(await readFile(configFileOf(stack.parts.state, role), 'utf8')) as WorkerConfigFile;
+      await writeFile(configFile, JSON.stringify(configured(base, namespace, directory, patience)), { mode: 0o600 });
+      return new WorkerProcess({ name: `${name} ${role}${copy}`, configFile, faults: path.join(directory, 'faults'), logFile: path.join(directory, `worker-${role}${copy}.log`), env: stack.env });
+    };
+    const lane = new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await smallVm(stack, `crash-${name}`));
+    await lane.revive();
+    return lane;
+  }
+
+  get repositoryPath(): string {
+    return path.join(this.directory, 'repository');
+  }
+
+  get workers(): readonly WorkerProcess[] {
+    return [this.control, ...this.appliances];
+  }
+
+  /** Both workers poll: what died in the last cell is started again. */
+  async revive(): Promise<void> {
+    await Promise.all([this.control, this.appliances[0]].filter((worker) => !worker.isRunning).map((worker) => worker.start()));
+  }
+
+  /** Takes away what the last cell wished, then wishes anew. */
+  async wish(fault: Fault | undefined): Promise<void> {
+    const files = faultFiles(path.join(this.directory, 'faults'));
+    for (const file of Object.values(files)) await rm(file, { force: true });
+    if (fault) await writeFile(files.fault, JSON.stringify(fault));
+  }
+
+  async fired(): Promise<Fired | undefined> {
+    return this.readFired('fired');
+  }
+
+  async held(): Promise<Fired | undefined> {
+    return this.readFired('held');
+  }
+
+  async letGo(): Promise<void> {
+    await writeFile(faultFiles(path.join(this.directory, 'faults')).letGo, '');
+  }
+
+  private async readFired(which: 'fired' | 'held'): Promise<Fired | undefined> {
+    const text = await readFile(faultFiles(path.join(this.directory, 'faults'))[which], 'utf8').catch(() => '');
+    // Created before it is written: empty for a moment.
+    return text === '' ? undefined : firedSchema.parse(JSON.parse(text));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+    await this.client.close();
+  }
+}
+
+export function smallVm(stack: Stack, name: string): Promise<TestVm> {
+  return makeVm(stack, name, [{ alias: `${name}_Disk1`, format: 'cow', sizeMib: 8, dataMib: 4 }]);
+}
+
+function configured(base: WorkerConfigFile, namespace: string, directory: string, { callSeconds, heartbeatSeconds }: Patience): WorkerConfigFile {
+  return {
+    ...base,
+    temporal: { ...(base['temporal'] as object), namespace },
+    repositories: { [repositoryName]: { path: path.join(directory, 'repository') } },
+    deadlines: { snapshotSeconds: 120, attachSeconds: 120, workerSeconds: 60, undoSeconds: 120, queueSeconds: 300 },
+    callSeconds,
+    heartbeatSeconds,
+    shutdownGraceSeconds: 2,
+  };
+}

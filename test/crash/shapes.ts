@@ -1,0 +1,72 @@
+// The shapes of runs that cells are cut from: a backup, a restore, each also failing late so that it undoes itself, and a backup after one
+// that was terminated. Which of a shape's recorded steps are its cells follows from where it differs from the plain run.
+import { randomUUID } from 'node:crypto';
+import type { BackupHandle, RestoreHandle } from '../../client';
+import { workflowIds } from '../../domain/ids';
+import { until } from '../e2e/support/vms';
+import { repositoryName, type Lane } from './lane';
+import type { Step } from './steps';
+import type { Fault } from './worker/fault';
+
+export type Handle = BackupHandle | RestoreHandle;
+
+export interface Shape {
+  readonly name: string;
+  readonly flow: 'backupVm' | 'restoreVm';
+  readonly ends: 'completed' | 'failed';
+  /** Beside the kill of the cell. */
+  readonly fault: Omit<Fault, 'workflowId' | 'kill'>;
+  readonly cells: (steps: readonly Step[]) => readonly Step[];
+  /** What must have been before the run. */
+  readonly prepare?: (lane: Lane) => Promise<void>;
+}
+
+const after = (steps: readonly Step[], activityType: string): readonly Step[] => steps.slice(steps.findIndex((step) => step.activityType === activityType) + 1);
+const failing = (activityType: string): Pick<Shape, 'ends' | 'fault' | 'cells'> => ({ ends: 'failed', fault: { fail: { activityType } }, cells: (steps) => after(steps, activityType) });
+
+export const plainShapes: readonly Shape[] = [
+  { name: 'backup', flow: 'backupVm', ends: 'completed', fault: {}, cells: (steps) => steps },
+  { name: 'restore', flow: 'restoreVm', ends: 'completed', fault: {}, cells: (steps) => steps },
+];
+
+export const shapes: readonly Shape[] = [
+  ...plainShapes,
+  { name: 'backup that fails', flow: 'backupVm', ...failing('sealBackup') },
+  { name: 'restore that fails', flow: 'restoreVm', ...failing('attachRestoredDisk') },
+  {
+    name: 'backup after a terminated one', flow: 'backupVm', ends: 'completed', fault: {}, prepare: terminateOne,
+    cells: (steps) => after(steps, 'listEarlierHoldings').slice(0, after(steps, 'listEarlierHoldings').findIndex(({ activityType }) => activityType === 'planBackup')),
+  },
+];
+
+export interface Started {
+  readonly workflowId: string;
+  readonly start: () => Promise<Handle>;
+  /** Restores: the new VM's name. */
+  readonly vmName: string;
+}
+
+/** The ids come before the start, so that the fault can name them. */
+export function plannedRun(lane: Lane, flow: Shape['flow'], options: { readonly sourceBackupId?: string | undefined; readonly bandwidthBytesPerSecond?: number; readonly vmId?: string } = {}): Started {
+  const { engine } = lane.stack;
+  const common = { engine, repository: repositoryName, ...(options.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: options.bandwidthBytesPerSecond }) };
+  if (flow === 'backupVm') {
+    const vmId = options.vmId ?? lane.vm.id;
+    return { workflowId: workflowIds.vm(engine, vmId), vmName: lane.vm.name, start: () => lane.client.backupVm({ ...common, vmId }, { vmName: lane.vm.name }) };
+  }
+  const requestId = randomUUID();
+  const vmName = `restored-${requestId.slice(0, 8)}`;
+  const { sourceBackupId } = options;
+  if (sourceBackupId === undefined) throw new Error(`lane ${lane.name} has no backup to restore from`);
+  return { workflowId: workflowIds.restore(requestId), vmName, start: () => lane.client.restoreVm({ ...common, requestId, backupId: sourceBackupId, name: vmName, start: true }) };
+}
+
+/** Stops a backup with the disk attached and the snapshot there, by Temporal's terminate: nothing undoes it. */
+async function terminateOne(lane: Lane): Promise<void> {
+  const { workflowId, start } = plannedRun(lane, 'backupVm');
+  await lane.wish({ workflowId, hold: { activityType: 'backupDisk' } });
+  await start();
+  await until('the backup to be terminated copies', async () => (await lane.held()) !== undefined);
+  await lane.client.temporal.workflow.getHandle(workflowId).terminate('the crash harness');
+  await lane.letGo();
+}

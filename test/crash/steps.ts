@@ -1,0 +1,36 @@
+// The steps of a flow, twice: as a run really scheduled them (its history, so that a new step is a new cell by itself), and as the flow's
+// source names them (so that a step which no recorded run takes is missed).
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { HoldfastClient } from '../../client';
+
+export interface Step {
+  readonly activityId: string;
+  readonly activityType: string;
+}
+
+export async function recordedSteps(client: HoldfastClient, workflowId: string): Promise<readonly Step[]> {
+  const { events } = await client.temporal.workflow.getHandle(workflowId).fetchHistory();
+  return (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+    scheduled?.activityId && scheduled.activityType?.name ? [{ activityId: scheduled.activityId, activityType: scheduled.activityType.name }] : [],
+  );
+}
+
+/** When the server heard that the activity was done: the end of what one meant to be in the middle of. */
+export async function doneAtMs(client: HoldfastClient, workflowId: string, activityType: string): Promise<number> {
+  const { events } = await client.temporal.workflow.getHandle(workflowId).fetchHistory();
+  const scheduled = events?.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activityType)?.eventId;
+  const done = events?.find((event) => event.activityTaskCompletedEventAttributes && String(event.activityTaskCompletedEventAttributes.scheduledEventId) === String(scheduled));
+  return done ? Number(done.eventTime?.seconds ?? 0) * 1000 + (done.eventTime?.nanos ?? 0) / 1e6 : Infinity;
+}
+
+const workflows = path.resolve(__dirname, '../../workflows');
+/** What all flows share, beside the flow's own file. */
+const sharedSources = ['flow-run.ts', 'planning.ts'];
+/** `proxies.control.planBackup(`, `proxies.waiting(seconds).createDisk(`, `opening.openRun(`, `catalog.closeRun(`. */
+const call = /\b(?:(?:this\.)?proxies\.\w+(?:\([^()]*(?:\([^()]*\))?[^()]*\))?|opening|catalog)\.(\w+)\(/g;
+
+export async function stepsInSource(...sources: readonly string[]): Promise<readonly string[]> {
+  const texts = await Promise.all([...sharedSources, ...sources].map((name) => readFile(path.join(workflows, name), 'utf8')));
+  return [...new Set(texts.flatMap((text) => [...text.matchAll(call)].map((found) => found[1] ?? '')))].sort();
+}
