@@ -6,7 +6,7 @@ import { check, countVerdicts, ok, problem, skipped, warning } from '../../domai
 import type { OpenHolding } from '../../domain/flows/holdings';
 import { progressSchema, type DiskProgress, type Progress } from '../../domain/flows/progress';
 import type { Run } from '../../domain/flows/queries';
-import { backup, estate, vmNamed } from './stand-ins/estate';
+import { backup, estate, runs, vmNamed } from './stand-ins/estate';
 
 test('the doctor groups by object, marks each check, and puts what mends it below', () => {
   const checks = [
@@ -33,7 +33,7 @@ appliance a of lab
 });
 
 const disk = (changes: Partial<DiskProgress>): DiskProgress => ({ diskId: estate.diskId, alias: 'a', virtualBytes: 1000, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'copying', ...changes });
-const progress = (changes: Partial<Progress>): Progress => progressSchema.parse({ runId: estate.runId, vmName: 'demo', phase: 'copy', paused: false, bandwidthBytesPerSecond: null, disks: [], warnings: [], undone: [], leftovers: [], trouble: [], ...changes });
+const progress = (changes: Partial<Progress>): Progress => progressSchema.parse({ runId: estate.runId, vmName: 'demo', phase: 'copy', paused: false, bandwidthBytesPerSecond: null, disks: [], warnings: [], undone: [], leftovers: [], trouble: null, ...changes });
 
 test.each<[Partial<Progress>, string]>([
   [{ phase: 'planning' }, 'planning'],
@@ -43,7 +43,9 @@ test.each<[Partial<Progress>, string]>([
   expect(describeFigures(progress(changes))).toBe(text);
 });
 
-const run: Run = { runId: estate.runId, workflowId: 'vm/lab/x', workflowType: 'backupVm', engine: 'lab', vmId: vmNamed('demo'), vmName: 'demo', backupId: null, outcome: 'running', startedAt: '2026-11-21T05:00:00.000Z', endedAt: null, failure: null, warnings: [], leftovers: [] };
+const [endedRun] = runs;
+if (!endedRun) throw new Error('the estate has no run');
+const run: Run = { ...endedRun, workflowId: 'vm/lab/x', vmId: vmNamed('demo'), vmName: 'demo', outcome: 'running', startedAt: '2026-11-21T05:00:00.000Z', endedAt: null, failure: null, leftovers: [] };
 
 test('the status page tells what runs, what was backed up last, alerts and workers; and says so when there is nothing', () => {
   const now = Date.parse('2026-11-21T10:00:00.000Z');
