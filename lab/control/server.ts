@@ -5,6 +5,9 @@ import { chmod, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import { HostError } from '../host/port';
 import type { Engine } from '../engine';
+import { HttpFault } from '../engine/faults';
+import { faultSchema } from '../engine/injected/kinds';
+import { inject, release } from '../engine/injected/sudden';
 
 export interface ControlServer {
   readonly close: () => Promise<void>;
@@ -43,6 +46,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, engine
 
 function failure(error: unknown): Reply {
   if (error instanceof z.ZodError || error instanceof SyntaxError) return { status: 400, json: { error: error.message } };
+  if (error instanceof HttpFault) return { status: error.status, json: { error: error.message } };
   if (error instanceof HostError) return { status: 409, json: { code: error.code, error: error.message } };
   return { status: 500, json: { error: String(error) } };
 }
@@ -56,7 +60,23 @@ async function answer(request: IncomingMessage, engine: Engine): Promise<Reply> 
   }
   if (method === 'GET' && url === '/state') return { status: 200, json: state(engine) };
   if (method === 'POST' && url === '/sessions/expire') return { status: 200, json: { expired: engine.sessions.expireAll() } };
+  const fault = /^\/faults(?:\/([^/]+))?$/.exec(url);
+  if (fault !== null) return answerFaults(request, engine, fault[1]);
   return { status: 404, json: { error: `the control port has no ${method ?? ''} ${url}` } };
+}
+
+async function answerFaults(request: IncomingMessage, engine: Engine, id: string | undefined): Promise<Reply> {
+  const { injected } = engine;
+  if (request.method === 'GET' && id === undefined) return { status: 200, json: { faults: injected.list() } };
+  if (request.method === 'POST' && id === undefined) {
+    const active = await inject(injected, engine, faultSchema.parse(JSON.parse(await readText(request))));
+    return { status: 201, json: { id: active.id } };
+  }
+  if (request.method !== 'DELETE') return { status: 405, json: { error: '/faults takes GET, POST and DELETE, /faults/<id> takes DELETE' } };
+  const released = release(injected, engine, id);
+  return released === 0 && id !== undefined
+    ? { status: 404, json: { error: `there is no fault ${id}` } }
+    : { status: 200, json: { released } };
 }
 
 /** What the lab holds at this moment: for tests that prove that nothing is left behind. */

@@ -2,6 +2,7 @@
 import type { Host, VolumeRef } from '../host/port';
 import type { EventLog } from './events';
 import { entityNotFound, notFound } from './faults';
+import type { InjectedFaults } from './injected/injected-faults';
 import type { Jobs } from './jobs';
 import type { Locks } from './locks';
 import type {
@@ -26,6 +27,7 @@ export interface Context {
   readonly jobs: Jobs;
   readonly volumes: Volumes;
   readonly background: Background;
+  readonly injected: InjectedFaults;
   readonly log: (line: string) => void;
   /** VMs that go down because somebody asked: no "down with error" for these. */
   readonly expectedDown: Set<string>;

@@ -152,6 +152,12 @@ class QemuHost implements LocalHost {
     });
   }
 
+  async killVm(vmId: string): Promise<void> {
+    const vm = this.runningVm(vmId);
+    await killAndWait(vm.process);
+    await vm.ended;
+  }
+
   vmStatus(vmId: string): HostVmStatus {
     return this.vms.get(vmId)?.status ?? (this.starting.has(vmId) ? 'wait_for_launch' : 'down');
   }

@@ -113,6 +113,8 @@ export interface Host {
   shutdownVm(vmId: string): Promise<void>;
   /** Pulls the plug. Idempotent. */
   stopVm(vmId: string): Promise<void>;
+  /** SIGKILL to its QEMU, which nobody expects: reported as `down` with a reason. For the lab's faults. */
+  killVm(vmId: string): Promise<void>;
   vmStatus(vmId: string): HostVmStatus;
   onVmEvent(listener: (event: HostVmEvent) => void): void;
 

@@ -5,6 +5,7 @@ import { newId, type Actor } from '../events';
 import { operationFailed, type HttpFault } from '../faults';
 import { refuse } from '../refusals';
 import { HostError, type VmDisk } from '../../host/port';
+import { stuckUnplug } from '../injected/faulty-host';
 import type { AttachmentRecord, DiskRecord, ImageRecord, VmRecord } from '../state/model';
 import type { PlugDiskOperation, UnplugDiskOperation } from '../state/operations';
 import { without } from '../state/without';
@@ -100,6 +101,15 @@ export async function unplug(
   store.write(() => {
     store.tables.operations.put(operation);
   });
+  // Told to let go, the guest never says that it has: the engine answers, the attachment stays.
+  const isStuck = stuckUnplug(context.injected, vm.id, attachment.diskId) !== undefined;
+  const finished = finishUnplug(context, operation);
+  if (isStuck) void context.background.run(`unplug disk ${attachment.diskId}`, () => finished);
+  else await finished;
+}
+
+async function finishUnplug(context: Context, operation: UnplugDiskOperation): Promise<void> {
+  const { store } = context;
   try {
     await carryOutUnplug(context, operation);
   } catch (error) {

@@ -12,16 +12,28 @@ import { jsonDocument, xmlDocument } from '../wire/encode';
 import { wire, type Wire } from '../wire/description';
 import { base, Query, type Answer, type Call, type Route } from './call';
 import { follow } from './follow';
+import type { Asked } from '../injected/injected-faults';
 import type { Router } from './router';
 import type { Session, Sessions } from './sessions';
 import { issueToken, logOut, type SsoReply } from './sso';
 import type { Tls } from './tls';
+
+/** What the lab's injected faults do to calls of the API. */
+export interface CallFaults {
+  /** Before anything else; throws what is answered instead. */
+  readonly before: (asked: Asked) => void;
+  /** Where the engine takes its locks; throws a refusal. */
+  readonly locking: (asked: Asked) => void;
+  /** The call was carried out: may it be answered? */
+  readonly after: (asked: Asked) => Promise<'answer' | 'cut'>;
+}
 
 export interface HttpOptions {
   readonly port: number;
   readonly tls: Tls;
   readonly sessions: Sessions;
   readonly router: Router;
+  readonly callFaults: CallFaults;
   readonly log: (line: string) => void;
 }
 
@@ -108,6 +120,8 @@ function sendSso(response: ServerResponse, reply: SsoReply): void {
 }
 
 async function handleApi(request: IncomingMessage, response: ServerResponse, url: URL, text: string, options: HttpOptions): Promise<void> {
+  const asked: Asked = { method: request.method ?? 'GET', path: url.pathname.slice(base.length) || '/' };
+  options.callFaults.before(asked);
   const session = authenticate(request, options.sessions);
   if (session === undefined || session.role === 'none') {
     response.setHeader('WWW-Authenticate', 'Basic realm="RESTAPI"');
@@ -123,11 +137,14 @@ async function handleApi(request: IncomingMessage, response: ServerResponse, url
     route = found.route;
     if (route.method !== 'GET' && session.role === 'reader') throw refuse('any/not-authorized');
     const call = makeCall(request, url, text, route, found.params, actor);
+    options.callFaults.locking(asked);
     const answer = await options.router.run(route, call);
     const followed = call.following
       ? await follow(answer, call.query.get('follow') ?? '', (href) => fetchInside(href, call, options.router))
       : answer;
-    sendAnswer(response, format, await settle(request, followed));
+    const settled = await settle(request, followed);
+    if ((await options.callFaults.after(asked)) === 'cut') request.socket.destroy();
+    else sendAnswer(response, format, settled);
   } catch (error) {
     const fault = error instanceof BodyError ? new HttpFault(400, 'fault', 'Request syntactically incorrect', error.message) : error;
     if (!(fault instanceof HttpFault) || fault.kind === 'html') throw fault;

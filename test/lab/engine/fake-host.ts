@@ -200,6 +200,12 @@ export class FakeHost implements Host {
     return Promise.resolve();
   }
 
+  killVm(vmId: string): Promise<void> {
+    this.needVm(vmId);
+    this.report(vmId, 'down', 'lost: qemu was killed');
+    return Promise.resolve();
+  }
+
   vmStatus(vmId: string): HostVmStatus {
     return this.readVm(vmId)?.status ?? 'down';
   }

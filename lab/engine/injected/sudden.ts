@@ -1,0 +1,123 @@
+// Faults that happen to the whole engine, a VM or a disk at one moment: when they are asked for, or right after a chosen call was
+// carried out and before it is answered.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createSnapshot } from '../commands/create-snapshot';
+import { needDisk, needVm, type Context } from '../context';
+import { newId, type Actor } from '../events';
+import { HttpFault } from '../faults';
+import type { ActiveFault, Asked, InjectedFaults } from './injected-faults';
+import type { Fault } from './kinds';
+
+export interface Engine {
+  readonly context: Context;
+  readonly sessions: { readonly expireAll: () => number };
+  readonly restart: (downSeconds: number) => Promise<void>;
+}
+
+const suddenKinds = ['token-expiry', 'qemu-killed', 'illegal-disk', 'foreign-snapshot', 'engine-restart'] as const;
+
+/** Adds the fault; one that waits for no call happens before this returns, and is not kept when it cannot happen. */
+export async function inject(faults: InjectedFaults, engine: Engine, fault: Fault): Promise<ActiveFault> {
+  const active = faults.add(fault);
+  const waits = ('call' in fault && fault.call !== undefined) || ('everyCalls' in fault && fault.everyCalls !== undefined);
+  if (waits) return active;
+  try {
+    await strike(faults, engine, active, 'now');
+  } catch (error) {
+    faults.remove(active.id);
+    throw error;
+  }
+  return active;
+}
+
+export function release(faults: InjectedFaults, { context }: Engine, id?: string): number {
+  const count = faults.remove(id);
+  context.volumes.forget();
+  return count;
+}
+
+/** Before the engine looks at a call. */
+export function beforeCall(faults: InjectedFaults, { sessions }: Engine): void {
+  for (const active of faults.ofKind('token-expiry')) {
+    if (active.fault.everyCalls === undefined || !faults.everyNth(active, active.fault.everyCalls)) continue;
+    sessions.expireAll();
+    faults.fire(active);
+  }
+}
+
+/** After a call was carried out: whether its answer may still be sent. */
+export async function afterCall(faults: InjectedFaults, engine: Engine, asked: Asked): Promise<'answer' | 'cut'> {
+  const cut = faults.due('lost-reply', asked);
+  for (const active of cut) faults.fire(active);
+  const due = suddenKinds.flatMap((kind): ActiveFault[] => faults.due(kind, asked));
+  for (const active of due) {
+    // The call itself has succeeded, whatever becomes of the fault; one that could not happen shows that it never fired.
+    await strike(faults, engine, active, 'after a call').catch((error: unknown) => {
+      engine.context.log(`fault ${active.fault.kind} ${active.id}: ${String(error)}`);
+    });
+  }
+  return cut.length > 0 || due.some(({ fault }) => fault.kind === 'engine-restart') ? 'cut' : 'answer';
+}
+
+async function strike(faults: InjectedFaults, engine: Engine, active: ActiveFault, when: 'now' | 'after a call'): Promise<void> {
+  const { context } = engine;
+  const { fault } = active;
+  switch (fault.kind) {
+    case 'token-expiry':
+      engine.sessions.expireAll();
+      faults.fire(active);
+      return;
+    case 'engine-restart':
+      faults.fire(active);
+      return engine.restart(fault.downSeconds);
+    case 'qemu-killed':
+      await context.host.killVm(needVm(context, fault.vmId).id);
+      faults.fire(active);
+      return;
+    case 'illegal-disk':
+      needDisk(context, fault.diskId);
+      faults.fire(active);
+      context.volumes.forget();
+      return;
+    case 'foreign-snapshot':
+      if (when === 'now') return foreignSnapshot(faults, context, active, fault);
+      // The call may hold the VM's lock for long: the other product waits and tries again, as ours does.
+      void context.background.run('foreign snapshot', () => insist(active, () => foreignSnapshot(faults, context, active, fault)));
+      return;
+    // These change what a call or the host does; there is nothing to do now.
+    case 'lost-reply':
+    case 'server-error':
+    case 'conflict':
+    case 'slow-snapshot':
+    case 'merge-failure':
+    case 'stuck-unplug':
+      return;
+  }
+}
+
+const otherProduct: Actor = { user: 'otherbackup@internal', correlationId: '' };
+
+async function foreignSnapshot(
+  faults: InjectedFaults,
+  context: Context,
+  active: ActiveFault,
+  { vmId, description }: { readonly vmId: string; readonly description: string },
+): Promise<void> {
+  const { settled } = await createSnapshot(context, { vmId, description, saveMemory: false }, { ...otherProduct, correlationId: newId() });
+  faults.fire(active);
+  await settled;
+}
+
+const retryMs = 200;
+
+async function insist({ released }: ActiveFault, attempt: () => Promise<void>): Promise<void> {
+  while (!released.aborted) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      if (!(error instanceof HttpFault) || error.status !== 409) throw error;
+      await sleep(retryMs);
+    }
+  }
+}
