@@ -5,6 +5,7 @@ import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
 import type { Engine } from '../adapters/ovirt/port';
 import type { ControlDependencies } from './dependencies';
+import { createUnlessThere } from './unless-there';
 import { gone, waitFor } from './waiting';
 
 export interface AttachmentOfRun {
@@ -49,7 +50,7 @@ export function createAttachmentActivities({ engineOf, catalog }: ControlDepende
       const { toVmId, diskId, snapshotId } = input;
       const now = await engine.getAttachment(toVmId, diskId);
       if (now?.snapshotId && now.snapshotId !== snapshotId) throw new HoldfastError('engine.conflict', `Another snapshot (${now.snapshotId}) of disk ${diskId} is attached to the appliance ${toVmId}; the engine allows one at a time. Detach it there.`, { diskId, toVmId });
-      if (!now) await engine.attachSnapshotDisk({ vmId: toVmId, diskId, snapshotId });
+      if (!now) await createUnlessThere(() => engine.getAttachment(toVmId, diskId), () => engine.attachSnapshotDisk({ vmId: toVmId, diskId, snapshotId }));
       await waitUntilPlugged(engine, toVmId, diskId);
     },
 
@@ -57,17 +58,17 @@ export function createAttachmentActivities({ engineOf, catalog }: ControlDepende
       const engine = engineOf(input.engine);
       await hold(input);
       const { toVmId, diskId } = input;
-      if (!(await engine.getAttachment(toVmId, diskId))) {
-        await engine.attachDisk({ vmId: toVmId, diskId, interface: 'virtio_scsi', bootable: false, active: true, readOnly: false, passDiscard: false });
-      }
+      await createUnlessThere(
+        () => engine.getAttachment(toVmId, diskId),
+        () => engine.attachDisk({ vmId: toVmId, diskId, interface: 'virtio_scsi', bootable: false, active: true, readOnly: false, passDiscard: false }),
+      );
       await waitUntilPlugged(engine, toVmId, diskId);
     },
 
     async attachRestoredDisk({ engine: name, vmId, diskId, settings }) {
       const engine = engineOf(name);
-      if (await engine.getAttachment(vmId, diskId)) return;
       const { interface: diskInterface, bootable, active, readOnly, passDiscard } = settings;
-      await engine.attachDisk({ vmId, diskId, interface: diskInterface, bootable, active, readOnly, passDiscard });
+      await createUnlessThere(() => engine.getAttachment(vmId, diskId), () => engine.attachDisk({ vmId, diskId, interface: diskInterface, bootable, active, readOnly, passDiscard }));
     },
 
     async detachDisk(input) {

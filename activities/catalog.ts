@@ -73,8 +73,7 @@ export function createScanActivities({ repositoryOf }: RepositoryDependencies): 
       const unreadable: { path: string; reason: string }[] = [];
       let next: string | undefined;
       let count = 0;
-      for await (const entry of repositoryOf(repository).list()) {
-        if (after !== undefined && entry.path <= after) continue;
+      for await (const entry of repositoryOf(repository).list(after)) {
         if (count === limit) return { backups, unreadable, ...(next === undefined ? {} : { next }) };
         count += 1;
         next = entry.path;

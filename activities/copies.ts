@@ -4,7 +4,7 @@
 import { Context } from '@temporalio/activity';
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { copyBlocks, digestBlocks, openDevice, type CopyFigures, type Transport } from '../adapters/blocks';
+import { copyBlocks, digestBlocks, openDevice, type Transport } from '../adapters/blocks';
 import { HoldfastError } from '../domain/failures';
 import { reason, type Reason } from '../domain/plan/reasons';
 import type { ApplianceDependencies } from './dependencies';
@@ -25,10 +25,19 @@ export interface TargetOfRun extends ImageOfRun {
   readonly targetDiskId: string;
 }
 
+/** Everything below is durable in the target. */
+export interface RestorePosition {
+  readonly positionBytes: number;
+  readonly dataBytes: number;
+}
+
 export interface CopyActivities {
   backupDisk(input: ImageOfRun): Promise<{ readonly dataBytes: number; readonly transport: Transport }>;
-  /** `heldDiskIds`: the disks that the catalog says this run created; any other device is refused. */
-  restoreDisk(input: TargetOfRun & { readonly heldDiskIds: readonly string[] }): Promise<{ readonly dataBytes: number }>;
+  /**
+   * `heldDiskIds`: the disks that the catalog says this run created; any other device is refused. `from`: where an earlier, steered
+   * copy of the same disk got to.
+   */
+  restoreDisk(input: TargetOfRun & { readonly heldDiskIds: readonly string[]; readonly from: RestorePosition }): Promise<{ readonly dataBytes: number }>;
   /** Reopens the restored disk, reads all of it and compares every digest with the backup's. */
   proveDisk(input: TargetOfRun): Promise<{ readonly root: string }>;
 }
@@ -76,7 +85,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
       const image = await repositoryOf(input.repository).openPartialImage(ref, input.diskId, input.virtualBytes, { owner: attemptOf(context) });
       const reporter = new CopyReporter(context, input.diskId, heartbeatMs, () => image.renewLease());
       try {
-        const reader = await openDevice({ directory: devices, diskId: input.diskId, mode: 'read' });
+        const reader = await openDevice({ directory: devices, diskId: input.diskId, mode: 'read', signal: context.cancellationSignal });
         try {
           const done = await reporter.during((signal) =>
             copyBlocks({
@@ -87,7 +96,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
               dataBytesBefore: image.dataBytes,
               onDurable: (figures) => image.recordDurable(figures.positionBytes, figures.dataBytes),
               onProgress: (figures) => reporter.note(figures),
-              ...(input.bandwidthBytesPerSecond === undefined ? {} : { bytesPerSecond: input.bandwidthBytesPerSecond }),
+              ...bandwidthOf(input),
               signal,
             }),
           );
@@ -106,14 +115,13 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
       const store = repositoryOf(input.repository);
       const ref = { vmId: input.vmId, backupId: input.backupId };
       const expected = await store.openDigests(ref, input.diskId);
-      const from = durableRestorePosition(context);
-      let durable: Pick<CopyFigures, 'positionBytes' | 'dataBytes'> = from;
+      const from = durableRestorePosition(context, input.from);
+      let durable: RestorePosition = from;
       const reporter = new CopyReporter(context, input.diskId, heartbeatMs, () => Promise.resolve(), () => ({ restored: { positionBytes: durable.positionBytes, dataBytes: durable.dataBytes } }));
       const reader = await store.openImage(ref, input.diskId);
       try {
-        const writer = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'write' });
+        const writer = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'write', sizeBytes: input.virtualBytes, signal: context.cancellationSignal });
         try {
-          if (writer.sizeBytes !== input.virtualBytes) throw new HoldfastError('device.foreign', `The device with the serial ${input.targetDiskId} has ${writer.sizeBytes} bytes instead of ${input.virtualBytes}: nothing is written to it.`, { diskId: input.targetDiskId });
           const done = await reporter.during((signal) =>
             copyBlocks({
               reader,
@@ -126,7 +134,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
                 return Promise.resolve();
               },
               onProgress: (figures) => reporter.note(figures),
-              ...(input.bandwidthBytesPerSecond === undefined ? {} : { bytesPerSecond: input.bandwidthBytesPerSecond }),
+              ...bandwidthOf(input),
               signal,
             }),
           );
@@ -143,9 +151,9 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
       const context = Context.current();
       const expected = await repositoryOf(input.repository).openDigests({ vmId: input.vmId, backupId: input.backupId }, input.diskId);
       const reporter = new CopyReporter(context, input.diskId, heartbeatMs, () => Promise.resolve());
-      const reader = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'read' });
+      const reader = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'read', signal: context.cancellationSignal });
       try {
-        return await reporter.during((signal) => digestBlocks(reader, { expected, signal, onProgress: (figures) => reporter.note(figures) }));
+        return await reporter.during((signal) => digestBlocks(reader, { expected, signal, onProgress: (figures) => reporter.note(figures), ...bandwidthOf(input) }));
       } finally {
         await reader.close();
       }
@@ -159,7 +167,11 @@ function attemptOf(context: Context): string {
 }
 
 /** A restore's position may lag: blocks below it are durable, blocks above it are written again, at the same place. */
-function durableRestorePosition(context: Context): { positionBytes: number; dataBytes: number } {
+function durableRestorePosition(context: Context, from: RestorePosition): RestorePosition {
   const parsed = restorePositionSchema.safeParse(context.info.heartbeatDetails);
-  return parsed.success ? parsed.data.restored : { positionBytes: 0, dataBytes: 0 };
+  return parsed.success && parsed.data.restored.positionBytes > from.positionBytes ? parsed.data.restored : from;
+}
+
+function bandwidthOf({ bandwidthBytesPerSecond }: ImageOfRun): { bytesPerSecond?: number } {
+  return bandwidthBytesPerSecond === undefined ? {} : { bytesPerSecond: bandwidthBytesPerSecond };
 }

@@ -3,6 +3,7 @@ import type { DiskSettings } from '../domain/disks';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
 import type { ControlDependencies } from './dependencies';
+import { createUnlessThere } from './unless-there';
 import { gone, waitFor } from './waiting';
 
 export interface DiskOfRun {
@@ -24,7 +25,7 @@ export function createDiskActivities({ engineOf, catalog }: ControlDependencies)
       const engine = engineOf(input.engine);
       const { diskId } = input;
       await catalog.hold({ holdingId: idOf(input), runId: input.runId, engine: input.engine, kind: 'disk', objectId: diskId, mark: diskId });
-      if (!(await engine.getDisk(diskId))) await engine.createDisk({ id: diskId, settings, storageDomainId });
+      await createUnlessThere(() => engine.getDisk(diskId), () => engine.createDisk({ id: diskId, settings, storageDomainId }));
       await waitFor(async () => {
         const disk = await engine.getDisk(diskId);
         if (disk?.status === 'illegal') throw new HoldfastError('disk.illegal', `The engine made disk ${diskId} (${settings.alias}) but calls it illegal. Look at its events; the storage domain ${storageDomainId} may be failing.`, { diskId });

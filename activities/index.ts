@@ -9,6 +9,7 @@ import { createRepositoryActivities, type RepositoryActivities } from './reposit
 import { createRunActivities, type RunActivities } from './runs';
 import { createSnapshotActivities, type SnapshotActivities } from './snapshots';
 import { withFailures } from './to-failure';
+import { withHeartbeats } from './alive';
 import { createVmActivities, type VmActivities } from './vms';
 
 export type ControlActivities = RunActivities & PlanActivities & SnapshotActivities & AttachmentActivities & DiskActivities & VmActivities & CatalogActivities;
@@ -19,8 +20,13 @@ export type ApplianceQuickActivities = ApplianceCheckActivities;
 /** Queue `appliance.<engine>.<vmId>`. */
 export type ApplianceCopyActivities = CopyActivities;
 
+/** Everything but copies, which heartbeat with their own figures. */
+function calls<T extends object>(activities: T): T {
+  return withFailures(withHeartbeats(activities));
+}
+
 export function createControlActivities(dependencies: ControlDependencies): ControlActivities {
-  return withFailures({
+  return calls({
     ...createRunActivities(dependencies),
     ...createPlanActivities(dependencies),
     ...createSnapshotActivities(dependencies),
@@ -32,11 +38,11 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
 }
 
 export function createMoverQuickActivities(dependencies: MoverDependencies): MoverQuickActivities {
-  return withFailures({ ...createRepositoryActivities(dependencies), ...createScanActivities(dependencies) });
+  return calls({ ...createRepositoryActivities(dependencies), ...createScanActivities(dependencies) });
 }
 
 export function createApplianceQuickActivities(dependencies: ApplianceDependencies): ApplianceQuickActivities {
-  return withFailures(createApplianceCheckActivities(dependencies));
+  return calls(createApplianceCheckActivities(dependencies));
 }
 
 export function createApplianceCopyActivities(dependencies: ApplianceDependencies): ApplianceCopyActivities {

@@ -1,6 +1,6 @@
 // Short work in a repository: checks, the configuration, the seal, reading back. Role mover. Idempotency key: the backup id.
 import { randomUUID } from 'node:crypto';
-import type { SealedDiskFacts } from '../adapters/repository/port';
+import type { BackupRef, Repository, SealedDiskFacts } from '../adapters/repository/port';
 import type { DiskSettings } from '../domain/disks';
 import { HoldfastError } from '../domain/failures';
 import { summarize, type BackupSummary, type Manifest } from '../domain/manifest';
@@ -40,7 +40,8 @@ export interface RepositoryActivities {
   /** Fetches the snapshot's OVF from the engine and saves it unchanged, with the disks' settings. The OVF never enters a history. */
   saveConfiguration(input: BackupInRepository & { readonly snapshotId: string; readonly disks: readonly DiskSettings[] }): Promise<void>;
   sealBackup(input: SealInput): Promise<BackupSummary>;
-  dropPartialBackup(input: BackupInRepository): Promise<void>;
+  /** A backup that turns out to be sealed stays: its seal's answer was lost, or its run was terminated after it. */
+  dropPartialBackup(input: BackupInRepository): Promise<'dropped' | 'sealed'>;
   /** `backup.not-found`, `backup.not-sealed`, `repository.corrupt`. */
   readBackup(input: OfRun & { readonly repository: string; readonly backupId: string }): Promise<BackupContents>;
   /** Makes the VM from the saved configuration, its disks stripped and its ids new. Found again by the id we chose. */
@@ -73,7 +74,11 @@ export function createRepositoryActivities({ repositoryOf, engineOf, now, versio
     },
 
     async dropPartialBackup({ repository, vmId, backupId }) {
-      await repositoryOf(repository).dropPartial({ vmId, backupId });
+      const store = repositoryOf(repository);
+      const ref = { vmId, backupId };
+      if (await isSealed(store, ref)) return 'sealed';
+      await store.dropPartial(ref);
+      return 'dropped';
     },
 
     async readBackup({ repository, backupId }) {
@@ -97,4 +102,14 @@ export function createRepositoryActivities({ repositoryOf, engineOf, now, versio
       await engine.createVmFromConfiguration({ name: vmName, clusterId, comment: mark, ovf });
     },
   };
+}
+
+async function isSealed(store: Repository, ref: BackupRef): Promise<boolean> {
+  try {
+    await store.readManifest(ref);
+    return true;
+  } catch (error) {
+    if (error instanceof HoldfastError && (error.code === 'backup.not-sealed' || error.code === 'backup.not-found')) return false;
+    throw error;
+  }
 }

@@ -7,6 +7,12 @@ import type { ControlDependencies } from './dependencies';
 
 export type { NewRun };
 
+export interface EarlierRun {
+  readonly runId: string;
+  readonly backupId: string | null;
+  readonly repository: string | null;
+}
+
 export interface RunActivities {
   /** Idempotent by run id. Refuses a request id that another run has used (`catalog.conflict`). */
   openRun(run: NewRun): Promise<RunSettings>;
@@ -14,6 +20,8 @@ export interface RunActivities {
   closeRun(end: RunEnd & { readonly engine: string; readonly vmId?: string }): Promise<void>;
   /** Holdings on this VM whose run is no longer this one: with the VM's lock in hand, their owners are gone. */
   listEarlierHoldings(of: { readonly engine: string; readonly vmId: string; readonly runId: string }): Promise<readonly Holding[]>;
+  /** Runs on this VM that the catalog calls open: with the VM's lock in hand, they were terminated. */
+  listEarlierRuns(of: { readonly engine: string; readonly vmId: string; readonly runId: string }): Promise<readonly EarlierRun[]>;
   /** Clears the alert about a leftover that was released after all. */
   forgetLeftover(of: { readonly runId: string; readonly kind: string; readonly mark: string }): Promise<void>;
   /** Disks that the catalog says this run created: the only serials its writers may open. */
@@ -55,6 +63,11 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
       const held = await catalog.listHoldings({ engine, vmId, state: 'held' });
       const left = await catalog.listHoldings({ engine, vmId, state: 'leftover' });
       return [...held, ...left].filter((holding) => holding.runId !== runId);
+    },
+
+    async listEarlierRuns({ engine, vmId, runId }) {
+      const open = await catalog.listRuns({ engine, vmId, outcome: 'running', page: { limit: 100, offset: 0 } });
+      return open.filter((run) => run.runId !== runId).map(({ runId: earlier, backupId, repository }) => ({ runId: earlier, backupId, repository }));
     },
 
     forgetLeftover: ({ runId, kind, mark }) => catalog.clearAlert(leftoverKey(runId, kind, mark)),

@@ -43,7 +43,7 @@ export function createVmActivities({ engineOf, catalog }: ControlDependencies): 
     async removeRestoredVm({ engine: name, runId, vmId, mark }) {
       const engine = engineOf(name);
       const vm = await engine.getVm(vmId);
-      if (vm && vm.comment !== mark) throw new HoldfastError('engine.conflict', `VM ${vm.name} (${vmId}) does not carry the mark "${mark}" of this run, so it is not removed. Remove it by hand if it is a leftover.`, { vmId });
+      if (vm && vm.comment !== mark) throw new HoldfastError('engine.foreign', `VM ${vm.name} (${vmId}) does not carry the mark "${mark}" of this run, so it is not removed. Remove it by hand if it is a leftover.`, { vmId });
       if (vm) {
         // A VM that is still being made is locked, and cannot be stopped: it will be down by itself.
         if (vm.status !== 'down' && vm.status !== 'image_locked') await engine.stopVm(vmId);

@@ -3,6 +3,7 @@
 // schedule-to-close timeout, set by the workflow.
 import { Context } from '@temporalio/activity';
 import { HoldfastError } from '../domain/failures';
+import { tell } from './alive';
 
 const attemptMs = 45_000;
 const firstPauseMs = 100;
@@ -15,7 +16,7 @@ export async function waitFor<T extends object>(probe: () => Promise<T | string>
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 1.5, longestPauseMs)) {
     const answer = await probe();
     if (typeof answer !== 'string') return answer;
-    context.heartbeat({ waiting: answer });
+    tell({ waiting: answer });
     if (Date.now() + pauseMs > endsAt) throw new HoldfastError('wait.pending', answer);
     await context.sleep(pauseMs);
   }

@@ -15,6 +15,7 @@ const fromRuns = {
   'engine.unavailable': { cause: 'The engine answered 5xx: it restarts or is overloaded.', remedy: 'Wait; it is retried by itself. If it stays, look at engine.log.' },
   'engine.locked': { cause: 'The object is locked or busy by another operation in the engine.', remedy: 'Wait; it is retried by itself. If it stays, look at the engine\'s tasks and events for the object.' },
   'engine.conflict': { cause: 'The engine refused because of the object\'s state, and waiting will not change it.', remedy: 'Read the engine\'s text in the message and bring the object into the state it asks for.' },
+  'engine.foreign': { cause: 'An object on the engine stands where ours should be but does not carry our mark.', remedy: 'It was left alone. Look at it in the engine; remove it by hand if it is a leftover.' },
   'engine.refused': { cause: 'The engine rejected the request itself (a validation fault).', remedy: 'Read the engine\'s text in the message. If the request is ours, report it as a bug.' },
   'engine.unauthorized': { cause: 'Wrong user name or password for the engine.', remedy: 'Correct `engines.<name>.username` (with its profile, such as admin@internal) and the secret it names.' },
   'engine.forbidden': { cause: 'The engine\'s user lacks a permission for this object.', remedy: 'Give the user the permissions listed under "The engine\'s user" in docs/operators.md.' },

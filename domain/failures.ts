@@ -22,6 +22,8 @@ export const failureRules = {
   'engine.locked': retryAfter(5_000),
   'engine.conflict': final,
   'engine.refused': final,
+  /** An object that is not ours stands where ours should be: it is left alone. */
+  'engine.foreign': final,
   'engine.unauthorized': final,
   'engine.forbidden': final,
   'engine.certificate': final,

@@ -91,7 +91,7 @@ async function configurationSaved({ input, run, proxies, backupId }: Backup, pla
   const partial = run.undo.push({
     name: 'drop the partial backup',
     leftover: { kind: 'partial-backup', mark: `${repository}: vms/${vmId}/${backupId}` },
-    run: () => proxies.moverUndo(repository).dropPartialBackup(of),
+    run: () => proxies.moverLong(repository).dropPartialBackup(of),
   });
   await proxies.mover(repository).saveConfiguration({ ...of, snapshotId: snapshot.snapshotId, disks: plan.disks });
   return partial;
@@ -126,7 +126,7 @@ async function backupSealed({ input, run, proxies, settings, backupId }: Backup,
   run.enter('seal');
   const { engine, vmId, repository, method, kind } = input;
   const { id, name, clusterId, clusterName } = plan.vm;
-  return proxies.mover(repository).sealBackup({
+  return proxies.moverLong(repository).sealBackup({
     engine,
     runId: run.runId,
     repository,

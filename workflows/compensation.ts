@@ -1,9 +1,9 @@
 // The undo stack. An undo is pushed BEFORE its step, is idempotent, and treats "not there" as done; so it may run whether the step happened,
 // half happened or never began. Unwinding goes newest first, cannot be cancelled, and swallows nothing: what could not be
 // undone comes back as a leftover.
-import { CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, sleep } from '@temporalio/workflow';
 import type { Leftover } from '../domain/holdings';
-import { failureText } from './failures';
+import { failureText, readFailure } from './failures';
 
 export interface Undo {
   /** What operators read: "detach disk …". */
@@ -42,19 +42,44 @@ export class UndoStack {
     };
   }
 
-  async unwind(): Promise<Unwound> {
+  /** Each step is tried until `patienceMs` after the first try; `onTrouble` hears why it has to be tried again. */
+  async unwind(patienceMs: number, onTrouble: (trouble: string | undefined) => void): Promise<Unwound> {
     const undone: string[] = [];
     const leftovers: Leftover[] = [];
     await CancellationScope.nonCancellable(async () => {
       for (let step = this.steps.pop(); step; step = this.steps.pop()) {
-        try {
-          await step.run();
-          undone.push(step.name);
-        } catch (error) {
-          leftovers.push({ ...step.leftover, reason: `${step.name}: ${failureText(error)}` });
-        }
+        const failure = await tryUntil(step, Date.now() + patienceMs, onTrouble);
+        if (failure === undefined) undone.push(step.name);
+        else leftovers.push({ ...step.leftover, reason: `${step.name}: ${failure}` });
       }
     });
     return { undone, leftovers };
+  }
+}
+
+/**
+ * What no retry of the same call can mend, but somebody else can: a migration ends, another product lets go, an operator mends the password.
+ * A step forward fails with these at once; an undo has nowhere else to go.
+ */
+const mayPass: readonly string[] = ['engine.conflict', 'engine.refused', 'engine.unauthorized', 'engine.forbidden', 'engine.certificate', 'config.invalid', 'repository.not-writable', 'repository.full', 'repository.unknown'];
+const firstPauseMs = 2_000;
+const longestPauseMs = 60_000;
+
+/** Undefined when it was undone, else why not. */
+async function tryUntil(step: Undo, endsAtMs: number, onTrouble: (trouble: string | undefined) => void): Promise<string | undefined> {
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    try {
+      await step.run();
+      onTrouble(undefined);
+      return undefined;
+    } catch (error) {
+      const failure = failureText(error);
+      if (!mayPass.includes(readFailure(error).code) || Date.now() + pauseMs > endsAtMs) {
+        onTrouble(undefined);
+        return failure;
+      }
+      onTrouble(`${step.name} is tried again: ${failure}`);
+      await sleep(pauseMs);
+    }
   }
 }

@@ -20,6 +20,7 @@ export function describeProgress(progress: Progress): string {
   return [
     `**${progress.vmName || progress.vmId || 'VM not known yet'}** · phase **${progress.phase}**${progress.paused ? ' · **paused**' : ''}${limit}`,
     ...(progress.disks.length === 0 ? [] : ['', '| disk | state | done | data | rate |', '|---|---|---|---|---|', ...progress.disks.map(diskRow)]),
+    ...(progress.trouble === null ? [] : ['', `**Waiting:** ${progress.trouble}`]),
     ...list('Undone', progress.undone),
     ...list('Warnings', progress.warnings),
     ...list('Leftovers', progress.leftovers.map((leftover) => `${leftover.kind} ${leftover.objectId ?? ''} ${leftover.mark}: ${leftover.reason}`)),

@@ -18,6 +18,7 @@ export interface FlowStart {
   readonly method: string;
   readonly kind?: string;
   readonly backupId?: string;
+  readonly repository: string;
   readonly requestId?: string;
   readonly bandwidthBytesPerSecond?: number | undefined;
 }
@@ -26,6 +27,8 @@ export class FlowRun {
   readonly runId = uuid4();
   readonly startedAtMs = Date.now();
   readonly undo = new UndoStack();
+  /** Known once the run is open. */
+  undoPatienceMs = 0;
   private readonly state: { -readonly [Key in keyof Progress]: Progress[Key] };
   private readonly copies = new Set<CancellationScope>();
   private readonly steered = new WeakSet<CancellationScope>();
@@ -39,6 +42,7 @@ export class FlowRun {
       paused: false,
       bandwidthBytesPerSecond: start.bandwidthBytesPerSecond ?? null,
       disks: [],
+      trouble: null,
       warnings: [],
       undone: [],
       leftovers: [],
@@ -86,6 +90,12 @@ export class FlowRun {
     this.publish();
   }
 
+  /** Everything of this disk below it is durable in its target: reports never say more. */
+  durablePosition(diskId: string): Pick<DiskProgress, 'positionBytes' | 'dataBytes'> {
+    const { positionBytes, dataBytes } = this.state.disks.find((disk) => disk.diskId === diskId) ?? { positionBytes: 0, dataBytes: 0 };
+    return { positionBytes, dataBytes };
+  }
+
   setDisk(diskId: string, change: Partial<DiskProgress>): void {
     this.state.disks = this.state.disks.map((disk) => (disk.diskId === diskId ? { ...disk, ...change } : disk));
     this.publish();
@@ -109,7 +119,10 @@ export class FlowRun {
 
   /** Undoes what is on the stack; what cannot be undone is a leftover and a warning, never an exception. */
   async cleanUp(): Promise<void> {
-    const { undone, leftovers } = await this.undo.unwind();
+    const { undone, leftovers } = await this.undo.unwind(this.undoPatienceMs, (trouble) => {
+      this.state.trouble = trouble ?? null;
+      this.publish();
+    });
     this.state.undone = [...this.state.undone, ...undone];
     this.state.leftovers = [...this.state.leftovers, ...leftovers];
     for (const leftover of leftovers) this.warn(`left behind: ${leftover.kind} ${leftover.objectId ?? leftover.mark} (${leftover.reason})`);
@@ -183,12 +196,14 @@ export async function inRun<T extends { readonly warnings: readonly string[] }>(
     workflowType,
     engine: start.engine,
     vmName: start.vmName ?? '',
+    repository: start.repository,
     ...(start.vmId === undefined ? {} : { vmId: start.vmId }),
     ...(start.backupId === undefined ? {} : { backupId: start.backupId }),
     ...(start.requestId === undefined ? {} : { requestId: start.requestId }),
   };
   const settings = await opened(run, row);
   const proxies = proxiesFor(settings);
+  run.undoPatienceMs = settings.deadlines.undoSeconds * 1000;
   try {
     const result = await work(run, proxies, settings);
     await close(run, proxies.undo, 'completed');

@@ -10,25 +10,26 @@ const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInter
 const cancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
 
 export interface Proxies {
-  /** One call, no waiting. */
+  /** One call, no waiting. Every call heartbeats by timer, so that a dead worker is noticed whatever it was at. */
   readonly control: ActivityInterfaceFor<ControlActivities>;
   /** Calls that wait for the engine until `seconds` are over. */
   waiting(seconds: number): ActivityInterfaceFor<ControlActivities>;
   /** An undo: tried until its own deadline. */
   readonly undo: ActivityInterfaceFor<ControlActivities>;
   mover(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
-  moverUndo(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
+  /** Undoes, and what may take as long as an image is big: checking and hashing at the seal. */
+  moverLong(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
   applianceQuick(engine: string, applianceId: string): ActivityInterfaceFor<ApplianceQuickActivities>;
   applianceCopies(engine: string, applianceId: string): ActivityInterfaceFor<ApplianceCopyActivities>;
 }
 
 /** Before the settings are known: opening a run. */
-export const opening = proxyActivities<ControlActivities>({ taskQueue: taskQueues.control, startToCloseTimeout: '1 minute', scheduleToCloseTimeout: '15 minutes', cancellationType, retry });
+export const opening = proxyActivities<ControlActivities>({ taskQueue: taskQueues.control, startToCloseTimeout: '1 minute', heartbeatTimeout: '10 seconds', scheduleToCloseTimeout: '15 minutes', cancellationType, retry });
 
 export function proxiesFor(settings: RunSettings): Proxies {
   const { deadlines, callSeconds, heartbeatSeconds } = settings;
-  const call = (taskQueue: string, more: Partial<ActivityOptions>): ActivityOptions => ({ taskQueue, startToCloseTimeout: `${callSeconds} seconds`, cancellationType, retry, ...more });
-  const waiting = (seconds: number): ActivityOptions => call(taskQueues.control, { heartbeatTimeout: `${heartbeatSeconds} seconds`, scheduleToCloseTimeout: `${seconds} seconds` });
+  const call = (taskQueue: string, more: Partial<ActivityOptions>): ActivityOptions => ({ taskQueue, startToCloseTimeout: `${callSeconds} seconds`, heartbeatTimeout: `${heartbeatSeconds} seconds`, cancellationType, retry, ...more });
+  const waiting = (seconds: number): ActivityOptions => call(taskQueues.control, { scheduleToCloseTimeout: `${seconds} seconds` });
   const quickDeadline = { scheduleToCloseTimeout: `${deadlines.attachSeconds} seconds` } as const;
   const undoDeadline = { scheduleToCloseTimeout: `${deadlines.undoSeconds} seconds` } as const;
   const workerDeadline = { scheduleToStartTimeout: `${deadlines.workerSeconds} seconds` } as const;
@@ -37,7 +38,7 @@ export function proxiesFor(settings: RunSettings): Proxies {
     waiting: (seconds) => proxyActivities<ControlActivities>(waiting(seconds)),
     undo: proxyActivities<ControlActivities>(waiting(deadlines.undoSeconds)),
     mover: (repository) => proxyActivities<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...quickDeadline, ...workerDeadline })),
-    moverUndo: (repository) => proxyActivities<MoverQuickActivities>(call(taskQueues.moverQuick(repository), undoDeadline)),
+    moverLong: (repository) => proxyActivities<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...undoDeadline, startToCloseTimeout: `${deadlines.undoSeconds} seconds` })),
     applianceQuick: (engine, applianceId) => proxyActivities<ApplianceQuickActivities>(call(taskQueues.applianceQuick(engine, applianceId), { ...quickDeadline, ...workerDeadline })),
     applianceCopies: (engine, applianceId) =>
       proxyActivities<ApplianceCopyActivities>({

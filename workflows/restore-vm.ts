@@ -122,7 +122,7 @@ async function disksWritten({ input, run, proxies, settings, applianceId }: Rest
     const { diskId, virtualBytes } = source;
     const { dataBytes } = await run.copy((bandwidthBytesPerSecond) => {
       run.setDisk(diskId, { state: 'copying' });
-      return proxies.applianceCopies(input.engine, applianceId).restoreDisk({ engine: input.engine, runId: run.runId, repository, vmId: backup.vmId, backupId, diskId, targetDiskId, heldDiskIds, virtualBytes, bandwidthBytesPerSecond });
+      return proxies.applianceCopies(input.engine, applianceId).restoreDisk({ engine: input.engine, runId: run.runId, from: run.durablePosition(diskId), repository, vmId: backup.vmId, backupId, diskId, targetDiskId, heldDiskIds, virtualBytes, bandwidthBytesPerSecond });
     });
     run.setDisk(diskId, { state: 'waiting', positionBytes: virtualBytes, dataBytes });
     return dataBytes;
@@ -133,9 +133,11 @@ async function disksProven({ input, run, proxies, settings, applianceId }: Resto
   run.enter('prove');
   const { repository, backupId } = input;
   return inParallel(disks, settings.disksAtOnce, async ({ source: { diskId, virtualBytes }, diskId: targetDiskId }) => {
-    run.setDisk(diskId, { state: 'proving' });
-    const { root } = await proxies.applianceCopies(input.engine, applianceId).proveDisk({ engine: input.engine, runId: run.runId, repository, vmId: backup.vmId, backupId, diskId, targetDiskId, virtualBytes });
-    run.setDisk(diskId, { state: 'done' });
+    const { root } = await run.copy((bandwidthBytesPerSecond) => {
+      run.setDisk(diskId, { state: 'proving', positionBytes: 0 });
+      return proxies.applianceCopies(input.engine, applianceId).proveDisk({ engine: input.engine, runId: run.runId, repository, vmId: backup.vmId, backupId, diskId, targetDiskId, virtualBytes, bandwidthBytesPerSecond });
+    });
+    run.setDisk(diskId, { state: 'done', positionBytes: virtualBytes });
     return root;
   });
 }

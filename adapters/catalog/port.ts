@@ -12,6 +12,8 @@ export interface NewRun {
   readonly vmId?: string;
   readonly vmName: string;
   readonly backupId?: string;
+  /** Where the backup is made or read: what a terminated run left half-written there is dropped by the next. */
+  readonly repository?: string;
   /** restoreVm: unique for ever. A second run with it is refused with `catalog.conflict`. */
   readonly requestId?: string;
 }

@@ -19,10 +19,10 @@ export function createRuns(database: Database): Pick<Catalog, 'openRun' | 'nameR
     async openRun(run) {
       const statements = database.call(`opening run ${run.runId}`);
       const inserted = await statements.change(
-        `INSERT INTO holdfast.runs (run_id, workflow_id, workflow_type, engine, vm_id, vm_name, backup_id, request_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        `INSERT INTO holdfast.runs (run_id, workflow_id, workflow_type, engine, vm_id, vm_name, backup_id, repository, request_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT DO NOTHING`,
-        [run.runId, run.workflowId, run.workflowType, run.engine, run.vmId ?? null, run.vmName, run.backupId ?? null, run.requestId ?? null],
+        [run.runId, run.workflowId, run.workflowType, run.engine, run.vmId ?? null, run.vmName, run.backupId ?? null, run.repository ?? null, run.requestId ?? null],
       );
       if (inserted === 1) return;
       const rivals = await statements.rows<Rival>(
@@ -50,7 +50,7 @@ export function createRuns(database: Database): Pick<Catalog, 'openRun' | 'nameR
 
     async listRuns({ engine, vmId, runId, outcome, page }) {
       const rows = await database.call('listing runs').rows<RunRow>(
-        `SELECT run_id, workflow_id, workflow_type, engine, vm_id, vm_name, backup_id, outcome, started_at, ended_at, failure_code, failure_message, warnings, leftovers
+        `SELECT run_id, workflow_id, workflow_type, engine, vm_id, vm_name, backup_id, repository, outcome, started_at, ended_at, failure_code, failure_message, warnings, leftovers
          FROM holdfast.runs
          WHERE ($1::text IS NULL OR engine = $1)
            AND ($2::uuid IS NULL OR vm_id = $2)

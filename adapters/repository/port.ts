@@ -53,8 +53,8 @@ export interface Repository {
   /** Removes a partial backup (kills a lapsed or same-host image server first). Refuses a sealed one with `repository.corrupt`; absent is fine. */
   dropPartial(ref: BackupRef): Promise<void>;
 
-  /** Sealed backups; an unreadable one comes with its reason instead of a manifest. */
-  list(): AsyncIterable<{ readonly path: string; readonly manifest: Manifest; readonly manifestSha256: string } | { readonly path: string; readonly reason: string }>;
+  /** Sealed backups in the order of their paths, after the path `after`; an unreadable one comes with its reason instead of a manifest. */
+  list(after?: string): AsyncIterable<{ readonly path: string; readonly manifest: Manifest; readonly manifestSha256: string } | { readonly path: string; readonly reason: string }>;
   /** `backup.not-found`, `backup.not-sealed`, `repository.corrupt`. */
   readManifest(ref: BackupRef): Promise<{ readonly manifest: Manifest; readonly manifestSha256: string }>;
   findBackup(backupId: string): Promise<BackupRef | undefined>;

@@ -55,7 +55,7 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
       ),
     seal: (ref, manifest, disks, sealedAt) => guarded(`sealing backup ${ref.backupId}`, inBackup(ref), () => seal(place(ref), manifest, disks, sealedAt)),
     dropPartial: (ref) => guarded(`dropping backup ${ref.backupId}`, inBackup(ref), () => dropPartial(place(ref))),
-    list: () => listBackups(path),
+    list: (after) => listBackups(path, after),
     readManifest: (ref) => guarded('reading a manifest', inBackup(ref), () => readManifest(place(ref))),
     findBackup: (backupId) =>
       guarded(`looking for backup ${backupId}`, root, async () => {

@@ -36,9 +36,10 @@ export async function* backupRefs(root: string): AsyncGenerator<BackupRef> {
   }
 }
 
-export async function* listBackups(root: string): AsyncGenerator<(Sealed & { readonly path: string }) | { readonly path: string; readonly reason: string }> {
+export async function* listBackups(root: string, after = ''): AsyncGenerator<(Sealed & { readonly path: string }) | { readonly path: string; readonly reason: string }> {
   for await (const ref of backupRefs(root)) {
     const path = join(backupDirectory(root, ref), manifestFile);
+    if (path <= after) continue;
     try {
       const bytes = await readIfThere(path);
       if (bytes === undefined) continue;

@@ -27,6 +27,8 @@ export const progressSchema = z.object({
   paused: z.boolean(),
   bandwidthBytesPerSecond: z.number().int().positive().nullable(),
   disks: z.array(diskProgressSchema),
+  /** What an undo is waiting for right now: somebody may have to mend it. */
+  trouble: z.string().nullable(),
   /** What went wrong without failing the run. */
   warnings: z.array(z.string()),
   /** Steps that were undone after a failure or cancel, newest first. */

@@ -45,6 +45,7 @@ export const runSchema = z.object({
   vmId: uuidSchema.nullable(),
   vmName: z.string(),
   backupId: uuidSchema.nullable(),
+  repository: z.string().nullable(),
   outcome: z.enum(runOutcomes),
   startedAt: z.string(),
   endedAt: z.string().nullable(),

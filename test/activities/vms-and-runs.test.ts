@@ -84,7 +84,7 @@ describe('removing the VM of a restore', () => {
 
   test.each(['', 'somebody else\'s', vmMark(randomUUID())])('refuses a VM with the comment "%s"', async (comment) => {
     desk.vm.comment = comment;
-    expect(await failureOf(remove())).toMatchObject({ type: 'engine.conflict', nonRetryable: true });
+    expect(await failureOf(remove())).toMatchObject({ type: 'engine.foreign', nonRetryable: true });
     expect(desk.engine.changes).toEqual([]);
     expect((await desk.holdings()).map((each) => each.state)).toEqual(['held']);
   });

@@ -54,11 +54,11 @@ function runsContract(catalog: () => Catalog): void {
   });
 
   test('an opened run is running; opening it again changes nothing', async () => {
-    const run = newRun();
+    const run = newRun({ repository: 'main' });
     await catalog().openRun(run);
     const first = await list();
     expect(first).toEqual([{
-      runId: run.runId, workflowId: run.workflowId, workflowType: 'backupVm', engine: 'lab', vmId: run.vmId, vmName: 'demo', backupId: run.backupId,
+      runId: run.runId, workflowId: run.workflowId, workflowType: 'backupVm', engine: 'lab', vmId: run.vmId, vmName: 'demo', backupId: run.backupId, repository: 'main',
       outcome: 'running', startedAt: expect.stringMatching(/^\d{4}-.*Z$/) as string, endedAt: null, failure: null, warnings: [], leftovers: [],
     }]);
     await catalog().openRun(run);

@@ -47,6 +47,7 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     openRun: answer(given),
     closeRun: done,
     listEarlierHoldings: answer([]),
+    listEarlierRuns: answer([]),
     forgetLeftover: done,
     listHeldDisks: answer([]),
     holdVm: done,
@@ -77,7 +78,7 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     saveConfiguration: done,
     sealBackup: ({ backupId, disks: sealed }) =>
       Promise.resolve(summary({ backupId, vmId, dataBytes: sealed.reduce((sum, each) => sum + each.dataBytes, 0), disks: sealed.map((each) => ({ diskId: each.settings.diskId, alias: each.settings.alias, virtualBytes: each.settings.virtualBytes, dataBytes: each.dataBytes, root })) })),
-    dropPartialBackup: done,
+    dropPartialBackup: answer('dropped' as const),
     readBackup: ({ backupId }) => Promise.resolve({ backup: summary({ backupId, vmId }), origin: { clusterId, clusterName: 'Default' }, disks: sizes }),
     createVmFromBackup: done,
     checkAppliance: answer([]),

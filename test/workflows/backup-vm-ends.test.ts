@@ -131,6 +131,26 @@ test('a run that the catalog will not close is done all the same, and its result
   expect(output).toMatchObject({ warnings: [expect.stringContaining('still calls this run open')] });
 });
 
+describe('an undo that the engine refuses', () => {
+  test('is tried again until it passes: somebody else may have to let go first; progress says what it waits for', async () => {
+    let tries = 0;
+    const run = await backup((script) => script.fail('ensureSnapshotGone', 'engine.conflict', () => (tries += 1) === 1));
+    await until(async () => ((await run.handle.query<Progress>('progress')).trouble ?? '').includes('[engine.conflict]'), () => 'the trouble to be told');
+    const { status, output } = await ending(run.handle);
+    expect(status).toBe('COMPLETED');
+    expect(output).toMatchObject({ warnings: [], leftovers: [] });
+    expect(run.script.of('ensureSnapshotGone')).toHaveLength(2);
+    expect((await run.handle.query<Progress>('progress')).trouble).toBeNull();
+  });
+
+  test('because the object is not ours is a leftover at once', async () => {
+    const run = await backup((script) => script.fail('ensureSnapshotGone', 'engine.foreign'));
+    const { output } = await ending(run.handle);
+    expect(output).toMatchObject({ leftovers: [{ kind: 'snapshot', reason: expect.stringContaining('[engine.foreign]') as string }] });
+    expect(run.script.of('ensureSnapshotGone')).toHaveLength(1);
+  });
+});
+
 describe('what an earlier run left on the VM', () => {
   const earlier = (of: World): readonly Holding[] => {
     const runId = randomUUID();
@@ -149,7 +169,7 @@ describe('what an earlier run left on the VM', () => {
       script.on('listEarlierHoldings', () => Promise.resolve(holdings));
     });
     const { output } = await ending(run.handle);
-    expect(run.script.names().slice(0, 7)).toEqual(['openRun', 'listEarlierHoldings', 'detachDisk', 'forgetLeftover', 'ensureSnapshotGone', 'forgetLeftover', 'planBackup']);
+    expect(run.script.names().slice(0, 8)).toEqual(['openRun', 'listEarlierHoldings', 'detachDisk', 'forgetLeftover', 'ensureSnapshotGone', 'forgetLeftover', 'listEarlierRuns', 'planBackup']);
     const { runId, warnings } = output as BackupVmOutput;
     expect(warnings).toEqual([expect.stringMatching(/^released .* attachment/), expect.stringMatching(/^released .* snapshot/)]);
     const [detach, removal] = run.script.of('detachDisk', 'ensureSnapshotGone');
@@ -169,6 +189,25 @@ describe('what an earlier run left on the VM', () => {
     expect(status).toBe('COMPLETED');
     expect((output as BackupVmOutput).warnings).toEqual([expect.stringMatching(/^released .* attachment/), expect.stringMatching(/could not be released: .*\[engine\.conflict\]/)]);
     expect(run.script.of('forgetLeftover')).toHaveLength(1);
+  });
+
+  const terminated = (): { runId: string; backupId: string; repository: string } => ({ runId: randomUUID(), backupId: randomUUID(), repository });
+
+  test('a run that was terminated is closed, and its partial backup dropped', async () => {
+    const dead = terminated();
+    const run = await backup((script) => script.on('listEarlierRuns', () => Promise.resolve([dead])));
+    const { output } = await ending(run.handle);
+    expect((output as BackupVmOutput).warnings).toEqual([expect.stringMatching(new RegExp(`${dead.runId}.*terminated: its partial backup is dropped`))]);
+    expect(run.script.of('dropPartialBackup').map((call) => call.input)).toEqual([expect.objectContaining({ ...dead, vmId: run.world.vmId })]);
+    expect(run.script.of('closeRun').map((call) => call.input)[0]).toMatchObject({ runId: dead.runId, outcome: 'failed', failure: { code: 'run.terminated' } });
+  });
+
+  test('a run that was terminated after its seal keeps its backup, which is put into the catalog', async () => {
+    const dead = terminated();
+    const run = await backup((script) => script.on('listEarlierRuns', () => Promise.resolve([dead])).on('dropPartialBackup', () => Promise.resolve('sealed')));
+    const { output } = await ending(run.handle);
+    expect((output as BackupVmOutput).warnings).toEqual([expect.stringMatching(/after its backup .* was sealed: the backup is kept/)]);
+    expect(run.script.of('indexBackup').map((call) => call.input)[0]).toMatchObject({ backupId: dead.backupId });
   });
 
   test('does not keep a cancel waiting', async () => {

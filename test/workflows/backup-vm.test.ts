@@ -40,6 +40,7 @@ const nth = (n: number, of: () => Script): Match => (call: Call) => of().of(call
 
 const steps: readonly { readonly step: ActivityName; readonly n: number; readonly undone: readonly string[] }[] = [
   { step: 'listEarlierHoldings', n: 1, undone: [] },
+  { step: 'listEarlierRuns', n: 1, undone: [] },
   { step: 'planBackup', n: 1, undone: [] },
   { step: 'checkAppliance', n: 1, undone: [] },
   { step: 'checkRepository', n: 1, undone: [] },
@@ -61,7 +62,7 @@ test('the runbook, read aloud', async () => {
   // The two checks are asked at the same time.
   const names = run.script.names().map((name) => (name === 'checkRepository' ? 'checkAppliance' : name));
   expect(names).toEqual([
-    'openRun', 'listEarlierHoldings', 'planBackup', 'checkAppliance', 'checkAppliance',
+    'openRun', 'listEarlierHoldings', 'listEarlierRuns', 'planBackup', 'checkAppliance', 'checkAppliance',
     'ensureSnapshot', 'saveConfiguration', 'attachSnapshotDisk', 'findDevice', 'attachSnapshotDisk', 'findDevice',
     'backupDisk', 'backupDisk', 'sealBackup', 'indexBackup', 'detachDisk', 'detachDisk', 'ensureSnapshotGone', 'closeRun',
   ]);
@@ -69,7 +70,7 @@ test('the runbook, read aloud', async () => {
   const output = end.output as BackupVmOutput;
   expect(output).toMatchObject({ warnings: [], leftovers: [], consistencyEvidence: 'the engine tells nothing', backup: { dataBytes: 2000 } });
   const [open] = run.script.of('openRun');
-  expect(open?.input).toEqual({ runId: output.runId, workflowId: `vm/lab/${run.world.vmId}`, workflowType: 'backupVm', engine, vmId: run.world.vmId, vmName: '', backupId: output.backup.backupId });
+  expect(open?.input).toEqual({ runId: output.runId, workflowId: `vm/lab/${run.world.vmId}`, workflowType: 'backupVm', engine, vmId: run.world.vmId, vmName: '', repository: 'main', backupId: output.backup.backupId });
   expect(run.script.of('closeRun').map((call) => call.input)).toEqual([{ runId: output.runId, engine, vmId: run.world.vmId, outcome: 'completed', warnings: [], leftovers: [] }]);
   const [snapshot] = run.script.of('ensureSnapshot');
   expect(snapshot?.input).toMatchObject({ mark: `Holdfast backup ${output.backup.backupId}`, vmStatus: 'up', quiesce: 'best-effort', diskIds: run.world.disks.map((each) => each.diskId) });

@@ -9,6 +9,7 @@ CREATE TABLE holdfast.runs (
   vm_id           uuid,
   vm_name         text NOT NULL,
   backup_id       uuid,
+  repository      text,
   -- Unique for ever: a restore that was asked for once is never done twice, whatever became of the first.
   request_id      uuid UNIQUE,
   outcome         text NOT NULL DEFAULT 'running' CHECK (outcome IN ('running', 'completed', 'failed', 'cancelled')),

@@ -56,6 +56,7 @@ export const runs: readonly Run[] = [
     vmId: vmNamed('slow'),
     vmName: 'slow',
     backupId: null,
+    repository: null,
     outcome: 'failed',
     startedAt: '2026-11-20T09:00:00.000Z',
     endedAt: '2026-11-20T09:02:00.000Z',

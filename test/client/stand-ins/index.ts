@@ -24,6 +24,7 @@ function tellProgress(vmName: string): Told {
     paused: false,
     bandwidthBytesPerSecond: null,
     disks: [{ diskId: estate.diskId, alias: `${vmName}_Disk1`, virtualBytes: diskBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 200 * 1024 ** 2, state: 'copying' }],
+    trouble: null,
     warnings: [],
     undone: [],
     leftovers: [],
