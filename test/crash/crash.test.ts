@@ -4,6 +4,7 @@ import { useStack, type Stack } from '../e2e/support/stack';
 import type { CellPlan, CellResult } from './cell';
 import { Lane } from './lane';
 import { choices, isWhole, seed } from './options';
+import { killPart, parts, points } from './parts';
 import { shapes, type Shape } from './shapes';
 import { recordedSteps, stepsInSource, type Step } from './steps';
 import { Harness } from './wave';
@@ -23,6 +24,7 @@ beforeAll(async () => {
   await Promise.all((['worker-control', 'worker-appliance'] as const).map((name) => stack.parts.part(name).stop()));
   const lanes = await Promise.all(Array.from({ length: laneCount }, (_, index) => Lane.open(stack, String(index))));
   harness = new Harness(stack, lanes, say);
+  await harness.makeSources();
 }, 240_000);
 
 afterAll(async () => { await Promise.all(harness.lanes.map((lane) => lane.close())); }, 60_000);
@@ -37,7 +39,6 @@ function recording(shape: Shape): CellPlan {
 test('without a fault every shape of run ends as it must', async () => {
   const [backup, ...others] = shapes;
   if (!backup) throw new Error('there are no shapes');
-  await harness.makeSources();
   expect(red(await harness.run([recording(backup), ...others.map(recording)]))).toEqual([]);
 }, limitMs);
 
@@ -62,10 +63,20 @@ test('a worker may die before and after every step', async () => {
   expect(red(await harness.run(cells))).toEqual([]);
 }, limitMs);
 
+test.each(parts)('%s may die in the middle of a step and come back', async (part) => {
+  for (const lane of harness.lanes) await lane.bePatient();
+  const next = choices(seed);
+  const wanted = isWhole ? points : [...points].sort(() => next() - 0.5).slice(0, harness.lanes.length);
+  const before = harness.results.length;
+  await killPart(harness, part, wanted);
+  expect(harness.results.length).toBe(before + wanted.length);
+  expect(red(harness.results.slice(before))).toEqual([]);
+}, limitMs);
+
 test('a broken undo is seen: without the removal of the snapshot the same cell is red', async () => {
   const [backup] = shapes;
   if (!backup) throw new Error('there are no shapes');
   const [result] = await harness.wave([{ name: 'test of the test: ensureSnapshotGone does nothing', shape: backup, fault: { skip: { activityType: 'ensureSnapshotGone' } } }]);
   expect(result?.problems).toEqual([expect.stringMatching(/left behind: engine marked-snapshot .* is ours/)]);
-  harness.results.pop();
+  if (result) harness.takeBack([result]);
 }, limitMs);

@@ -13,13 +13,15 @@ export const repositoryName = 'crash';
 /** Two worker kinds, as installed: control and mover together, and the one in the appliance. */
 type Role = 'control' | 'appliance';
 
-export interface Patience {
+interface Patience {
   readonly callSeconds: number;
   readonly heartbeatSeconds: number;
 }
 
 /** A worker that was killed in a call is missed after `callSeconds`, in a copy or a wait after `heartbeatSeconds`: short, so that a cell takes seconds. */
-export const impatient: Patience = { callSeconds: 6, heartbeatSeconds: 4 };
+const impatient: Patience = { callSeconds: 6, heartbeatSeconds: 4 };
+/** Nothing is taken for dead because it was held back. */
+const patient: Patience = { callSeconds: 60, heartbeatSeconds: 20 };
 
 export class Lane {
   private constructor(
@@ -33,7 +35,7 @@ export class Lane {
     public vm: TestVm,
   ) {}
 
-  static async open(stack: Stack, name: string, patience: Patience = impatient): Promise<Lane> {
+  static async open(stack: Stack, name: string, makeSource = smallVm): Promise<Lane> {
     const directory = path.join(stack.parts.state, 'lanes', name);
     await mkdir(path.join(directory, 'repository'), { recursive: true });
     await mkdir(path.join(directory, 'faults'));
@@ -43,10 +45,10 @@ export class Lane {
     const worker = async (role: Role, copy = ''): Promise<WorkerProcess> => {
       const configFile = path.join(directory, `worker-${role}.json`);
       const base = JSON.parse(await readFile(configFileOf(stack.parts.state, role), 'utf8')) as WorkerConfigFile;
-      await writeFile(configFile, JSON.stringify(configured(base, namespace, directory, patience)), { mode: 0o600 });
+      await writeFile(configFile, JSON.stringify(configured(base, namespace, directory)), { mode: 0o600 });
       return new WorkerProcess({ name: `${name} ${role}${copy}`, configFile, faults: path.join(directory, 'faults'), logFile: path.join(directory, `worker-${role}${copy}.log`), env: stack.env });
     };
-    const lane = new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await smallVm(stack, `crash-${name}`));
+    const lane = new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await makeSource(stack, `crash-${name}`));
     await lane.revive();
     return lane;
   }
@@ -62,6 +64,16 @@ export class Lane {
   /** Both workers poll: what died in the last cell is started again. */
   async revive(): Promise<void> {
     await Promise.all([this.control, this.appliances[0]].filter((worker) => !worker.isRunning).map((worker) => worker.start()));
+  }
+
+  /** The control worker tells each run how long to wait for a silent worker. */
+  async bePatient(): Promise<void> {
+    const { configFile } = this.control.place;
+    const config = JSON.parse(await readFile(configFile, 'utf8')) as WorkerConfigFile;
+    if (config['callSeconds'] === patient.callSeconds) return;
+    await writeFile(configFile, JSON.stringify({ ...config, ...patient }));
+    await this.control.stop();
+    await this.control.start();
   }
 
   /** Takes away what the last cell wished, then wishes anew. */
@@ -99,14 +111,13 @@ export function smallVm(stack: Stack, name: string): Promise<TestVm> {
   return makeVm(stack, name, [{ alias: `${name}_Disk1`, format: 'cow', sizeMib: 8, dataMib: 4 }]);
 }
 
-function configured(base: WorkerConfigFile, namespace: string, directory: string, { callSeconds, heartbeatSeconds }: Patience): WorkerConfigFile {
+function configured(base: WorkerConfigFile, namespace: string, directory: string): WorkerConfigFile {
   return {
     ...base,
     temporal: { ...(base['temporal'] as object), namespace },
     repositories: { [repositoryName]: { path: path.join(directory, 'repository') } },
     deadlines: { snapshotSeconds: 120, attachSeconds: 120, workerSeconds: 60, undoSeconds: 120, queueSeconds: 300 },
-    callSeconds,
-    heartbeatSeconds,
+    ...impatient,
     shutdownGraceSeconds: 2,
   };
 }

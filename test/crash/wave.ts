@@ -50,6 +50,11 @@ export class Harness {
     this.sourceBackups.set(lane, backup);
   }
 
+  /** Results that say nothing, because the fault came at the wrong moment. */
+  takeBack(results: readonly CellResult[]): void {
+    for (const result of results) this.results.splice(this.results.indexOf(result), 1);
+  }
+
   private async lookedAt(results: readonly CellResult[]): Promise<readonly CellResult[]> {
     const keptVmIds = results.flatMap(({ products }) => products.restored.map(({ vmId }) => vmId));
     const found = await lookFromOutside(this.stack, { lanes: this.lanes, keptVmIds, known: this.known });

@@ -1,0 +1,111 @@
+// Kills of what all runs share: Temporal, PostgreSQL, the lab's engine. The runs of a wave are each held at the beginning of one step, let go
+// so that all are in the middle of it, and then the part gets SIGKILL and is started again on the same data.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../e2e/support/vms';
+import type { CellPlan } from './cell';
+import type { Lane } from './lane';
+import { plainShapes } from './shapes';
+import { doneAtMs } from './steps';
+import type { Harness } from './wave';
+
+export const parts = ['temporal', 'postgres', 'lab'] as const;
+type PartToKill = (typeof parts)[number];
+
+export interface Point {
+  readonly name: string;
+  readonly flow: 'backupVm' | 'restoreVm';
+  readonly activityType: string;
+  /** The step is under way for so long when the part dies. */
+  readonly leadMs: number;
+  readonly bandwidthBytesPerSecond?: number;
+}
+
+const slow = 2 * 1024 * 1024;
+export const points: readonly Point[] = [
+  { name: 'the wait for the snapshot', flow: 'backupVm', activityType: 'ensureSnapshot', leadMs: 80 },
+  { name: 'the copy', flow: 'backupVm', activityType: 'backupDisk', leadMs: 900, bandwidthBytesPerSecond: slow },
+  { name: 'the seal', flow: 'backupVm', activityType: 'sealBackup', leadMs: 25 },
+  { name: 'the removal of the snapshot', flow: 'backupVm', activityType: 'ensureSnapshotGone', leadMs: 80 },
+  { name: 'the restore\'s copy', flow: 'restoreVm', activityType: 'restoreDisk', leadMs: 900, bandwidthBytesPerSecond: slow },
+  { name: 'the creation of the VM', flow: 'restoreVm', activityType: 'createVmFromBackup', leadMs: 25 },
+];
+
+const downMs = 1_000;
+const arriveLimitMs = 90_000;
+const missed = 'the step was over when the part died';
+const triesForTheMiddle = 3;
+
+/** Everybody arrives, everybody is let go, the part dies once. */
+class Rendezvous {
+  killedAtMs = Infinity;
+  private readonly arrived: { readonly lane: Lane; readonly leadMs: number }[] = [];
+  private going: Promise<string> | undefined;
+  private readonly latest: Promise<string>;
+
+  constructor(
+    private readonly harness: Harness,
+    private readonly part: PartToKill,
+    private readonly expected: number,
+  ) {
+    // One run that never comes must not keep the others for ever.
+    this.latest = sleep(arriveLimitMs, undefined, { ref: false }).then(() => this.go());
+  }
+
+  arrive(lane: Lane, leadMs: number): Promise<string> {
+    this.arrived.push({ lane, leadMs });
+    return this.arrived.length === this.expected ? this.go() : Promise.race([this.latest, until('all runs are at their steps', () => Promise.resolve(this.going), arriveLimitMs)]);
+  }
+
+  private go(): Promise<string> {
+    this.going ??= this.strike();
+    return this.going;
+  }
+
+  private async strike(): Promise<string> {
+    const part = this.harness.stack.parts.part(this.part);
+    const longestMs = Math.max(...this.arrived.map(({ leadMs }) => leadMs));
+    await Promise.all(this.arrived.map(async ({ lane, leadMs }) => {
+      await sleep(longestMs - leadMs);
+      await lane.letGo();
+      await sleep(leadMs);
+    }));
+    this.killedAtMs = Date.now();
+    await part.crash('SIGKILL');
+    if (part.isRunning) throw new Error(`${this.part} lives after SIGKILL`);
+    await sleep(downMs);
+    await part.start();
+    return `${this.part}: SIGKILL, back after ${((Date.now() - this.killedAtMs) / 1000).toFixed(1)} s`;
+  }
+}
+
+function cellsFor(harness: Harness, part: PartToKill, wanted: readonly Point[], haste: number): readonly CellPlan[] {
+  const rendezvous = new Rendezvous(harness, part, wanted.length);
+  return wanted.map((point): CellPlan => {
+    const shape = plainShapes.find(({ flow }) => flow === point.flow);
+    if (!shape) throw new Error(`no shape runs ${point.flow}`);
+    return {
+      name: `${shape.name}: ${part} killed during ${point.name}`,
+      shape,
+      fault: { hold: { activityType: point.activityType } },
+      ...(point.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: point.bandwidthBytesPerSecond }),
+      disturb: async (lane) => {
+        await until(`the run is at ${point.activityType}`, async () => (await lane.held()) !== undefined, arriveLimitMs);
+        return rendezvous.arrive(lane, point.leadMs / haste);
+      },
+      alsoJudge: async (lane, { workflowId }) => ((await doneAtMs(lane.client, workflowId, point.activityType)) > rendezvous.killedAtMs ? [] : [missed]),
+    };
+  });
+}
+
+/** All points for one part, a lane each. A step that was over too early (and nothing else was wrong) is met again, earlier. */
+export async function killPart(harness: Harness, part: PartToKill, wanted: readonly Point[]): Promise<void> {
+  for (let at = 0; at < wanted.length; at += harness.lanes.length) {
+    let points = wanted.slice(at, at + harness.lanes.length);
+    for (let haste = 1; points.length > 0; haste *= 4) {
+      const results = await harness.wave(cellsFor(harness, part, points, haste));
+      const again = haste < 4 ** (triesForTheMiddle - 1) ? results.filter(({ problems }) => problems.length === 1 && problems[0] === missed) : [];
+      points = points.filter((_, index) => again.some((result) => result === results[index]));
+      harness.takeBack(again);
+    }
+  }
+}
