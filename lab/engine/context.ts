@@ -134,4 +134,9 @@ export function statusWord(status: VmStatus | DomainRecord['status'] | SnapshotR
     .join('');
 }
 
-export const hostName = 'host-1';
+/** The host on which the VMs of this VM's cluster run. */
+export function hostOf(context: Context, vm: VmRecord): PlaceRecord {
+  const host = placesOf(context, 'host').find((place) => place.parentId === vm.clusterId);
+  if (host === undefined) throw new Error(`the cluster ${vm.clusterId} has no host`);
+  return host;
+}

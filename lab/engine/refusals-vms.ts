@@ -205,6 +205,13 @@ export const vmRefusals = {
     text: 'Cannot add Interface. MAC Address {mac} is already in use.',
     source: 'text believed',
   },
+  'nic/pool-empty': {
+    operation: 'add NIC, or a VM with one',
+    condition: "the cluster's MAC pool has no address left",
+    http: 409,
+    text: '{C}. Not enough MAC addresses left in MAC Address Pool.',
+    source: 'AppErrors; code believed',
+  },
   'nic/remove-plugged': {
     operation: 'remove NIC',
     condition: 'the VM runs and the NIC is plugged',

@@ -83,7 +83,7 @@ export async function importVm(context: Context, request: ImportRequest, actor: 
   const vm = vmFromOvf(ovf, id, name, clusterId, request);
   const jobId = store.write(() => {
     putVm(context, vm);
-    for (const nic of ovf.nics) store.tables.nics.put(nicFromOvf(context, nic, id, request.regenerateIds));
+    for (const nic of ovf.nics) store.tables.nics.put(nicFromOvf(context, nic, vm, request.regenerateIds));
     context.events.record('vmImportAsked', actor, { vm });
     return context.jobs.open(`Creating VM ${name} from configuration in Cluster ${store.tables.places.get(clusterId)?.name ?? ''}`, actor)
       .jobId;
@@ -144,18 +144,18 @@ function vmFromOvf(ovf: OvfVm, id: string, name: string, clusterId: string, { ov
 }
 
 /** An unknown profile on a known network gets that network's profile; an unknown network gets none (observed). */
-function nicFromOvf(context: Context, nic: OvfNic, vmId: string, regenerate: boolean): NicRecord {
+function nicFromOvf(context: Context, nic: OvfNic, vm: VmRecord, regenerate: boolean): NicRecord {
   const network = placesOf(context, 'network').find((candidate) => candidate.name === nic.network);
   const profiles = placesOf(context, 'vnic_profile').filter((candidate) => network !== undefined && candidate.parentId === network.id);
   const profile = profiles.find((candidate) => candidate.name === nic.profile) ?? profiles[0];
   return {
     id: regenerate ? newId() : nic.id,
-    vmId,
+    vmId: vm.id,
     name: nic.name,
     interface: nic.model,
     linked: nic.linked,
     plugged: nic.plugged,
-    mac: regenerate || nic.mac === '' ? freeMac(context) : nic.mac.toLowerCase(),
+    mac: regenerate || nic.mac === '' ? freeMac(context, vm.clusterId, 'Cannot import VM') : nic.mac.toLowerCase(),
     ...(profile === undefined ? {} : { profileId: profile.id }),
   };
 }

@@ -1,24 +1,28 @@
-// Network interfaces of VMs and the MAC address pool. Records only: the lab's guests have no network.
+// Network interfaces of VMs and their addresses from the cluster's MAC pool. Records only: the lab's guests have no network.
 import { placesOf, type Context } from '../context';
 import { newId } from '../events';
-import { refuse } from '../refusals';
+import { refuse, type Phrase } from '../refusals';
 import type { NicModel, NicRecord, VmRecord } from '../state/model';
 
-/** oVirt's own prefix; the lab's pool is the last two bytes. */
-const poolPrefix = '56:6f:1a:b0';
-const poolSize = 65_536;
-
-export function freeMac({ store }: Context): string {
+/** The lowest free address of the cluster's pool. `C` is the phrase of the one who asks. */
+export function freeMac({ store }: Context, clusterId: string, C: Phrase): string {
   const used = new Set(store.tables.nics.all().map((nic) => nic.mac));
-  for (let number = 0; number < poolSize; number += 1) {
-    const mac = `${poolPrefix}:${hex(number >> 8)}:${hex(number & 255)}`;
-    if (!used.has(mac)) return mac;
+  const pool = store.tables.macPools.get(store.tables.places.get(clusterId)?.macPoolId);
+  for (const { from, to } of pool?.ranges ?? []) {
+    for (let number = toNumber(from); number <= toNumber(to); number += 1) {
+      const mac = toMac(number);
+      if (!used.has(mac)) return mac;
+    }
   }
-  throw new Error('not enough MAC addresses left in the MAC address pool');
+  throw refuse('nic/pool-empty', { C });
 }
 
-function hex(byte: number): string {
-  return byte.toString(16).padStart(2, '0');
+function toNumber(mac: string): number {
+  return Number.parseInt(mac.replaceAll(':', ''), 16);
+}
+
+function toMac(number: number): string {
+  return (number.toString(16).padStart(12, '0').match(/../g) ?? []).join(':');
 }
 
 export interface NewNic {
@@ -39,7 +43,7 @@ export function addNic(context: Context, vm: VmRecord, wanted: NewNic): NicRecor
     id: newId(),
     vmId: vm.id,
     name: wanted.name,
-    mac: mac ?? freeMac(context),
+    mac: mac ?? freeMac(context, vm.clusterId, 'Cannot add Interface'),
     interface: wanted.interface,
     linked: wanted.linked,
     plugged: wanted.plugged,

@@ -1,5 +1,5 @@
 // Start, stop, shut down, freeze, thaw. A VM's status is what the host reports (see watchVms), never an assumption.
-import { attachmentsOf, hostName, isRunning, needVm, type Context } from '../context';
+import { attachmentsOf, hostOf, isRunning, needVm, type Context } from '../context';
 import { operationFailed } from '../faults';
 import type { Actor } from '../events';
 import { refuse } from '../refusals';
@@ -18,7 +18,7 @@ export async function startVm(context: Context, vmId: string, actor: Actor): Pro
     await validateStart(context, vm);
     context.store.write(() => {
       context.store.tables.vms.patch(vm.id, { status: 'wait_for_launch', startedMs: Date.now() });
-      context.events.record('vmStartAsked', actor, { vm, host: hostName });
+      context.events.record('vmStartAsked', actor, { vm, host: hostOf(context, vm).name });
     });
   } catch (error) {
     release();
@@ -56,7 +56,7 @@ async function launch(context: Context, vm: VmRecord, actor: Actor): Promise<voi
     .flatMap((attachment) => vmDisk(context, attachment) ?? []);
   try {
     await context.host.startVm({ vmId: vm.id, name: vm.name, disks });
-    context.events.record('vmStarted', actor, { vm, host: hostName });
+    context.events.record('vmStarted', actor, { vm, host: hostOf(context, vm).name });
   } catch (error) {
     context.log(`start VM ${vm.name}: ${String(error)}`);
     context.store.write(() => {
@@ -78,7 +78,7 @@ export async function stopVm(context: Context, vmId: string, actor: Actor): Prom
     await asFault(context, context.host.stopVm(vm.id));
     context.store.write(() => {
       setStatus(context, vm.id, context.host.vmStatus(vm.id));
-      context.events.record('vmStopped', actor, { vm, host: hostName });
+      context.events.record('vmStopped', actor, { vm, host: hostOf(context, vm).name });
     });
   } finally {
     context.expectedDown.delete(vm.id);
@@ -96,7 +96,7 @@ export async function shutdownVm(context: Context, vmId: string, actor: Actor): 
     context.expectedDown.delete(vm.id);
     throw error;
   }
-  context.events.record('shutdownAsked', actor, { vm, host: hostName });
+  context.events.record('shutdownAsked', actor, { vm, host: hostOf(context, vm).name });
 }
 
 export async function freezeOrThaw(context: Context, vmId: string, action: 'freeze' | 'thaw', actor: Actor): Promise<void> {

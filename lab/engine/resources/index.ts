@@ -6,6 +6,7 @@ import { diskRoutes } from './disks';
 import { domainRoutes } from './domains';
 import { eventRoutes } from './events';
 import { jobRoutes } from './jobs';
+import { macPoolRoutes } from './mac-pools';
 import { nicRoutes } from './nics';
 import { permissionRoutes } from './permissions';
 import { placeRoutes } from './places';
@@ -25,6 +26,7 @@ export function allRoutes(context: Context): Route[] {
     ...snapshotRoutes(context),
     ...attachmentRoutes(context),
     ...nicRoutes(context),
+    ...macPoolRoutes(context),
     ...diskRoutes(context),
     ...tagRoutes(context),
     ...jobRoutes(context),

@@ -36,6 +36,7 @@ function cluster(place: PlaceRecord): Wire {
     bios_type: 'q35_ovmf',
     cpu: { architecture: 'x86_64', type: 'Secure Intel Cascadelake Server Family' },
     data_center: ref('datacenters', place.parentId ?? ''),
+    ...(place.macPoolId === undefined ? {} : { mac_pool: ref('macpools', place.macPoolId) }),
     version: level,
   });
 }
@@ -49,7 +50,7 @@ function host(place: PlaceRecord): Wire {
     cluster: ref('clusters', place.parentId ?? ''),
     status: 'up',
     type: 'rhel',
-    spm: { priority: 5, status: 'spm' },
+    spm: { priority: 5, status: place.name === 'host-1' ? 'spm' : 'none' },
   });
 }
 

@@ -14,6 +14,7 @@ const collections = [
   'events',
   'hosts',
   'jobs',
+  'macpools',
   'networks',
   'permissions',
   'roles',

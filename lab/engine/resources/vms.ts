@@ -1,5 +1,5 @@
 // Virtual machines: reading, creating, changing, removing.
-import { hostName, needVm, placesOf, thePlace, type Context } from '../context';
+import { hostOf, needVm, placesOf, thePlace, type Context } from '../context';
 import { addVm, findCluster, importVm, updateVm } from '../commands/add-vm';
 import { vmConfiguration } from '../commands/configuration';
 import { removeVm } from '../commands/remove-vm';
@@ -44,7 +44,7 @@ export async function vmView(context: Context, vm: VmRecord, allContent: boolean
       creation_time: new Date(vm.createdMs),
       delete_protected: vm.deleteProtected,
       high_availability: { enabled: false, priority: 1 },
-      ...(running ? { host: ref('hosts', placesOf(context, 'host').find((host) => host.name === hostName)?.id ?? '') } : {}),
+      ...(running ? { host: ref('hosts', hostOf(context, vm).id) } : {}),
       ...configuration,
       memory: vm.memoryBytes,
       memory_policy: { ballooning: true, guaranteed: vm.guaranteedBytes, max: vm.maxMemoryBytes },

@@ -185,6 +185,17 @@ export interface PlaceRecord {
   readonly name: string;
   /** The cluster's data center, the host's cluster, the network's data center, the profile's network. */
   readonly parentId?: string;
+  /** A cluster's. */
+  readonly macPoolId?: string;
+}
+
+/** Where new NICs of a cluster's VMs get their addresses; the ends of a range belong to it. */
+export interface MacPoolRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly isDefault: boolean;
+  readonly ranges: readonly { readonly from: string; readonly to: string }[];
 }
 
 export interface InstallationRecord {

@@ -10,6 +10,7 @@ import type {
   ImageRecord,
   InstallationRecord,
   JobRecord,
+  MacPoolRecord,
   NicRecord,
   PlaceRecord,
   SnapshotRecord,
@@ -32,6 +33,7 @@ interface Schema {
   readonly taggedVms: TaggedVmRecord;
   readonly domains: DomainRecord;
   readonly places: PlaceRecord;
+  readonly macPools: MacPoolRecord;
   readonly operations: OperationRecord;
   readonly installation: InstallationRecord;
 }
@@ -49,6 +51,7 @@ const tableNames: readonly TableName[] = [
   'taggedVms',
   'domains',
   'places',
+  'macPools',
   'operations',
   'installation',
 ];

@@ -50,6 +50,7 @@ export const types: Readonly<Record<string, TypeDescription>> = {
     bios_type: 'string',
     cpu: object('cpu'),
     data_center: object('data_center'),
+    mac_pool: object('mac_pool'),
     version: object('version'),
   }),
   host: type('host', 'hosts', {
@@ -102,6 +103,8 @@ export const types: Readonly<Record<string, TypeDescription>> = {
     vdsm_name: 'string',
   }),
   vnic_profile: type('vnic_profile', 'vnic_profiles', { ...named, network: object('network'), port_mirroring: 'bool' }),
+  mac_pool: type('mac_pool', 'mac_pools', { ...named, allow_duplicates: 'bool', default_pool: 'bool', ranges: list('range') }),
+  range: type('range', 'ranges', { from: 'string', to: 'string' }),
   mac: type('mac', 'macs', { address: 'string' }),
   nic: type('nic', 'nics', {
     ...named,

@@ -138,6 +138,16 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
     await lab.post(`/vms/${vmId}/nics`, nic('nic1', '56:6f:00:00:00:0A'));
     return lab.api('POST', `/vms/${vmId}/nics`, { body: nic('nic2', '56:6f:00:00:00:0a') });
   },
+  'nic/pool-empty': async (lab) => {
+    const vmId = await lab.vm('a');
+    const { store } = lab.engine.context;
+    store.write(() => {
+      for (const pool of store.tables.macPools.all())
+        store.tables.macPools.put({ ...pool, ranges: [{ from: '56:6f:1a:b0:00:00', to: '56:6f:1a:b0:00:00' }] });
+    });
+    await lab.post(`/vms/${vmId}/nics`, nic('nic1'));
+    return lab.api('POST', `/vms/${vmId}/nics`, { body: nic('nic2') });
+  },
   'nic/remove-plugged': async (lab) => {
     const vmId = await lab.vm('a');
     const nicId = await lab.post(`/vms/${vmId}/nics`, nic('nic1'));
