@@ -14,6 +14,7 @@ export interface LanFreeWorker {
   relayedBytes(): number;
   /** Bytes over the namespace's loopback interface, all processes in it together: relay connections and anything else. */
   loopbackBytes(): Promise<number>;
+  /** And starts the stack's own again. */
   stop(): Promise<void>;
 }
 
@@ -39,6 +40,7 @@ export async function startLanFreeWorker(stack: Stack): Promise<LanFreeWorker> {
       stop: async () => {
         await worker.stop();
         await relay.stop();
+        await stack.parts.part('worker-appliance').start();
       },
     };
   } catch (error) {

@@ -10,7 +10,7 @@ import type { Stack } from './stack';
 import { ask, digestOfVolume, makeVm, mib, volumePath, type TestVm } from './vms';
 
 const limitMs = 90_000;
-const manifestSchema = z.object({ disks: z.array(z.object({ transport: z.string(), settings: z.object({ alias: z.string() }) })), leftOut: z.array(z.object({ alias: z.string() })) });
+const manifestSchema = z.object({ disks: z.array(z.object({ transport: z.string(), settings: z.object({ alias: z.string() }) })), leftOut: z.array(z.object({ alias: z.string(), why: z.string() })) });
 
 export async function manifestOf(stack: Stack, { vmId, backupId }: BackupSummary): Promise<z.infer<typeof manifestSchema>> {
   return manifestSchema.parse(JSON.parse(await readFile(path.join(stack.parts.repository.path, 'vms', vmId, backupId, 'manifest.json'), 'utf8')));

@@ -24,12 +24,15 @@ export async function deleteVolume(stack: Stack, vm: TestVm): Promise<void> {
   }
 }
 
-/**
- * Runs `work` while a snapshot of the running VM is being made: its guest takes seven seconds over the freeze, and the host waits eight at most.
- */
-export async function duringSnapshot<T>(stack: Stack, vm: TestVm, work: () => Promise<T>): Promise<T> {
+/** From now on the guest takes its time over each freeze, as one with a slow script does. The host waits eight seconds at most. */
+export async function slowFreeze(stack: Stack, vm: TestVm, seconds: number): Promise<void> {
   const hook = '/run/fsfreeze-hook.d/slow';
-  await stack.lab.guest(vm.id, `mkdir -p /run/fsfreeze-hook.d; printf '#!/bin/sh\\n[ $1 = freeze ] && sleep 7\\n' > ${hook}; chmod +x ${hook}`);
+  await stack.lab.guest(vm.id, `mkdir -p /run/fsfreeze-hook.d; printf '#!/bin/sh\\n[ $1 = freeze ] && sleep ${seconds}\\n' > ${hook}; chmod +x ${hook}`);
+}
+
+/** Runs `work` while a snapshot of the running VM is being made. */
+export async function duringSnapshot<T>(stack: Stack, vm: TestVm, work: () => Promise<T>): Promise<T> {
+  await slowFreeze(stack, vm, 7);
   const making = makeSnapshot(stack, vm, 'takes its time');
   try {
     await until('the disk is locked', async () => (await ask.disk(stack, vm.disks[0]?.id ?? ''))?.status === 'locked');
