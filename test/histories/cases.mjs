@@ -30,6 +30,7 @@ export const cases = [
     play: (stage) => cancelledInCopy(stage, 'backupVm', { ...backupOf(stage, stage.demo), ...slowly }),
   },
   { flow: 'backupVm', name: 'failed-in-copy', ends: 'FAILED', play: failedInCopy },
+  { flow: 'backupVm', name: 'after-terminated', ends: 'COMPLETED', play: afterTerminated },
   {
     flow: 'listBackups',
     name: 'of-vm',
@@ -132,6 +133,14 @@ async function failedInCopy(stage) {
   } finally {
     await rm(impostor);
   }
+}
+
+/** A terminated run undoes nothing: the next one on its VM finds its snapshot, attachments and half-written backup, and releases them first. */
+async function afterTerminated(stage) {
+  const handle = await stage.start('backupVm', { ...backupOf(stage, stage.demo), ...slowly });
+  await stage.untilProgress(handle, 'it copies', isMoving);
+  await handle.terminate('recorded as what the next run finds');
+  return stage.run('backupVm', backupOf(stage, stage.demo));
 }
 
 /** The original goes down first: both have the same MAC address. */
