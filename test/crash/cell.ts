@@ -16,7 +16,8 @@ export interface CellResult {
   readonly fault: string;
   readonly ended: string;
   readonly seconds: number;
-  readonly bytesReadAgain?: number;
+  /** Measured at the disk's QEMU; absent where it was not measured. */
+  readonly bytesMovedAgain?: number;
   /** Empty: green. */
   readonly problems: readonly string[];
   /** What the run made that is meant to be there: the outside look must not call it a leftover. */
@@ -41,12 +42,16 @@ export interface CellPlan {
   readonly bandwidthBytesPerSecond?: number;
   /** Asked when the run has ended: what else is wrong. */
   readonly alsoJudge?: (lane: Lane, run: Started) => Promise<readonly string[]>;
+  readonly bytesMovedAgain?: () => number;
+  /** The source VM runs when the cell begins; it is down afterwards. */
+  readonly bring?: 'up';
 }
 
 /** Runs the cell to its end and judges everything but the leftovers, which are looked for when the whole wave has ended. */
 export async function runCell(lane: Lane, plan: CellPlan, sourceBackup: Backup | undefined): Promise<CellResult> {
   const { shape } = plan;
   await lane.revive();
+  if (plan.bring) await lane.stack.lab.bring(lane.vm.id, plan.bring);
   await shape.prepare?.(lane);
   const before = { backups: await backupsOf(lane, lane.vm.id), snapshots: await snapshotsBegun(lane.stack, lane.vm) };
   const run = plannedRun(lane, shape.flow, { sourceBackupId: sourceBackup?.backupId, ...(plan.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond }) });
@@ -62,7 +67,7 @@ export async function runCell(lane: Lane, plan: CellPlan, sourceBackup: Backup |
   const judged = await judge(lane, plan, run, before);
   if (plan.alsoJudge) problems.push(...(await plan.alsoJudge(lane, run)));
   if (!ended.startsWith(shape.ends)) problems.push(`the run ended ${ended}, not ${shape.ends}`);
-  return { cell: plan.name, fault, ended, seconds, problems: [...problems, ...judged.problems], products: judged.products };
+  return { cell: plan.name, fault, ended, seconds, problems: [...problems, ...judged.problems], products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
 }
 
 /** Sees the fault fire, and starts what died again as a service manager would. */

@@ -2,19 +2,26 @@
 // from outside. The cells of a flow come from a recorded run of it: a new step is a new cell by itself.
 import { useStack, type Stack } from '../e2e/support/stack';
 import type { CellPlan, CellResult } from './cell';
+import { bigVm, copyCells } from './copies';
+import { guestVm, onGuest } from './guests';
 import { Lane } from './lane';
 import { choices, isWhole, seed } from './options';
 import { killPart, parts, points } from './parts';
+import { writeMatrix } from './report';
 import { shapes, type Shape } from './shapes';
 import { recordedSteps, stepsInSource, type Step } from './steps';
 import { Harness } from './wave';
 
 const laneCount = 4;
 const limitMs = isWhole ? 3_600_000 : 600_000;
+let harness: Harness | undefined;
+// Before the stack's own: the lanes' workers must be gone when it ends.
+afterAll(async () => { await Promise.all((harness?.allLanes ?? []).map((lane) => lane.close())); }, 60_000);
 const stackOf = useStack();
 const recorded = new Map<Shape, readonly Step[]>();
 let stack: Stack;
-let harness: Harness;
+let copyLane: Lane;
+let guestLane: Lane;
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 beforeAll(async () => {
@@ -23,11 +30,15 @@ beforeAll(async () => {
   // The lanes bring workers of their own.
   await Promise.all((['worker-control', 'worker-appliance'] as const).map((name) => stack.parts.part(name).stop()));
   const lanes = await Promise.all(Array.from({ length: laneCount }, (_, index) => Lane.open(stack, String(index))));
-  harness = new Harness(stack, lanes, say);
+  [copyLane, guestLane] = await Promise.all([Lane.open(stack, 'copy', bigVm), Lane.open(stack, 'guest', guestVm)]);
+  harness = new Harness(stack, lanes, [copyLane, guestLane], say);
   await harness.makeSources();
 }, 240_000);
 
-afterAll(async () => { await Promise.all(harness.lanes.map((lane) => lane.close())); }, 60_000);
+function theHarness(): Harness {
+  if (!harness) throw new Error('the harness did not come up');
+  return harness;
+}
 
 const red = (results: readonly CellResult[]): readonly string[] => results.filter(({ problems }) => problems.length > 0).map(({ cell, problems }) => `${cell}: ${problems.join('; ')}`);
 
@@ -39,7 +50,7 @@ function recording(shape: Shape): CellPlan {
 test('without a fault every shape of run ends as it must', async () => {
   const [backup, ...others] = shapes;
   if (!backup) throw new Error('there are no shapes');
-  expect(red(await harness.run([recording(backup), ...others.map(recording)]))).toEqual([]);
+  expect(red(await theHarness().run([recording(backup), ...others.map(recording)]))).toEqual([]);
 }, limitMs);
 
 test('every step that the flows\' source names was taken by a recorded run', async () => {
@@ -49,34 +60,61 @@ test('every step that the flows\' source names was taken by a recorded run', asy
   expect(named.filter((step) => !taken.has(step))).toEqual([]);
 });
 
+const next = choices(seed);
+/** Of two: the first or the second. */
+const pick = (): [number, number] => (next() < 0.5 ? [0, 1] : [1, 2]);
+
+function killsOf(shape: Shape, step: Step): readonly CellPlan[] {
+  return (['before', 'after'] as const).map((moment): CellPlan => ({ name: `${shape.name}: worker killed ${moment} ${step.activityType} (${step.activityId})`, shape, kill: { ...step, moment } }));
+}
+
 function stepCells(): readonly CellPlan[] {
-  const next = choices(seed);
-  return shapes.flatMap((shape) => shape.cells(recorded.get(shape) ?? []).flatMap((step): CellPlan[] => {
-    const both = (['before', 'after'] as const).map((moment): CellPlan => ({ name: `${shape.name}: worker killed ${moment} ${step.activityType} (${step.activityId})`, shape, kill: { ...step, moment } }));
-    return isWhole ? both : both.slice(...(next() < 0.5 ? [0, 1] : [1, 2]));
-  }));
+  return shapes.flatMap((shape) => shape.cells(recorded.get(shape) ?? []).flatMap((step) => (isWhole ? killsOf(shape, step) : killsOf(shape, step).slice(...pick()))));
 }
 
 test('a worker may die before and after every step', async () => {
   const cells = stepCells();
   expect(cells.length).toBeGreaterThan(isWhole ? 60 : 30);
-  expect(red(await harness.run(cells))).toEqual([]);
+  expect(red(await theHarness().run(cells))).toEqual([]);
+}, limitMs);
+
+test.each(isWhole ? copyCells : copyCells.slice(0, 1))('$name', async (cell) => {
+  expect(red(await theHarness().wave([cell], [copyLane]))).toEqual([]);
+}, limitMs);
+
+test('a guest writes again, whoever died while it was frozen', async () => {
+  const [backup] = shapes;
+  const step = backup && recorded.get(backup)?.find(({ activityType }) => activityType === 'ensureSnapshot');
+  if (!step) throw new Error('no backup was recorded');
+  const before = theHarness().results.length;
+  const cells = killsOf(backup, step);
+  for (const cell of isWhole ? cells : cells.slice(...pick())) await theHarness().wave([onGuest(cell)], [guestLane]);
+  await guestLane.bePatient();
+  await killPart(theHarness(), 'lab', points.slice(0, 1), [guestLane], onGuest);
+  expect(red(theHarness().results.slice(before))).toEqual([]);
 }, limitMs);
 
 test.each(parts)('%s may die in the middle of a step and come back', async (part) => {
-  for (const lane of harness.lanes) await lane.bePatient();
-  const next = choices(seed);
-  const wanted = isWhole ? points : [...points].sort(() => next() - 0.5).slice(0, harness.lanes.length);
-  const before = harness.results.length;
-  await killPart(harness, part, wanted);
-  expect(harness.results.length).toBe(before + wanted.length);
-  expect(red(harness.results.slice(before))).toEqual([]);
+  for (const lane of theHarness().lanes) await lane.bePatient();
+  const wanted = isWhole ? points : [...points].sort(() => next() - 0.5).slice(0, theHarness().lanes.length);
+  const before = theHarness().results.length;
+  await killPart(theHarness(), part, wanted);
+  expect(theHarness().results.length).toBe(before + wanted.length);
+  expect(red(theHarness().results.slice(before))).toEqual([]);
 }, limitMs);
 
 test('a broken undo is seen: without the removal of the snapshot the same cell is red', async () => {
   const [backup] = shapes;
   if (!backup) throw new Error('there are no shapes');
-  const [result] = await harness.wave([{ name: 'test of the test: ensureSnapshotGone does nothing', shape: backup, fault: { skip: { activityType: 'ensureSnapshotGone' } } }]);
+  const [result] = await theHarness().wave([{ name: 'test of the test: ensureSnapshotGone does nothing', shape: backup, fault: { skip: { activityType: 'ensureSnapshotGone' } } }]);
   expect(result?.problems).toEqual([expect.stringMatching(/left behind: engine marked-snapshot .* is ours/)]);
-  if (result) harness.takeBack([result]);
+  if (result) theHarness().takeBack([result]);
 }, limitMs);
+
+if (isWhole) {
+  test('the table of docs/fault-matrix.md', async () => {
+    const cells = theHarness().results;
+    expect(cells.length).toBeGreaterThan(100);
+    await writeMatrix(cells, laneCount);
+  });
+}

@@ -33,6 +33,7 @@ export class Lane {
     /** The second one is started when a copy is to be taken over by another process. */
     readonly appliances: readonly [WorkerProcess, WorkerProcess],
     public vm: TestVm,
+    readonly makeSource: typeof smallVm,
   ) {}
 
   static async open(stack: Stack, name: string, makeSource = smallVm): Promise<Lane> {
@@ -48,7 +49,7 @@ export class Lane {
       await writeFile(configFile, JSON.stringify(configured(base, namespace, directory)), { mode: 0o600 });
       return new WorkerProcess({ name: `${name} ${role}${copy}`, configFile, faults: path.join(directory, 'faults'), logFile: path.join(directory, `worker-${role}${copy}.log`), env: stack.env });
     };
-    const lane = new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await makeSource(stack, `crash-${name}`));
+    const lane = new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await makeSource(stack, `crash-${name}`), makeSource);
     await lane.revive();
     return lane;
   }

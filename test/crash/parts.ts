@@ -98,11 +98,11 @@ function cellsFor(harness: Harness, part: PartToKill, wanted: readonly Point[], 
 }
 
 /** All points for one part, a lane each. A step that was over too early (and nothing else was wrong) is met again, earlier. */
-export async function killPart(harness: Harness, part: PartToKill, wanted: readonly Point[]): Promise<void> {
-  for (let at = 0; at < wanted.length; at += harness.lanes.length) {
-    let points = wanted.slice(at, at + harness.lanes.length);
+export async function killPart(harness: Harness, part: PartToKill, wanted: readonly Point[], lanes = harness.lanes, changed: (plan: CellPlan) => CellPlan = (plan) => plan): Promise<void> {
+  for (let at = 0; at < wanted.length; at += lanes.length) {
+    let points = wanted.slice(at, at + lanes.length);
     for (let haste = 1; points.length > 0; haste *= 4) {
-      const results = await harness.wave(cellsFor(harness, part, points, haste));
+      const results = await harness.wave(cellsFor(harness, part, points, haste).map(changed), lanes);
       const again = haste < 4 ** (triesForTheMiddle - 1) ? results.filter(({ problems }) => problems.length === 1 && problems[0] === missed) : [];
       points = points.filter((_, index) => again.some((result) => result === results[index]));
       harness.takeBack(again);

@@ -3,8 +3,9 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Stack } from '../e2e/support/stack';
+import { ask, until } from '../e2e/support/vms';
 import { runCell, type CellPlan, type CellResult, type Products } from './cell';
-import { smallVm, type Lane } from './lane';
+import type { Lane } from './lane';
 import { plannedRun } from './shapes';
 import { backupsOf, keyOf, lookFromOutside, type Backup } from './outside';
 
@@ -16,6 +17,8 @@ export class Harness {
   constructor(
     readonly stack: Stack,
     readonly lanes: readonly Lane[],
+    /** With a VM of another kind; their cells run alone. */
+    private readonly more: readonly Lane[],
     private readonly say: (line: string) => void,
   ) {}
 
@@ -37,9 +40,13 @@ export class Harness {
     return results;
   }
 
+  get allLanes(): readonly Lane[] {
+    return [...this.lanes, ...this.more];
+  }
+
   /** One sealed backup of each lane's VM stays: what restores are made from. */
   async makeSources(): Promise<void> {
-    await Promise.all(this.lanes.map((lane) => this.makeSource(lane)));
+    await Promise.all(this.allLanes.map((lane) => this.makeSource(lane)));
   }
 
   private async makeSource(lane: Lane): Promise<void> {
@@ -57,7 +64,7 @@ export class Harness {
 
   private async lookedAt(results: readonly CellResult[]): Promise<readonly CellResult[]> {
     const keptVmIds = results.flatMap(({ products }) => products.restored.map(({ vmId }) => vmId));
-    const found = await lookFromOutside(this.stack, { lanes: this.lanes, keptVmIds, known: this.known });
+    const found = await lookFromOutside(this.stack, { lanes: this.allLanes, keptVmIds, known: this.known });
     for (const each of found) this.known.add(keyOf(each));
     return results.map((result) => {
       // What names no cell of the wave is everybody's: better all red than nobody.
@@ -77,8 +84,17 @@ export class Harness {
     for (const backup of result.products.backups) if (backup.backupId !== source?.backupId) await rm(backup.directory, { recursive: true, force: true });
     if (result.problems.length === 0) return;
     await rm(path.join(lane.repositoryPath, 'vms'), { recursive: true, force: true });
-    lane.vm = await smallVm(this.stack, `${lane.vm.name}x`);
+    await this.repair(lane).catch((error: unknown) => { this.say(`what ${result.cell} left could not be removed: ${String(error)}`); });
+    lane.vm = await lane.makeSource(this.stack, `${lane.vm.name}x`);
     await this.makeSource(lane);
+  }
+
+  /** What an administrator would do by hand. */
+  private async repair({ vm }: Lane): Promise<void> {
+    const { lab, applianceId } = this.stack;
+    for (const { id } of vm.disks) await lab.engine('DELETE', `/vms/${applianceId}/diskattachments/${id}`);
+    for (const { id } of vm.disks) await until(`disk ${id} is detached`, async () => (await ask.attachments(this.stack, applianceId)).every((attachment) => attachment.id !== id));
+    await lab.removeWithDisks(vm.id);
   }
 }
 
