@@ -64,16 +64,22 @@ export function laneTests(stackOf: () => Stack, transport: (stack: Stack) => str
   }, limitMs);
 
   test('the appliance\'s guest writes to the attached snapshots during the copy, and the backup is right', async () => {
-    const handle = await backUp(12);
+    const handle = await backUp(4);
     await untilProgress(handle, 'the copy has begun', ({ disks }) => disks.every(({ state }) => state === 'copying'));
-    for (const { id } of vm.disks) {
-      const script = `dev=$(disk-by-serial ${id}) && sum() { dd if=$dev bs=1M count=8 iflag=direct 2>/dev/null | sha256sum; }; before=$(sum); dd if=/dev/urandom of=$dev bs=1M count=64 oflag=direct 2>/dev/null; [ "$before" != "$(sum)" ] && echo written`;
+    for (const { id, virtualBytes } of vm.disks) {
+      // Where the copy has been or is, and where it has yet to come.
+      const places = [0, virtualBytes / 2 / mib];
+      const write = places.map((seek) => `dd if=/dev/urandom of=$dev bs=1M count=8 seek=${seek} oflag=direct 2>/dev/null`).join('; ');
+      const script = `dev=$(disk-by-serial ${id}) && sum() { dd if=$dev bs=1M count=8 iflag=direct 2>/dev/null | sha256sum; }; before=$(sum); ${write}; [ "$before" != "$(sum)" ] && echo written`;
       expect(await stack.lab.guest(stack.applianceId, script)).toMatch(/written/);
     }
+    await handle.pause();
+    expect(await handle.progress()).toMatchObject({ phase: 'copy', paused: true });
     const [snapshot] = await ask.snapshots(stack, vm.id);
     const reference: Record<string, string> = {};
     for (const disk of await ask.snapshotDisks(stack, vm.id, snapshot?.id ?? '')) reference[disk.alias] = await digestOfVolume(stack, await volumePath(stack, disk), disk.format === 'cow' ? 'qcow2' : 'raw');
-    expect((await handle.progress()).phase).toBe('copy');
+    await handle.setBandwidth(null);
+    await handle.resume();
     const { backup } = await handle.result();
     expect(rootsOf(backup.disks)).toEqual(reference);
     expect(rootsOf(backup.disks)).toEqual(rootsOf(vm.disks));
