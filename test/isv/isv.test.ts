@@ -77,8 +77,8 @@ test(
       disks: [{ alias: 'demo_Disk1' }, { alias: 'demo_Disk2' }],
     });
     expect(violations(messages.queries.progress.result, { ...printed.paused, phase: 'nowhere', disks: undefined })).toHaveLength(2);
-    expect(printed.limit).toEqual({ bytesPerSecond: 33_554_432 });
-    expect(printed.copying).toMatchObject({ paused: false, bandwidthBytesPerSecond: 33_554_432 });
+    expect(printed.limit).toEqual({ bytesPerSecond: 8_388_608 });
+    expect(printed.copying).toMatchObject({ phase: 'copy', paused: false, bandwidthBytesPerSecond: 8_388_608 });
 
     expect(violations(output, printed.result)).toEqual([]);
     const { backups } = await stack.client.listBackups({ engine: stack.engine, vmId: demo.id });
