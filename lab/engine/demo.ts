@@ -1,4 +1,5 @@
-// The demo data center's VMs, made at the first start: `demo` with two disks full of files, and `appliance` without any.
+// What the demo data center holds, made at the first start: the VMs `demo` with two disks full of files and `appliance` without any,
+// and `tiny-template`, whose one small disk has a file system.
 // How a volume gets its file system is the host's business and comes in as a function.
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
@@ -33,36 +34,61 @@ const demoDisks: readonly DemoDisk[] = [
   { alias: 'demo_Disk1', format: 'cow', virtualBytes: 2048 * mib, bootable: true, randomMib: 96, textMib: 96 },
   { alias: 'demo_Disk2', format: 'raw', virtualBytes: 1024 * mib, bootable: false, randomMib: 48, textMib: 48 },
 ];
+const templateName = 'tiny-template';
+const templateDisks: readonly DemoDisk[] = [
+  { alias: `${templateName}_Disk1`, format: 'cow', virtualBytes: 64 * mib, bootable: true, randomMib: 1, textMib: 1 },
+];
 const actor: Actor = { user: 'admin@internal', correlationId: 'demo' };
 
 export async function makeDemo(context: Context, workDirectory: string, makeFilesystem: MakeFilesystem): Promise<void> {
   const { vms } = context.store.tables;
   for (const name of ['demo', 'appliance']) {
     if (vms.all().some((vm) => vm.name === name)) continue;
-    const disks = name === 'demo' ? await makeDisks(context, workDirectory, makeFilesystem) : [];
+    const disks = name === 'demo' ? await makeDisks(context, demoDisks, workDirectory, makeFilesystem) : [];
     const vm = context.store.write(() => makeVm(context, name, disks));
     await (
       await startVm(context, vm.id, actor)
     ).settled;
   }
+  await makeTemplate(context, workDirectory, makeFilesystem);
 }
 
-/** Disk rows are written before their files and attached together with their VM: what has no VM is an interrupted first start. */
+async function makeTemplate(context: Context, workDirectory: string, makeFilesystem: MakeFilesystem): Promise<void> {
+  const { store } = context;
+  if (store.tables.templates.all().some(({ name }) => name === templateName)) return;
+  const disks = await makeDisks(context, templateDisks, workDirectory, makeFilesystem);
+  store.write(() => {
+    for (const { disk } of disks) store.tables.disks.patch(disk.id, { locked: false });
+    store.tables.templates.put({
+      id: newId(),
+      name: templateName,
+      description: 'one small disk with a file system',
+      clusterId: thePlace(context, 'cluster').id,
+      memoryBytes: 512 * mib,
+      osType: 'other_linux',
+      createdMs: Date.now(),
+      disks: disks.map(({ demo, disk }) => ({ diskId: disk.id, interface: 'virtio_scsi', bootable: demo.bootable })),
+    });
+  });
+}
+
+/** Disk rows are written before their files and given an owner afterwards: what has none is an interrupted first start. */
 async function makeDisks(
   context: Context,
+  wanted: readonly DemoDisk[],
   workDirectory: string,
   makeFilesystem: MakeFilesystem,
 ): Promise<{ readonly demo: DemoDisk; readonly disk: DiskRecord }[]> {
   const { store, host } = context;
   const domainId = store.tables.domains.all()[0]?.id ?? '';
-  for (const leftover of store.tables.disks.where((disk) => demoDisks.some(({ alias }) => alias === disk.alias))) {
+  for (const leftover of store.tables.disks.where((disk) => wanted.some(({ alias }) => alias === disk.alias))) {
     await host.removeDisk(domainId, leftover.id);
     store.write(() => {
       dropDisk(context, leftover);
     });
   }
   const made = [];
-  for (const demo of demoDisks) made.push({ demo, disk: await makeDisk(context, domainId, demo, workDirectory, makeFilesystem) });
+  for (const demo of wanted) made.push({ demo, disk: await makeDisk(context, domainId, demo, workDirectory, makeFilesystem) });
   return made;
 }
 
@@ -112,10 +138,13 @@ async function fill(directory: string, { alias, randomMib, textMib }: DemoDisk):
   await mkdir(join(directory, 'data'));
   await mkdir(join(directory, 'text'));
   for (let from = 0; from < randomMib; from += perFile)
-    await write(join(directory, 'data', `random-${from}.bin`), perFile, () => randomBytes(mib));
+    await write(join(directory, 'data', `random-${from}.bin`), Math.min(perFile, randomMib - from), () => randomBytes(mib));
   const line = (number: number): string => `${alias}: line ${number} of a text that compresses well, as logs and tables do\n`;
   const page = Buffer.from(Array.from({ length: 20_000 }, (_, number) => line(number)).join('')).subarray(0, mib);
-  for (let from = 0; from < textMib; from += perFile) await write(join(directory, 'text', `log-${from}.txt`), perFile, () => page);
+  for (let from = 0; from < textMib; from += perFile) {
+    const megabytes = Math.min(perFile, textMib - from);
+    await write(join(directory, 'text', `log-${from}.txt`), megabytes, () => page);
+  }
 }
 
 async function write(path: string, megabytes: number, next: () => Buffer): Promise<void> {

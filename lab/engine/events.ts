@@ -30,6 +30,7 @@ export const eventKinds = {
   vmUpdated: kind(35, 'normal', 'VM {vm} configuration was updated by {user}.'),
   vmImportAsked: kind(37, 'normal', 'VM {vm} creation was initiated by {user}.'),
   vmCreatedDone: kind(53, 'normal', 'VM {vm} creation has been completed.'),
+  vmCreateFailed: kind(60, 'error', 'Failed to complete VM {vm} creation.'),
   vmRemoved: kind(113, 'normal', 'VM {vm} was successfully removed.'),
   importDiskAttached: kind(174, 'normal', 'Disk {disk} was successfully attached to VM {vm} from its configuration.'),
   importDiskFailed: kind(175, 'warning', 'The following disks could not be attached to VM {vm} from its configuration: {disk}.'),

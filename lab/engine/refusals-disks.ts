@@ -218,6 +218,13 @@ export const diskRefusals = {
     text: 'Cannot remove Virtual Disk. At least one of the VMs is not down.',
     source: rules,
   },
+  'remove-disk/template': {
+    operation: 'remove disk',
+    condition: "the disk is a template's",
+    http: 409,
+    text: 'Cannot remove Virtual Disk. The disk belongs to a Template.',
+    source: 'refusal believed, text of the lab',
+  },
   'remove-disk/locked': {
     operation: 'remove disk',
     condition: 'the disk is locked',

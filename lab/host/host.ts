@@ -102,6 +102,10 @@ class QemuHost implements LocalHost {
     return this.storage.createVolume(volume);
   }
 
+  shareVolume(volume: VolumeRef, diskId: string): Promise<void> {
+    return this.storage.shareVolume(volume, diskId);
+  }
+
   volumeInfo(volume: VolumeRef): Promise<VolumeInfo> {
     return this.storage.volumeInfo(volume);
   }

@@ -99,6 +99,9 @@ export interface Host {
   domainSpace(domainId: string): Promise<{ readonly availableBytes: number; readonly usedBytes: number }>;
 
   createVolume(volume: NewVolume): Promise<void>;
+  /** Makes a template's volume the base of another disk as well: the same file under the same name in that disk's directory (a hard link, as
+   *  vdsm does it). Nobody may write to it from then on. There already is fine. */
+  shareVolume(volume: VolumeRef, diskId: string): Promise<void>;
   volumeInfo(volume: VolumeRef): Promise<VolumeInfo>;
   /** Removes one file; absent is fine. Refuses (`volume-in-use`) while a QEMU has it open. */
   removeVolume(volume: VolumeRef): Promise<void>;

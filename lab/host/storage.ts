@@ -102,6 +102,17 @@ export class Storage {
     }
   }
 
+  async shareVolume(volume: VolumeRef, diskId: string): Promise<void> {
+    const target = this.volumePath({ ...volume, diskId });
+    await this.formatOf(volume);
+    await fs.mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
+    for (const suffix of ['.meta', '']) {
+      await fs.link(`${this.volumePath(volume)}${suffix}`, `${target}${suffix}`).catch((error: unknown) => {
+        if (!isErrno(error, 'EEXIST')) throw error;
+      });
+    }
+  }
+
   async formatOf(volume: VolumeRef): Promise<VolumeFormat> {
     const file = this.volumePath(volume);
     const meta = await readJsonFile(`${file}.meta`, metaSchema);
@@ -151,6 +162,8 @@ export class Storage {
     const directory = this.diskDirectory(domainId, diskId);
     if (!(await exists(directory))) return;
     for (const name of await fs.readdir(directory)) {
+      // A template's volume goes on being used by its other disks; here only this disk's name for it goes.
+      if ((await fs.stat(path.join(directory, name))).nlink > 1) continue;
       if ((await imageUse(path.join(directory, name))).open) throw new HostError('volume-in-use', `disk ${diskId}: its volume ${name} is open in a QEMU; unplug it first`);
     }
     await fs.rm(directory, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-// Creates VMs: from Blank, and from a saved configuration (an OVF) whose disks are attached by their ids.
+// Creates VMs: from Blank or another template, and from a saved configuration (an OVF) whose disks are attached by their ids.
 // The order of checks and what becomes of broken OVFs follow engine-rules.md sections 6 and 7 and ovf.md section 6.
 import { thePlace, placesOf, type Context } from '../context';
 import { newId, type Actor } from '../events';
@@ -7,8 +7,9 @@ import { blankDevices } from '../ovf/hardware';
 import { OvfError, readOvf, type OvfDisk, type OvfNic, type OvfVm } from '../ovf/reader';
 import { initialGeneral } from '../ovf/words';
 import { refuse } from '../refusals';
-import type { NicRecord, VmRecord } from '../state/model';
+import type { NicRecord, TemplateRecord, VmRecord } from '../state/model';
 import { attachDisk } from './attach-disk';
+import { copyTemplate } from './copy-template';
 import { freeMac } from './nics';
 
 export interface NewVm {
@@ -37,7 +38,7 @@ function nameUsed({ store }: Context, name: string): boolean {
   return store.tables.vms.all().some((vm) => vm.name === name);
 }
 
-export function addVm(context: Context, wanted: NewVm, actor: Actor): VmRecord {
+export function addVm(context: Context, wanted: NewVm, actor: Actor, template?: TemplateRecord): VmRecord {
   const { store } = context;
   const { clusterId } = wanted;
   if (clusterId === undefined) throw refuse('add-vm/cluster-unknown');
@@ -46,7 +47,8 @@ export function addVm(context: Context, wanted: NewVm, actor: Actor): VmRecord {
     ...wanted,
     clusterId,
     id: newId(),
-    status: 'down',
+    ...(template === undefined ? {} : { templateId: template.id }),
+    status: template === undefined ? 'down' : 'image_locked',
     guaranteedBytes: wanted.memoryBytes,
     maxMemoryBytes: wanted.memoryBytes * 4,
     biosType: 2,
@@ -57,7 +59,8 @@ export function addVm(context: Context, wanted: NewVm, actor: Actor): VmRecord {
   };
   store.write(() => {
     putVm(context, vm);
-    context.events.record('vmCreated', actor, { vm });
+    context.events.record(template === undefined ? 'vmCreated' : 'vmImportAsked', actor, { vm });
+    if (template !== undefined) copyTemplate(context, vm, template, actor);
   });
   return vm;
 }

@@ -18,6 +18,7 @@ import { refuse } from '../refusals';
 import type { AttachmentRecord, DiskRecord, VmRecord } from '../state/model';
 import { diskStatus } from '../volumes';
 import { refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot, refusePreview, refuseStatus } from './checks';
+import { isTemplateDisk } from './copy-template';
 import { forgetAttachment, hotPlugLocks, plug, refuseHotPlug, unplug } from './plug-disk';
 
 export type AttachRequest = Omit<AttachmentRecord, 'id'>;
@@ -61,7 +62,8 @@ async function validate(context: Context, vm: VmRecord, disk: DiskRecord, reques
   const { attachments, domains } = context.store.tables;
   if (attachments.get(attachmentId(vm.id, disk.id)) !== undefined) throw refuse('attach-disk/already-attached');
   const elsewhere = attachments.where((other) => other.diskId === disk.id && other.snapshotId === undefined);
-  if (request.snapshotId === undefined && !disk.shareable && elsewhere.length > 0) throw refuse('attach-disk/not-shareable');
+  if (request.snapshotId === undefined && !disk.shareable && (elsewhere.length > 0 || isTemplateDisk(context, disk.id)))
+    throw refuse('attach-disk/not-shareable');
   if (domains.get(disk.domainId)?.backup === true) throw refuse('attach-disk/backup-domain');
   refuseInactiveDomains(context, [disk], 'attach-disk/domain-status');
   refuseLockedSnapshot(context, vm.id, 'attach-disk/during-snapshot');

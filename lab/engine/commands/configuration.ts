@@ -11,7 +11,14 @@ export async function vmConfiguration(context: Context, vm: VmRecord): Promise<s
     const disk = context.store.tables.disks.get(attachment.diskId);
     if (disk === undefined || disk.shareable || attachment.snapshotId !== undefined) continue;
     const image = activeImage(context, disk.id);
-    const volumes = image === undefined ? [] : await measured(context, chainOf(context, image));
+    // A template's volume at the bottom is the template's, not this VM's.
+    const volumes =
+      image === undefined
+        ? []
+        : await measured(
+            context,
+            chainOf(context, image).filter(({ diskId }) => diskId === disk.id),
+          );
     disks.push({ disk, attachment, volumes });
   }
   return writeOvf({ ...common(context, vm), disks, snapshots: snapshotsOf(context, vm.id), withStorageIds: true });
@@ -29,7 +36,14 @@ export async function snapshotConfiguration(context: Context, vm: VmRecord, froz
 
 async function measured(context: Context, images: readonly ImageRecord[]): Promise<OvfVolume[]> {
   return Promise.all(
-    images.map(async (image) => ({ image, actualBytes: (await context.volumes.info(volumeRef(image)))?.actualBytes ?? 0 })),
+    images.map(async (image) => {
+      const [bottom] = chainOf(context, image);
+      return {
+        image,
+        actualBytes: (await context.volumes.info(volumeRef(image)))?.actualBytes ?? 0,
+        ...(bottom === undefined || bottom.diskId === image.diskId ? {} : { templateImageId: bottom.id }),
+      };
+    }),
   );
 }
 
@@ -47,6 +61,7 @@ function common(context: Context, vm: VmRecord): Omit<OvfSource, 'disks' | 'snap
     vm,
     nics,
     exportedMs: Date.now(),
+    templateName: context.store.tables.templates.get(vm.templateId)?.name ?? 'Blank',
     dataCenterId: thePlace(context, 'data_center').id,
     clusterName: context.store.tables.places.get(vm.clusterId)?.name ?? '',
   };

@@ -44,7 +44,8 @@ export function removeDisk(context: Context, diskId: string, actor: Actor): { re
 }
 
 function validateRemoval(context: Context, disk: DiskRecord): void {
-  const { vms, attachments } = context.store.tables;
+  const { store } = context;
+  const { vms, attachments } = store.tables;
   const holders = attachments.where((attachment) => attachment.diskId === disk.id);
   const running = holders
     .filter((attachment) => attachment.active)
@@ -54,6 +55,8 @@ function validateRemoval(context: Context, disk: DiskRecord): void {
     });
   if (running) throw refuse('remove-disk/vm-not-down');
   refuseLockedDisks([disk], 'remove-disk/locked');
+  if (store.tables.templates.all().some((template) => template.disks.some(({ diskId }) => diskId === disk.id)))
+    throw refuse('remove-disk/template');
   for (const { vmId } of holders) {
     refuseLockedSnapshot(context, vmId, 'remove-disk/during-snapshot');
     if (inPreview(context, vmId)) throw refuse('remove-disk/preview');

@@ -3,6 +3,7 @@
 import type { Context } from '../context';
 import type { OperationRecord } from '../state/operations';
 import { resumeAdd } from './add-disk';
+import { carryOutCopy } from './copy-template';
 import { carryOutRemoval } from './remove-disk';
 import { resumeCreateSnapshot } from './finish-snapshot';
 import { carryOutUnplug, takeBackPlug } from './plug-disk';
@@ -38,6 +39,8 @@ async function resume(context: Context, operation: OperationRecord): Promise<voi
       return takeBackPlug(context, operation);
     case 'unplug-disk':
       return carryOutUnplug(context, operation);
+    case 'copy-template':
+      return carryOutCopy(context, operation);
     case 'remove-vm':
       return carryOutRemoveVm(context, operation);
     case 'preview-snapshot':

@@ -149,7 +149,7 @@ export function watchVms(context: Context): void {
 
 function report(context: Context, { vmId, status, reason }: HostVmEvent): void {
   const vm = context.store.tables.vms.get(vmId);
-  if (vm === undefined || vm.status === status) return;
+  if (vm === undefined || vm.status === status || vm.status === 'image_locked') return;
   setStatus(context, vmId, status, reason);
   if (status === 'paused') context.events.record('vmPaused', engineActor, { vm });
   if (status === 'not_responding') context.events.record('vmNotResponding', engineActor, { vm });

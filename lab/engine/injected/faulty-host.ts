@@ -38,6 +38,7 @@ export function faultyHost(inner: Host, faults: InjectedFaults): FaultyHost {
     createDomain: tracked((domainId) => inner.createDomain(domainId)),
     domainSpace: tracked((domainId) => inner.domainSpace(domainId)),
     createVolume: tracked((volume) => inner.createVolume(volume)),
+    shareVolume: tracked((volume, diskId) => inner.shareVolume(volume, diskId)),
     volumeInfo: tracked((volume) => inner.volumeInfo(volume)),
     removeVolume: tracked((volume) => inner.removeVolume(volume)),
     removeDisk: tracked((domainId, diskId) => inner.removeDisk(domainId, diskId)),

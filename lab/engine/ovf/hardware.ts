@@ -45,7 +45,7 @@ function item(fields: readonly (readonly [string, string | number | boolean])[])
 
 function diskItems({ disk, attachment, volumes }: OvfSourceDisk, { withStorageIds, dataCenterId, exportedMs }: OvfSource): string {
   return volumes
-    .map(({ image }) =>
+    .map(({ image, templateImageId }) =>
       item([
         ['rasd:Caption', disk.alias],
         ['rasd:InstanceId', image.id],
@@ -53,7 +53,7 @@ function diskItems({ disk, attachment, volumes }: OvfSourceDisk, { withStorageId
         ['rasd:HostResource', href(image)],
         // A snapshot's configuration has the leaf alone, but still says what it stood on.
         ['rasd:Parent', image.parentId ?? blankId],
-        ['rasd:Template', blankId],
+        ['rasd:Template', templateImageId ?? blankId],
         ['rasd:ApplicationList', ''],
         ...(withStorageIds
           ? ([

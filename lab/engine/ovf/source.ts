@@ -4,6 +4,8 @@ import type { AttachmentRecord, DiskRecord, ImageRecord, NicRecord, SnapshotReco
 export interface OvfVolume {
   readonly image: ImageRecord;
   readonly actualBytes: number;
+  /** The template's volume at the bottom of the chain. */
+  readonly templateImageId?: string;
 }
 
 export interface OvfSourceDisk {
@@ -16,6 +18,7 @@ export interface OvfSourceDisk {
 export interface OvfSource {
   readonly vm: VmRecord;
   readonly clusterName: string;
+  readonly templateName: string;
   readonly dataCenterId: string;
   readonly nics: readonly (NicRecord & { readonly networkName: string; readonly profileName: string })[];
   readonly disks: readonly OvfSourceDisk[];

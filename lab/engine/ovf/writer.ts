@@ -101,7 +101,7 @@ function disks(source: OvfSourceDisk): string {
     .join('');
 }
 
-function general({ vm, clusterName, exportedMs }: OvfSource): string {
+function general({ vm, clusterName, templateName, exportedMs }: OvfSource): string {
   const fromRecord: Readonly<Record<string, string>> = {
     Name: vm.name,
     Description: vm.description,
@@ -115,8 +115,8 @@ function general({ vm, clusterName, exportedMs }: OvfSource): string {
     BiosType: String(vm.biosType),
     MaxMemorySizeMb: String(Math.floor(vm.maxMemoryBytes / mib)),
     ClusterName: clusterName,
-    TemplateId: blankId,
-    TemplateName: 'Blank',
+    TemplateId: vm.templateId ?? blankId,
+    TemplateName: templateName,
   };
   return generalElements
     .map(([name]) => {

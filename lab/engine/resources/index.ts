@@ -13,6 +13,7 @@ import { placeRoutes } from './places';
 import { rootRoutes } from './root';
 import { snapshotRoutes } from './snapshots';
 import { tagRoutes } from './tags';
+import { templateRoutes } from './templates';
 import { vmActionRoutes } from './vm-actions';
 import { vmRoutes } from './vms';
 
@@ -27,6 +28,7 @@ export function allRoutes(context: Context): Route[] {
     ...attachmentRoutes(context),
     ...nicRoutes(context),
     ...macPoolRoutes(context),
+    ...templateRoutes(context),
     ...diskRoutes(context),
     ...tagRoutes(context),
     ...jobRoutes(context),

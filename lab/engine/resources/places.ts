@@ -1,4 +1,4 @@
-// Data centers, clusters, hosts, networks, vNIC profiles and the Blank template: the fixed furniture, read-only.
+// Data centers, clusters, hosts, networks and vNIC profiles: the fixed furniture, read-only.
 import { placesOf, type Context } from '../context';
 import { notFound } from '../faults';
 import { many, one, param, type Call, type Route } from '../http/call';
@@ -80,19 +80,6 @@ function vnicProfile(place: PlaceRecord): Wire {
   });
 }
 
-const blank: Wire = wire('template', {
-  ...ref('templates', blankId),
-  name: 'Blank',
-  description: 'Blank template',
-  creation_time: new Date(0),
-  status: 'ok',
-  type: 'server',
-  memory: 1024 ** 3,
-  cpu: { architecture: 'undefined', topology: { cores: 1, sockets: 1, threads: 1 } },
-  os: { type: 'other' },
-  version: { base_template: ref('templates', blankId), version_name: 'base version', version_number: 1 },
-});
-
 function collection(context: Context, path: string, kind: PlaceRecord['kind'], view: (place: PlaceRecord) => Wire): Route[] {
   const type = view({ id: blankId, kind, name: '' }).type;
   const find = (id: string): PlaceRecord => {
@@ -133,7 +120,6 @@ function children(context: Context, path: string, kind: PlaceRecord['kind'], vie
 }
 
 export function placeRoutes(context: Context): Route[] {
-  const templates = (call: Call): Wire[] => select([blank], call, { id: () => blankId, name: () => 'Blank' });
   return [
     ...collection(context, 'datacenters', 'data_center', dataCenter),
     ...collection(context, 'clusters', 'cluster', cluster),
@@ -143,14 +129,5 @@ export function placeRoutes(context: Context): Route[] {
     children(context, '/datacenters/:id/clusters', 'cluster', cluster),
     children(context, '/datacenters/:id/networks', 'network', network),
     children(context, '/networks/:id/vnicprofiles', 'vnic_profile', vnicProfile),
-    { method: 'GET', path: '/templates', query: listQuery, handle: (call) => many('template', templates(call)) },
-    {
-      method: 'GET',
-      path: '/templates/:id',
-      handle: (call) => {
-        if (param(call, 'id') !== blankId) throw notFound();
-        return one(blank);
-      },
-    },
   ];
 }

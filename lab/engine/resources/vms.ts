@@ -50,7 +50,7 @@ export async function vmView(context: Context, vm: VmRecord, allContent: boolean
       memory_policy: { ballooning: true, guaranteed: vm.guaranteedBytes, max: vm.maxMemoryBytes },
       next_run_configuration_exists: false,
       origin: 'ovirt',
-      original_template: ref('templates', blankId),
+      original_template: ref('templates', vm.templateId ?? blankId),
       os: { boot: { devices: ['hd'] }, type: vm.osType },
       run_once: false,
       ...(running && vm.startedMs !== undefined ? { start_time: new Date(vm.startedMs) } : {}),
@@ -58,7 +58,7 @@ export async function vmView(context: Context, vm: VmRecord, allContent: boolean
       status: vm.status,
       ...(vm.stopReason === undefined ? {} : { stop_reason: vm.stopReason }),
       ...(vm.stoppedMs === undefined || running ? {} : { stop_time: new Date(vm.stoppedMs) }),
-      template: ref('templates', blankId),
+      template: ref('templates', vm.templateId ?? blankId),
       type: vmTypes[vm.vmType] ?? 'server',
     },
     links(['vms', vm.id], vmLinks),
@@ -88,7 +88,7 @@ async function create(context: Context, call: Call): Promise<Answer> {
   const clusterId = findCluster(context, bodyId(call, 'cluster.id'), body.word('cluster.name'));
   const vm = body.has('initialization.configuration')
     ? await createFromConfiguration(context, call, clusterId)
-    : createBlank(context, call, clusterId);
+    : createFromTemplate(context, call, clusterId);
   return { kind: 'created', item: await vmView(context, vm, call.allContent) };
 }
 
@@ -116,13 +116,17 @@ function createFromConfiguration(context: Context, call: Call, clusterId: string
   );
 }
 
-function createBlank(context: Context, call: Call, clusterId: string | undefined): VmRecord {
+function createFromTemplate(context: Context, call: Call, clusterId: string | undefined): VmRecord {
   const { body } = call;
   const name = body.word('name');
   if (name === undefined) throw incomplete('VirtualMachine', ['name']);
   if (!body.has('template.id') && !body.has('template.name')) throw incomplete('VirtualMachine', ['template.id|name']);
-  const template = bodyId(call, 'template.id') ?? body.word('template.name');
-  if (template !== blankId && template !== 'Blank') throw refuse('add-vm/template-unknown');
+  const [templateId, templateName] = [bodyId(call, 'template.id'), body.word('template.name')];
+  const template = context.store.tables.templates.where(
+    ({ id, name: own }) => id === templateId || (templateId === undefined && own === templateName),
+  )[0];
+  if (template === undefined && (templateId ?? templateName) !== blankId && (templateId !== undefined || templateName !== 'Blank'))
+    throw refuse('add-vm/template-unknown');
   return addVm(
     context,
     {
@@ -130,15 +134,16 @@ function createBlank(context: Context, call: Call, clusterId: string | undefined
       clusterId,
       description: body.text('description') ?? '',
       comment: body.text('comment') ?? '',
-      memoryBytes: body.int('memory') ?? gib,
+      memoryBytes: body.int('memory') ?? template?.memoryBytes ?? gib,
       sockets: body.int('cpu.topology.sockets') ?? 1,
       cores: body.int('cpu.topology.cores') ?? 1,
       threads: body.int('cpu.topology.threads') ?? 1,
-      osType: body.word('os.type') ?? 'other',
+      osType: body.word('os.type') ?? template?.osType ?? 'other',
       vmType: vmTypeNumber(body.word('type')),
       deleteProtected: body.flag('delete_protected') ?? false,
     },
     call.actor,
+    template,
   );
 }
 

@@ -26,6 +26,8 @@ export interface VmRecord {
   readonly startedMs?: number;
   readonly stoppedMs?: number;
   readonly generation: number;
+  /** Absent: Blank. */
+  readonly templateId?: string;
   /** General OVF elements that the lab keeps but does not act on, by element name. */
   readonly general: Readonly<Record<string, string>>;
   /** Hardware items (USB, video, graphics, CD, controllers) kept as OVF text. */
@@ -196,6 +198,18 @@ export interface MacPoolRecord {
   readonly description: string;
   readonly isDefault: boolean;
   readonly ranges: readonly { readonly from: string; readonly to: string }[];
+}
+
+/** Made by the demo data center, read-only through the API. Its disks are rows like any other, attached to no VM. */
+export interface TemplateRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly clusterId: string;
+  readonly memoryBytes: number;
+  readonly osType: string;
+  readonly createdMs: number;
+  readonly disks: readonly { readonly diskId: string; readonly interface: DiskInterface; readonly bootable: boolean }[];
 }
 
 export interface InstallationRecord {

@@ -60,6 +60,12 @@ export interface UnplugDiskOperation extends Common {
   readonly then: 'detach' | 'deactivate';
 }
 
+/** Thin disks of a VM that comes from a template. */
+export interface CopyTemplateOperation extends Common {
+  readonly kind: 'copy-template';
+  readonly vmId: string;
+}
+
 export interface RemoveVmOperation extends Common {
   readonly kind: 'remove-vm';
   readonly vmId: string;
@@ -89,6 +95,7 @@ export type OperationRecord =
   | RemoveDiskOperation
   | PlugDiskOperation
   | UnplugDiskOperation
+  | CopyTemplateOperation
   | RemoveVmOperation
   | PreviewSnapshotOperation
   | DropVolumesOperation;

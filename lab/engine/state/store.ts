@@ -16,6 +16,7 @@ import type {
   SnapshotRecord,
   TaggedVmRecord,
   TagRecord,
+  TemplateRecord,
   VmRecord,
 } from './model';
 import type { OperationRecord } from './operations';
@@ -34,6 +35,7 @@ interface Schema {
   readonly domains: DomainRecord;
   readonly places: PlaceRecord;
   readonly macPools: MacPoolRecord;
+  readonly templates: TemplateRecord;
   readonly operations: OperationRecord;
   readonly installation: InstallationRecord;
 }
@@ -52,6 +54,7 @@ const tableNames: readonly TableName[] = [
   'domains',
   'places',
   'macPools',
+  'templates',
   'operations',
   'installation',
 ];

@@ -160,6 +160,13 @@ export class FakeHost implements Host {
     writeFileSync(this.volumeFile(volume), JSON.stringify(marker));
   }
 
+  shareVolume(volume: VolumeRef, diskId: string): Promise<void> {
+    const target = this.volumeFile({ ...volume, diskId });
+    mkdirSync(join(target, '..'), { recursive: true });
+    writeFileSync(target, JSON.stringify(this.marker(volume)));
+    return Promise.resolve();
+  }
+
   async volumeInfo(volume: VolumeRef): Promise<VolumeInfo> {
     const { backing, ...marker } = await Promise.resolve().then(() => this.marker(volume));
     return { ...marker, actualBytes: 4096, ...(backing === undefined ? {} : { backingVolumeId: backing }) };

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine, type Engine } from '../../../lab/engine';
+import { newId } from '../../../lab/engine/events';
 import { parseXml, type XmlNode } from '../../../lab/engine/xml';
 import { FakeHost } from './fake-host';
 
@@ -157,6 +158,25 @@ export class Lab {
     const diskId = await this.disk(`${name}_Disk1`);
     await this.attach(vmId, diskId, '<active>true</active><bootable>true</bootable>');
     return { vmId, diskId };
+  }
+
+  /** As the demo data center makes one; the API cannot. */
+  async template(name: string): Promise<{ readonly templateId: string; readonly diskId: string }> {
+    const diskId = await this.disk(`${name}_Disk1`);
+    const { store } = this.engine.context;
+    const templateId = newId();
+    const clusterId = store.tables.places.where((place) => place.kind === 'cluster')[0]?.id ?? '';
+    const disks = [{ diskId, interface: 'virtio_scsi', bootable: true }] as const;
+    store.write(() => {
+      store.tables.templates.put({
+        ...{ id: templateId, name, clusterId, disks },
+        description: '',
+        memoryBytes: 1024 ** 3,
+        osType: 'other_linux',
+        createdMs: 1,
+      });
+    });
+    return { templateId, diskId };
   }
 
   attach(vmId: string, diskId: string, extra = '<active>true</active>', snapshotId?: string): Promise<Reply> {

@@ -147,6 +147,7 @@ export const diskProvocations: Provocations<typeof diskRefusals> = {
     await lab.start(vmId);
     return lab.api('DELETE', `/disks/${diskId}`);
   },
+  'remove-disk/template': async (lab) => lab.api('DELETE', `/disks/${(await lab.template('t')).diskId}`),
   'remove-disk/locked': async (lab) => {
     const diskId = await lab.disk('d');
     await lockedDisk(lab, diskId);

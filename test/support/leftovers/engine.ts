@@ -15,6 +15,7 @@ const snapshotSchema = z.object({ id: z.string(), description: z.string().defaul
 const attachmentSchema = z.object({ id: z.string(), active: flag.default(false), disk: z.object({ snapshot: reference.optional() }).optional() });
 const diskSchema = z.object({ id: z.string(), alias: z.string().default(''), status: z.string().optional(), content_type: z.string().default('data'), image_id: z.string().optional() });
 const snapshotDiskSchema = z.object({ id: z.string(), image_id: z.string() });
+const templateSchema = z.object({ id: z.string() });
 const jobSchema = z.object({ id: z.string(), description: z.string().default(''), status: z.string() });
 
 export interface EngineVm extends z.infer<typeof vmSchema> {
@@ -25,6 +26,8 @@ export interface EngineVm extends z.infer<typeof vmSchema> {
 export interface EngineView {
   readonly vms: readonly EngineVm[];
   readonly disks: readonly z.infer<typeof diskSchema>[];
+  /** Disks of templates belong to no VM and are nobody's leftovers. */
+  readonly templateDiskIds: ReadonlySet<string>;
   readonly jobs: readonly z.infer<typeof jobSchema>[];
   /** Every volume that the engine knows of, in all snapshots. */
   readonly volumeIds: ReadonlySet<string>;
@@ -49,7 +52,9 @@ export async function viewEngine(connectionFile: string): Promise<EngineView> {
   }
   const disks = await list('/disks', 'disk', diskSchema);
   for (const { image_id } of disks) if (image_id !== undefined) volumeIds.add(image_id);
-  return { vms, disks, jobs: await list('/jobs', 'job', jobSchema), volumeIds };
+  const templateDiskIds = new Set<string>();
+  for (const { id } of await list('/templates', 'template', templateSchema)) for (const disk of await list(`/templates/${id}/diskattachments`, 'disk_attachment', attachmentSchema)) templateDiskIds.add(disk.id);
+  return { vms, disks, templateDiskIds, jobs: await list('/jobs', 'job', jobSchema), volumeIds };
 }
 
 function get(connection: Connection, ca: string, path: string): Promise<unknown> {
@@ -112,13 +117,13 @@ function aboutAttachments(vm: EngineVm, { applianceIds, keptDiskIds = [] }: Look
     }));
 }
 
-function aboutDisks({ vms, disks }: EngineView, { keptDiskIds = [] }: LookOptions): FoundLeftover[] {
+function aboutDisks({ vms, disks, templateDiskIds }: EngineView, { keptDiskIds = [] }: LookOptions): FoundLeftover[] {
   const owned = new Set(vms.flatMap(({ attachments }) => attachments.filter(({ snapshotId }) => snapshotId === undefined).map(({ diskId }) => diskId)));
   return disks.flatMap(({ id, alias, status, content_type }): FoundLeftover[] => {
     const found: FoundLeftover[] = [];
     // A direct LUN has no status.
     if (status !== undefined && status !== 'ok') found.push({ where: 'engine', what: 'disk-status', object: id, detail: `disk ${alias} is ${status}` });
-    if (content_type === 'data' && !owned.has(id) && !keptDiskIds.includes(id)) found.push({ where: 'engine', what: 'floating-disk', object: id, detail: `disk ${alias} belongs to no VM` });
+    if (content_type === 'data' && !owned.has(id) && !templateDiskIds.has(id) && !keptDiskIds.includes(id)) found.push({ where: 'engine', what: 'floating-disk', object: id, detail: `disk ${alias} belongs to no VM` });
     return found;
   });
 }
