@@ -65,12 +65,13 @@ async def progress_of(handle, published):
     return published.checked(published.message('queries', 'progress')['result'], await handle.query('progress'))
 
 
-async def until(handle, published, holds):
-    while True:
+async def until(handle, published, ended, holds):
+    while not ended.is_set():
         progress = await progress_of(handle, published)
         if holds(progress):
             return progress
         await asyncio.sleep(0.1)
+    raise RuntimeError('the run has ended before that')
 
 
 async def set_bandwidth(handle, published, bytes_per_second):
@@ -79,15 +80,15 @@ async def set_bandwidth(handle, published, bytes_per_second):
     return published.checked(update['result'], await handle.execute_update('setBandwidth', limit))
 
 
-async def steer(handle, published):
+async def steer(handle, published, ended):
     """Pauses, limits and resumes; returns the progress that was seen in each state."""
     published.message('signals', 'pause')
     await handle.signal('pause')
-    paused = await until(handle, published, lambda progress: progress['paused'] and progress['phase'] == 'copy')
+    paused = await until(handle, published, ended, lambda progress: progress['paused'] and progress['phase'] == 'copy')
     answer = await set_bandwidth(handle, published, BYTES_PER_SECOND)
     published.message('signals', 'resume')
     await handle.signal('resume')
-    copying = await until(handle, published, lambda progress: any(disk['dataBytes'] > 0 for disk in progress['disks']))
+    copying = await until(handle, published, ended, lambda progress: any(disk['dataBytes'] > 0 for disk in progress['disks']))
     await set_bandwidth(handle, published, None)
     return {'paused': paused, 'limit': answer, 'copying': copying}
 
@@ -96,7 +97,8 @@ async def backup(address, namespace, published, request):
     client = await Client.connect(address, namespace=namespace)
     handle = await start(client, published, request)
     seen = {'workflowId': handle.id}
-    steering = asyncio.ensure_future(asyncio.wait_for(steer(handle, published), DEADLINE_SECONDS))
+    ended = asyncio.Event()
+    steering = asyncio.ensure_future(asyncio.wait_for(steer(handle, published, ended), DEADLINE_SECONDS))
     try:
         result = asyncio.ensure_future(handle.result())
         await asyncio.wait([steering, result], return_when=asyncio.FIRST_COMPLETED)
@@ -115,7 +117,9 @@ async def backup(address, namespace, published, request):
         await handle.cancel()
         raise
     finally:
-        steering.cancel()
+        # Not cancelled: Python must not end while the SDK's threads still carry a call.
+        ended.set()
+        await asyncio.gather(steering, return_exceptions=True)
 
 
 def main():
