@@ -92,12 +92,16 @@ async function endChild(child: ChildProcess): Promise<void> {
 
 function makeWorld(ids: Stage['ids']): World {
   const vm = (id: string, name: string, status: string, comment = ''): Row => ({ id, name, status, comment });
+  const [template, templateDisk] = [randomUUID(), randomUUID()];
   const world: World = new Map<string, Row>([
     ['/vms', { vm: [vm(ids.demo, 'demo', 'up'), vm(ids.appliance, 'appliance', 'up'), vm(ids.stopped, 'stopped', 'down'), vm(ids.restored, 'restored', 'down', 'Holdfast restore of the past')] }],
     ['/disks', { disk: [
       { id: ids.disk, alias: 'system', status: 'ok', content_type: 'data', image_id: ids.active },
+      { id: templateDisk, alias: 'golden', status: 'ok', content_type: 'data' },
       { id: randomUUID(), alias: 'OVF_STORE', status: 'ok', content_type: 'ovf_store' },
     ] }],
+    ['/templates', { template: [{ id: template, name: 'golden' }] }],
+    [`/templates/${template}/diskattachments`, { disk_attachment: [{ id: templateDisk, disk: { id: templateDisk } }] }],
     ['/jobs', { job: [{ id: randomUUID(), description: 'Adding Disk', status: 'finished' }] }],
   ]);
   for (const id of [ids.demo, ids.appliance, ids.stopped, ids.restored]) {

@@ -96,5 +96,5 @@ test("it makes a VM from the snapshot's configuration, changes, starts, stops an
 });
 
 test('it leaves the lab as it was', () => {
-  expect(seen['after']).toEqual(['appliance', 'demo', 'demo_Disk1', 'demo_Disk2']);
+  expect(seen['after']).toEqual(['appliance', 'demo', 'demo_Disk1', 'demo_Disk2', 'tiny-template_Disk1']);
 });
