@@ -87,8 +87,11 @@ async function startStack({ env = {}, configure = {} }: StackOptions): Promise<O
   });
   const stop = async (): Promise<void> => {
     const outlived = await parts.stop();
-    await expectGone(state);
-    await rm(state, { recursive: true, force: true });
+    try {
+      await expectGone(state);
+    } finally {
+      await rm(state, { recursive: true, force: true });
+    }
     expect(outlived).toEqual([]);
   };
   try {
