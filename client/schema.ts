@@ -25,6 +25,8 @@ export function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSch
   return z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => {
     const { pattern } = jsonSchema;
     if (pattern?.includes('\\p{')) jsonSchema.pattern = portable(pattern);
+    // An answer may get new fields in a later version: a strict reader of today must not break on them.
+    if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
   } });
 }
 

@@ -1,6 +1,6 @@
 // One run of a flow: opens and closes it in the catalog, owns its undo stack, answers `progress`, obeys pause, resume and setBandwidth,
 // and keeps the operators' view in the Temporal UI current. The flows themselves read as runbooks on top of this.
-import { ApplicationFailure, CancellationScope, CancelledFailure, condition, isCancellation, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, condition, isCancellation, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { NewRun } from '../activities/runs';
 import { bandwidthSchema, copyReportSchema, type CopyReport, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
@@ -251,6 +251,7 @@ function failureOf(run: FlowRun, error: unknown): ApplicationFailure {
     message,
     nonRetryable: true,
     details: [{ ...details, runId: run.runId, undone: run.undone, warnings: run.warnings, leftovers: run.leftovers }],
-    ...(error instanceof Error ? { cause: error } : {}),
+    // Of a refusal by the flow itself there is nothing more to tell.
+    ...(error instanceof ActivityFailure ? { cause: error } : {}),
   });
 }

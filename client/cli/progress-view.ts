@@ -103,7 +103,8 @@ function diskLines(disks: readonly DiskProgress[], nameWidth: number, columns: n
 
 function headline(progress: Progress): string {
   const limit = progress.bandwidthBytesPerSecond === null ? '' : `, at most ${humanRate(progress.bandwidthBytesPerSecond)} per disk`;
-  return `${oneLine(progress.vmName)}: ${progress.phase}${progress.paused ? ' (paused)' : ''}${limit}`;
+  // The first moments of a run do not know the VM's name yet.
+  return `${oneLine(progress.vmName || (progress.vmId ?? 'run'))}: ${progress.phase}${progress.paused ? ' (paused)' : ''}${limit}`;
 }
 
 function figuresOf(estimate: Estimate): string {
