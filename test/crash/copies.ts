@@ -18,6 +18,8 @@ const bandwidthBytesPerSecond = 3 * mib;
 const reachLimitMs = 90_000;
 const rereadLimit = 0.1;
 const quietMs = 3_000;
+/** A position is made durable every 2 s: a cut just before the next one loses most. */
+const worstMs = 1_700;
 
 /** Nothing but random bytes, so that every byte must be read. */
 export const bigVm = (stack: Stack, name: string): Promise<TestVm> => makeVm(stack, name, [{ alias: `${name}_Disk1`, format: 'raw', sizeMib: diskMib, dataMib: diskMib - 1 }]);
@@ -36,11 +38,12 @@ async function ioOf(pid: number): Promise<{ readonly rchar: number; readonly wch
 interface ImageAtWork {
   readonly directory: string;
   readonly fencing: number;
+  readonly workerPid: number;
   readonly imageServerPid: number;
   readonly positionBytes: number;
 }
 
-const lockSchema = z.object({ imageServer: z.object({ pid: z.number() }) });
+const lockSchema = z.object({ worker: z.object({ pid: z.number() }), imageServer: z.object({ pid: z.number() }) });
 const progressSchema = z.object({ positionBytes: z.number() });
 
 /** The one image that is being written in the lane's repository: read from its files, as anybody may. */
@@ -52,9 +55,9 @@ async function imageAtWork(lane: Lane): Promise<ImageAtWork | undefined> {
     const fencing = Math.max(0, ...numbers);
     const file = (kind: string): string => path.join(directory, `${lane.vm.disks[0]?.id ?? ''}.${fencing}.${kind}`);
     try {
-      const { imageServer } = lockSchema.parse(JSON.parse(await readFile(file('lock'), 'utf8')));
+      const { worker, imageServer } = lockSchema.parse(JSON.parse(await readFile(file('lock'), 'utf8')));
       const { positionBytes } = progressSchema.parse(JSON.parse(await readFile(file('progress'), 'utf8')));
-      return { directory, fencing, imageServerPid: imageServer.pid, positionBytes };
+      return { directory, fencing, workerPid: worker.pid, imageServerPid: imageServer.pid, positionBytes };
     } catch {
       // Not there, or just being written: the next look tells.
     }
@@ -75,8 +78,10 @@ function copyCell(flow: Shape['flow'], name: string, disturb: (lane: Lane, run: 
   return { name: `${shape.name}: ${name}`, shape, bandwidthBytesPerSecond, disturb };
 }
 
+/** There is no other worker whom this could be. */
 async function takenOver(lane: Lane): Promise<string> {
   const [first, second] = lane.appliances;
+  if (second.isRunning) throw new Error('two appliance workers run');
   first.signal('SIGKILL');
   await first.ended();
   await second.start();
@@ -106,6 +111,7 @@ function measured(cell: CellPlan, counter: 'rchar' | 'wchar'): CellPlan {
 
 const resumedBackup = measured(copyCell('backupVm', 'appliance worker killed at 60 % of the copy', async (lane) => {
   await durableAt(lane, 0.6);
+  await sleep(worstMs);
   return takenOver(lane);
 }), 'rchar');
 
@@ -127,6 +133,7 @@ const imageServerKilled = copyCell('backupVm', 'the image server (qemu-nbd) kill
 const stoppedAndWoken = copyCell('backupVm', 'appliance worker stopped (SIGSTOP) at 20 %, woken (SIGCONT) after another took over', async (lane) => {
   const [stale, second] = lane.appliances;
   const before = await durableAt(lane, 0.2);
+  if (before.workerPid !== stale.pid) throw new Error(`worker ${before.workerPid} copies, not the one that is to be stopped`);
   stale.signal('SIGSTOP');
   await second.start();
   const after = await until('another worker has the image', async () => {

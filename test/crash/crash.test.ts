@@ -16,7 +16,8 @@ const laneCount = 4;
 const limitMs = isWhole ? 3_600_000 : 600_000;
 let harness: Harness | undefined;
 // Before the stack's own: the lanes' workers must be gone when it ends.
-afterAll(async () => { await Promise.all((harness?.allLanes ?? []).map((lane) => lane.close())); }, 60_000);
+const opened: Lane[] = [];
+afterAll(async () => { await Promise.all(opened.map((lane) => lane.close())); }, 60_000);
 const stackOf = useStack();
 const recorded = new Map<Shape, readonly Step[]>();
 let stack: Stack;
@@ -29,8 +30,14 @@ beforeAll(async () => {
   say(`HOLDFAST_CRASH_SEED=${seed}${isWhole ? ' (every cell)' : ''}`);
   // The lanes bring workers of their own.
   await Promise.all((['worker-control', 'worker-appliance'] as const).map((name) => stack.parts.part(name).stop()));
-  const lanes = await Promise.all(Array.from({ length: laneCount }, (_, index) => Lane.open(stack, String(index))));
-  [copyLane, guestLane] = await Promise.all([Lane.open(stack, 'copy', bigVm), Lane.open(stack, 'guest', guestVm)]);
+  const open = async (...[name, makeSource]: [string, typeof bigVm?]): Promise<Lane> => {
+    const lane = await Lane.open(stack, name, makeSource);
+    opened.push(lane);
+    await lane.revive();
+    return lane;
+  };
+  const lanes = await Promise.all(Array.from({ length: laneCount }, (_, index) => open(String(index))));
+  [copyLane, guestLane] = await Promise.all([open('copy', bigVm), open('guest', guestVm)]);
   harness = new Harness(stack, lanes, [copyLane, guestLane], say);
   await harness.makeSources();
 }, 240_000);

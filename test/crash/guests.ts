@@ -18,7 +18,7 @@ export async function guestVm(stack: Stack, name: string): Promise<TestVm> {
     await run('mkfs.ext4', ['-q', '-F', await volumePath(stack, disk)], { env: { ...stack.env, PATH: `${stack.env['PATH'] ?? ''}:/usr/sbin:/sbin` } });
   }
   await stack.lab.bring(vm.id, 'up');
-  await until('the guest has mounted its disk', () => stack.lab.guest(vm.id, 'mountpoint -q /data/0 && echo yes').then((text) => text.trim() === 'yes', () => false));
+  await until('the guest has mounted its disk', () => stack.lab.guest(vm.id, 'grep -c " /data/0 " /proc/mounts || true').then((text) => text.trim() === '1', () => false));
   return { ...vm, disks: vm.disks.map((disk) => ({ ...disk, root: '' })) };
 }
 

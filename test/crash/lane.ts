@@ -49,9 +49,7 @@ export class Lane {
       await writeFile(configFile, JSON.stringify(configured(base, namespace, directory)), { mode: 0o600 });
       return new WorkerProcess({ name: `${name} ${role}${copy}`, configFile, faults: path.join(directory, 'faults'), logFile: path.join(directory, `worker-${role}${copy}.log`), env: stack.env });
     };
-    const lane = new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await makeSource(stack, `crash-${name}`), makeSource);
-    await lane.revive();
-    return lane;
+    return new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await makeSource(stack, `crash-${name}`), makeSource);
   }
 
   get repositoryPath(): string {
@@ -62,8 +60,9 @@ export class Lane {
     return [this.control, ...this.appliances];
   }
 
-  /** Both workers poll: what died in the last cell is started again. */
+  /** Both workers poll: what died in the last cell is started again, and what had taken over ends. */
   async revive(): Promise<void> {
+    await this.appliances[1].stop();
     await Promise.all([this.control, this.appliances[0]].filter((worker) => !worker.isRunning).map((worker) => worker.start()));
   }
 

@@ -2,6 +2,7 @@
 // nobody's work in progress. What one cell leaves is told once and removed from later looks.
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { humanBytes } from '../../domain/units';
 import type { Stack } from '../e2e/support/stack';
 import { ask, until } from '../e2e/support/vms';
 import { runCell, type CellPlan, type CellResult, type Products } from './cell';
@@ -35,7 +36,7 @@ export class Harness {
     const ended = await Promise.all(pairs.map(async ({ plan, lane }) => ({ lane, result: await runCell(lane, plan, this.sourceBackups.get(lane)).catch((error: unknown) => broken(plan, error)) })));
     const results = await this.lookedAt(ended.map(({ result }) => result));
     for (const [index, { lane }] of ended.entries()) await this.tidied(lane, results[index]);
-    for (const { cell, problems, seconds, ended: how } of results) this.say(`${problems.length === 0 ? 'green' : 'RED'} ${cell}: ${how.slice(0, 100)}, ${seconds.toFixed(1)} s${problems.map((problem) => `\n    ${problem}`).join('')}`);
+    for (const result of results) this.say(told(result));
     this.results.push(...results);
     return results;
   }
@@ -96,6 +97,11 @@ export class Harness {
     for (const { id } of vm.disks) await until(`disk ${id} is detached`, async () => (await ask.attachments(this.stack, applianceId)).every((attachment) => attachment.id !== id));
     await lab.removeWithDisks(vm.id);
   }
+}
+
+function told({ cell, problems, seconds, ended, bytesMovedAgain }: CellResult): string {
+  const again = bytesMovedAgain === undefined ? '' : `, ${humanBytes(bytesMovedAgain)} moved again`;
+  return `${problems.length === 0 ? 'green' : 'RED'} ${cell}: ${ended.slice(0, 100)}, ${seconds.toFixed(1)} s${again}${problems.map((problem) => `\n    ${problem}`).join('')}`;
 }
 
 const nothing: Products = { backups: [], restored: [], marks: [] };

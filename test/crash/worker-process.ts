@@ -44,6 +44,7 @@ export class WorkerProcess {
 
   async start(): Promise<void> {
     const { name, configFile, faults, logFile, env } = this.place;
+    if (this.isRunning) throw new Error(`worker ${name} runs already`);
     mkdirSync(path.dirname(logFile), { recursive: true });
     const log = openSync(logFile, 'a', 0o600);
     this.logFrom = statSync(logFile).size;
@@ -68,6 +69,7 @@ export class WorkerProcess {
   /** Not gracefully: it has nothing to do any more when the harness stops it. */
   async stop(): Promise<void> {
     if (!this.isRunning) return;
+    // One that is stopped by SIGSTOP obeys this, too.
     this.signal('SIGKILL');
     await this.ended();
   }
