@@ -3,7 +3,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldfastRunError } from '../../client';
-import { backupsOf, checkRestored, checkSealed, forget, isSealed, snapshotsBegun, type Backup, type Restored } from './outside';
+import { backupsOf, checkRestored, checkSealed, snapshotsBegun, type Backup, type Restored } from './outside';
 import { plannedRun, type Handle, type Shape, type Started } from './shapes';
 import type { Lane } from './lane';
 import type { Fault } from './worker/fault';
@@ -133,8 +133,6 @@ async function judge(lane: Lane, plan: CellPlan, run: Started, before: Before): 
   if (begun !== 1) problems.push(`the engine began ${begun} snapshots instead of one`);
   const made = (await backupsOf(lane, vm.id)).filter(({ backupId }) => !before.backups.some((each) => each.backupId === backupId));
   if (made.length !== (shape.ends === 'completed' ? 1 : 0)) problems.push(`the run left ${made.length} backups in the repository`);
-  // What a terminated run left in the repository is for the sweeper; this run must leave it alone.
-  if (shape.prepare) for (const backup of before.backups) if (!(await isSealed(backup))) await forget(backup);
   for (const backup of made) problems.push(...(await checkSealed(stack, backup, vm).catch((error: unknown) => [`backup ${backup.backupId} cannot be read: ${String(error)}`])));
   return { problems, products: { backups: made, restored: [], marks } };
 }

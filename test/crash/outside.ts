@@ -1,6 +1,6 @@
 // What a cell is judged by, all of it from outside: the repository through qemu-img, the engine through its API, everything else through the
 // outside look. The catalog and Temporal's word on itself are not asked.
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Stack } from '../e2e/support/stack';
@@ -86,10 +86,4 @@ export async function lookFromOutside(stack: Stack, { lanes, keptVmIds, known }:
     if (found.length === 0 || Date.now() > deadline) return found;
     await new Promise((resolve) => setTimeout(resolve, lookPauseMs));
   }
-}
-
-export const isSealed = async ({ directory }: Backup): Promise<boolean> => (await readdir(directory)).includes('manifest.json');
-
-export async function forget(backup: Backup): Promise<void> {
-  await rm(backup.directory, { recursive: true });
 }
