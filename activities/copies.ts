@@ -83,7 +83,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
       const context = Context.current();
       const ref = { vmId: input.vmId, backupId: input.backupId };
       const image = await repositoryOf(input.repository).openPartialImage(ref, input.diskId, input.virtualBytes, { owner: attemptOf(context) });
-      const reporter = new CopyReporter(context, input.diskId, heartbeatMs, () => image.renewLease());
+      const reporter = new CopyReporter(context, input.diskId, image.dataBytes, heartbeatMs, () => image.renewLease());
       try {
         const reader = await openDevice({ directory: devices, diskId: input.diskId, mode: 'read', signal: context.cancellationSignal });
         try {
@@ -100,6 +100,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
               signal,
             }),
           );
+          reporter.note(done);
           return { dataBytes: done.dataBytes, transport: reader.transport };
         } finally {
           await reader.close();
@@ -117,7 +118,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
       const expected = await store.openDigests(ref, input.diskId);
       const from = durableRestorePosition(context, input.from);
       let durable: RestorePosition = from;
-      const reporter = new CopyReporter(context, input.diskId, heartbeatMs, () => Promise.resolve(), () => ({ restored: { positionBytes: durable.positionBytes, dataBytes: durable.dataBytes } }));
+      const reporter = new CopyReporter(context, input.diskId, from.dataBytes, heartbeatMs, () => Promise.resolve(), () => ({ restored: { positionBytes: durable.positionBytes, dataBytes: durable.dataBytes } }));
       const reader = await store.openImage(ref, input.diskId);
       try {
         const writer = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'write', sizeBytes: input.virtualBytes, signal: context.cancellationSignal });
@@ -138,6 +139,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
               signal,
             }),
           );
+          reporter.note(done);
           return { dataBytes: done.dataBytes };
         } finally {
           await writer.close();
@@ -150,7 +152,7 @@ export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: App
     async proveDisk(input) {
       const context = Context.current();
       const expected = await repositoryOf(input.repository).openDigests({ vmId: input.vmId, backupId: input.backupId }, input.diskId);
-      const reporter = new CopyReporter(context, input.diskId, heartbeatMs, () => Promise.resolve());
+      const reporter = new CopyReporter(context, input.diskId, 0, heartbeatMs, () => Promise.resolve());
       const reader = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'read', signal: context.cancellationSignal });
       try {
         return await reporter.during((signal) => digestBlocks(reader, { expected, signal, onProgress: (figures) => reporter.note(figures), ...bandwidthOf(input) }));

@@ -16,6 +16,8 @@ export class CopyReporter {
   constructor(
     private readonly context: Context,
     private readonly diskId: string,
+    /** What earlier attempts have moved, and counted. */
+    private countedBytes: number,
     private readonly heartbeatMs: number,
     private readonly renewLease: () => Promise<void>,
     private readonly details: () => object = () => ({}),
@@ -23,6 +25,9 @@ export class CopyReporter {
 
   note(figures: CopyFigures): void {
     this.figures = figures;
+    const movedBytes = figures.dataBytes - this.countedBytes;
+    this.countedBytes = figures.dataBytes;
+    if (movedBytes > 0) this.context.metricMeter.createCounter('holdfast_moved_bytes', undefined, 'Data that copies have read, zeroes left out').add(movedBytes, { activity: this.context.info.activityType });
   }
 
   /** Runs `work` with a signal that fires when the activity is cancelled or the lease is lost. */

@@ -1,6 +1,6 @@
 // The composition root: from a configuration to Temporal workers. Every role gets the queues that are its own (domain/ids), and a queue
 // for short calls beside each queue that copies.
-import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverQuickActivities } from '../activities';
 import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from '../activities/dependencies';
 import { createApplianceDoctor, createControlDoctor, createCopiesDoctor, createMoverDoctor } from '../activities/doctor';
@@ -13,9 +13,12 @@ import { HoldfastError } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
 import { readSecret, type WorkerConfig } from './config';
 import { controlExamination } from './examinations';
+import { createHoldingGauges, watchHoldings } from './holdings-metrics';
 import { activityLogAttributes, type Log } from './logging';
 import { version } from './version';
 import { workflowBundle } from './workflow-bundle';
+
+const holdingsEveryMs = 15_000;
 
 export interface ComposedWorkers {
   readonly workers: readonly Worker[];
@@ -108,6 +111,11 @@ async function controlDependencies(config: WorkerConfig, log: Log, engineOf: (na
   const catalog = createCatalog({ url: readSecret(config.catalog.url), log });
   closers.push(() => catalog.close());
   await catalog.migrate();
+  if (config.metrics) {
+    const gauges = createHoldingGauges(Runtime.instance().metricMeter);
+    const watch = watchHoldings(catalog, gauges, holdingsEveryMs, (error) => log.warn({ reason: String(error) }, 'the holdings could not be counted for the metrics'));
+    closers.push(() => watch.stop());
+  }
   const { heartbeatSeconds, callSeconds, deadlines, limits } = config;
   return {
     catalog,

@@ -51,6 +51,8 @@ export const workerConfigSchema = z.strictObject({
   /** One call to the engine, the catalog or the repository may take so long. */
   callSeconds: z.number().positive().default(120),
   shutdownGraceSeconds: z.number().positive().default(20),
+  /** Metrics for Prometheus under /metrics, Temporal's own among them. Each worker process of a machine needs a port of its own. */
+  metrics: z.strictObject({ address: z.string().regex(/^\S+:\d{1,5}$/, 'must be <host>:<port>').default('127.0.0.1:9464') }).optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).default({ level: 'info' }),
 });
 export type WorkerConfig = z.infer<typeof workerConfigSchema>;

@@ -1,19 +1,11 @@
 // Structured logs: one JSON line each on stderr, with run, VM and engine on every line about an activity.
 import pino from 'pino';
-import { DefaultLogger, Runtime, type ActivityInterceptorsFactory, type LogLevel } from '@temporalio/worker';
+import type { ActivityInterceptorsFactory } from '@temporalio/worker';
 
 export type Log = pino.Logger;
 
 export function createLog(level: string): Log {
   return pino({ level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, redact: ['password', '*.password', 'url.password'] }, pino.destination({ fd: 2, sync: true }));
-}
-
-const levels: Record<LogLevel, pino.Level> = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' };
-
-/** Sends Temporal's own lines to the same place. Once per process. */
-export function installTemporalLogging(log: Log): void {
-  const level = log.level === 'debug' ? 'DEBUG' : 'INFO';
-  Runtime.install({ logger: new DefaultLogger(level, (entry) => log[levels[entry.level]](entry.meta ?? {}, entry.message)) });
 }
 
 const keys = ['runId', 'engine', 'vmId', 'diskId', 'backupId', 'repository'] as const;

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import { HoldfastError } from '../domain/failures';
 import { composeWorkers } from './compose';
 import { loadConfig, type WorkerConfig } from './config';
-import { createLog, installTemporalLogging, type Log } from './logging';
+import { createLog, type Log } from './logging';
+import { installRuntime } from './runtime';
 
 async function run(config: WorkerConfig, log: Log): Promise<void> {
   const composed = await composeWorkers(config, log);
@@ -32,7 +33,7 @@ async function main(): Promise<number> {
   try {
     const config = loadConfig(values.config);
     const log = createLog(config.log.level);
-    installTemporalLogging(log);
+    installRuntime(log, config.metrics?.address);
     await run(config, log);
     return 0;
   } catch (error) {

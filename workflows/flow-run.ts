@@ -1,6 +1,6 @@
 // One run of a flow: opens and closes it in the catalog, owns its undo stack, answers `progress`, obeys pause, resume and setBandwidth,
 // and keeps the operators' view in the Temporal UI current. The flows themselves read as runbooks on top of this.
-import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, condition, isCancellation, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, condition, isCancellation, metricMeter, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { NewRun } from '../activities/runs';
 import { bandwidthSchema, copyReportSchema, type CopyReport, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
@@ -23,9 +23,12 @@ export interface FlowStart {
   readonly bandwidthBytesPerSecond?: number | undefined;
 }
 
+const phaseSeconds = metricMeter.createHistogram('holdfast_phase_seconds', 'float', undefined, 'How long runs stay in a phase');
+
 export class FlowRun {
   readonly runId = uuid4();
   readonly startedAtMs = Date.now();
+  private phaseSinceMs = Date.now();
   readonly undo = new UndoStack();
   /** Known once the run is open. */
   undoPatienceMs = 0;
@@ -69,6 +72,9 @@ export class FlowRun {
   }
 
   enter(phase: Phase): void {
+    const nowMs = Date.now();
+    phaseSeconds.record((nowMs - this.phaseSinceMs) / 1000, { phase: this.state.phase, workflow: workflowInfo().workflowType });
+    this.phaseSinceMs = nowMs;
     this.state.phase = phase;
     upsertSearchAttributes([{ key: searchAttributes.phase, value: phase }]);
     this.publish();

@@ -7,7 +7,8 @@ import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
 import { composeWorkers } from '../../../worker/compose';
 import { loadConfig } from '../../../worker/config';
-import { activityLogAttributes, createLog, installTemporalLogging } from '../../../worker/logging';
+import { activityLogAttributes, createLog } from '../../../worker/logging';
+import { installRuntime } from '../../../worker/runtime';
 import { faultFiles, readFault, recordOnce, type Fired } from './fault';
 
 const holdPollMs = 20;
@@ -63,7 +64,7 @@ async function main(): Promise<void> {
   if (!values.config || !values.faults) throw new Error('usage: crash-worker --config <file> --faults <directory>');
   const config = loadConfig(values.config);
   const log = createLog(config.log.level);
-  installTemporalLogging(log);
+  installRuntime(log);
   const interceptors = { activity: [activityLogAttributes, faultsIn(values.faults)] };
   const composed = await composeWorkers(config, log, { interceptors, stickyQueueScheduleToStartTimeout: '1 second' });
   const runs = composed.workers.map((worker) => worker.run());

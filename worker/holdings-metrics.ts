@@ -1,0 +1,66 @@
+// What is held in the engines right now, as gauges: how many holdings and leftovers there are, and how old the oldest snapshot is. A snapshot
+// that grows old fills a storage domain, and nobody sees it in a workflow list.
+import type { Catalog } from '../adapters/catalog/port';
+import type { OpenHolding } from '../domain/flows/holdings';
+
+export interface Gauge {
+  set(value: number, tags: Record<string, string>): void;
+}
+
+export interface HoldingGauges {
+  readonly holdings: Gauge;
+  readonly oldestSnapshotSeconds: Gauge;
+}
+
+interface Meter {
+  createGauge(name: string, valueType?: 'int' | 'float', unit?: string, description?: string): Gauge;
+}
+
+export function createHoldingGauges(meter: Meter): HoldingGauges {
+  return {
+    holdings: meter.createGauge('holdfast_holdings', 'int', undefined, 'Objects that runs hold, or left over, in an engine'),
+    oldestSnapshotSeconds: meter.createGauge('holdfast_oldest_snapshot_seconds', 'float', undefined, 'Age of the oldest snapshot that Holdfast holds in an engine'),
+  };
+}
+
+const pageRows = 500;
+
+/** Sets the gauges; what was there the last time and is no more becomes zero. `known` remembers the tags between looks. */
+export async function setHoldingGauges(catalog: Pick<Catalog, 'listOpenHoldings'>, gauges: HoldingGauges, known: Map<string, Record<string, string>>): Promise<void> {
+  const counts = new Map<string, number>();
+  const oldest = new Map<string, number>();
+  for await (const { engine, kind, state, ageSeconds } of allHoldings(catalog)) {
+    const tags = { engine, kind, state };
+    const key = JSON.stringify(tags);
+    known.set(key, tags);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    if (kind === 'snapshot') oldest.set(engine, Math.max(oldest.get(engine) ?? 0, ageSeconds));
+  }
+  for (const [key, tags] of known) gauges.holdings.set(counts.get(key) ?? 0, tags);
+  for (const engine of new Set([...known.values()].map((tags) => tags['engine'] ?? ''))) gauges.oldestSnapshotSeconds.set(oldest.get(engine) ?? 0, { engine });
+}
+
+async function* allHoldings(catalog: Pick<Catalog, 'listOpenHoldings'>): AsyncGenerator<OpenHolding> {
+  for (let offset = 0; ; offset += pageRows) {
+    const rows = await catalog.listOpenHoldings({ page: { limit: pageRows, offset } });
+    yield* rows.slice(0, pageRows);
+    if (rows.length <= pageRows) return;
+  }
+}
+
+/** Looks every `everyMs` until it is stopped. A catalog that is away for a moment is the log's business, not the end of the worker. */
+export function watchHoldings(catalog: Pick<Catalog, 'listOpenHoldings'>, gauges: HoldingGauges, everyMs: number, onTrouble: (error: unknown) => void): { stop(): Promise<void> } {
+  const known = new Map<string, Record<string, string>>();
+  let looking = Promise.resolve();
+  const look = (): void => {
+    looking = looking.then(() => setHoldingGauges(catalog, gauges, known)).catch(onTrouble);
+  };
+  look();
+  const timer = setInterval(look, everyMs);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await looking;
+    },
+  };
+}
