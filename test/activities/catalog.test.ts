@@ -27,8 +27,8 @@ test('a page that Temporal would refuse is cut short: there is more, and at leas
 
 test('a repository is scanned in the order of its paths, each entry once, whatever the page', async () => {
   const paths = Array.from({ length: 7 }, (_, index) => `vms/x/${index}`);
-  const list = async function* (): AsyncGenerator<{ path: string; reason: string }> {
-    for (const path of paths) yield await Promise.resolve({ path, reason: 'cut off' });
+  const list = async function* (after = ''): AsyncGenerator<{ path: string; reason: string }> {
+    for (const path of paths.filter((each) => each > after)) yield await Promise.resolve({ path, reason: 'cut off' });
   };
   const { scanRepository } = createScanActivities({ repositoryOf: () => ({ list }) } as unknown as RepositoryDependencies);
   for (const limit of [1, 2, 7, 8]) {

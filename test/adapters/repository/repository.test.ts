@@ -123,6 +123,11 @@ describe('a sealed backup', () => {
     writeFileSync(join(placeOf(path, bad), 'manifest.json'), '{');
     const found = await collect(repository.list());
     expect(found.map((entry) => ('reason' in entry ? entry.reason : entry.manifest.backupId)).sort()).toEqual([good.ref.backupId, 'it is not JSON'].sort());
+    // In the order of their paths, and from any of them on: a rebuild goes page by page.
+    const paths = found.map((entry) => entry.path);
+    expect(paths).toEqual([...paths].sort());
+    expect((await collect(repository.list(paths[0]))).map((entry) => entry.path)).toEqual(paths.slice(1));
+    expect(await collect(repository.list(paths.at(-1)))).toEqual([]);
     await expect(repository.readManifest(partial.ref)).rejects.toMatchObject({ code: 'backup.not-sealed' });
     await expect(repository.readManifest(newCase().ref)).rejects.toMatchObject({ code: 'backup.not-found' });
   });
