@@ -43,6 +43,8 @@ export interface CellPlan {
   /** Asked when the run has ended: what else is wrong. */
   readonly alsoJudge?: (lane: Lane, run: Started) => Promise<readonly string[]>;
   readonly bytesMovedAgain?: () => number;
+  /** The engine may itself declare the step failed when it comes back: a run that then fails and leaves nothing is as right. */
+  readonly mayFail?: true;
   /** The source VM runs when the cell begins; it is down afterwards. */
   readonly bring?: 'up';
 }
@@ -64,9 +66,10 @@ export async function runCell(lane: Lane, plan: CellPlan, sourceBackup: Backup |
   const { fault, problems } = await disturbance;
   const seconds = (performance.now() - startedMs) / 1000;
   await lane.wish(undefined);
-  const judged = await judge(lane, plan, run, before);
+  const ends = plan.mayFail && ended.startsWith('failed') ? 'failed' : shape.ends;
+  const judged = await judge(lane, { flow: shape.flow, ends }, run, before);
   if (plan.alsoJudge) problems.push(...(await plan.alsoJudge(lane, run)));
-  if (!ended.startsWith(shape.ends)) problems.push(`the run ended ${ended}, not ${shape.ends}`);
+  if (!ended.startsWith(ends)) problems.push(`the run ended ${ended}, not ${ends}`);
   return { cell: plan.name, fault, ended, seconds, problems: [...problems, ...judged.problems], products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
 }
 
@@ -118,21 +121,20 @@ interface Before {
   readonly snapshots: number;
 }
 
-async function judge(lane: Lane, plan: CellPlan, run: Started, before: Before): Promise<Pick<CellResult, 'problems' | 'products'>> {
+async function judge(lane: Lane, { flow, ends }: Pick<Shape, 'flow' | 'ends'>, run: Started, before: Before): Promise<Pick<CellResult, 'problems' | 'products'>> {
   const { stack, vm } = lane;
-  const { shape } = plan;
   const marks = [vm.id, vm.name, run.vmName, ...vm.disks.map(({ id }) => id), lane.repositoryPath];
   const problems: string[] = [];
-  if (shape.flow === 'restoreVm') {
+  if (flow === 'restoreVm') {
     const { restored, problems: found } = await checkRestored(stack, run.vmName, vm);
-    if (shape.ends === 'completed') problems.push(...found);
+    if (ends === 'completed') problems.push(...found);
     else if (restored) problems.push(`the engine has a VM ${run.vmName} although the restore failed`);
-    return { problems, products: { backups: [], restored: restored && shape.ends === 'completed' ? [restored] : [], marks: [...marks, ...(restored ? [restored.vmId, ...restored.diskIds] : [])] } };
+    return { problems, products: { backups: [], restored: restored && ends === 'completed' ? [restored] : [], marks: [...marks, ...(restored ? [restored.vmId, ...restored.diskIds] : [])] } };
   }
   const begun = (await snapshotsBegun(stack, vm)) - before.snapshots;
   if (begun !== 1) problems.push(`the engine began ${begun} snapshots instead of one`);
   const made = (await backupsOf(lane, vm.id)).filter(({ backupId }) => !before.backups.some((each) => each.backupId === backupId));
-  if (made.length !== (shape.ends === 'completed' ? 1 : 0)) problems.push(`the run left ${made.length} backups in the repository`);
+  if (made.length !== (ends === 'completed' ? 1 : 0)) problems.push(`the run left ${made.length} backups in the repository`);
   for (const backup of made) problems.push(...(await checkSealed(stack, backup, vm).catch((error: unknown) => [`backup ${backup.backupId} cannot be read: ${String(error)}`])));
   return { problems, products: { backups: made, restored: [], marks } };
 }

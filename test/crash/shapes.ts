@@ -24,6 +24,16 @@ export interface Shape {
 const after = (steps: readonly Step[], activityType: string): readonly Step[] => steps.slice(steps.findIndex((step) => step.activityType === activityType) + 1);
 const failing = (activityType: string): Pick<Shape, 'ends' | 'fault' | 'cells'> => ({ ends: 'failed', fault: { fail: { activityType } }, cells: (steps) => after(steps, activityType) });
 
+/** The steps that release what the terminated run held. */
+function releasing(steps: readonly Step[]): readonly Step[] {
+  const rest = after(steps, 'listEarlierHoldings');
+  return rest.slice(0, rest.findIndex(({ activityType }) => activityType === 'planBackup'));
+}
+
+function afterTerminated(name: string, heldAt: string): Shape {
+  return { name, flow: 'backupVm', ends: 'completed', fault: {}, prepare: (lane) => terminateOne(lane, heldAt), cells: releasing };
+}
+
 export const plainShapes: readonly Shape[] = [
   { name: 'backup', flow: 'backupVm', ends: 'completed', fault: {}, cells: (steps) => steps },
   { name: 'restore', flow: 'restoreVm', ends: 'completed', fault: {}, cells: (steps) => steps },
@@ -33,10 +43,8 @@ export const shapes: readonly Shape[] = [
   ...plainShapes,
   { name: 'backup that fails', flow: 'backupVm', ...failing('sealBackup') },
   { name: 'restore that fails', flow: 'restoreVm', ...failing('attachRestoredDisk') },
-  {
-    name: 'backup after a terminated one', flow: 'backupVm', ends: 'completed', fault: {}, prepare: terminateOne,
-    cells: (steps) => after(steps, 'listEarlierHoldings').slice(0, after(steps, 'listEarlierHoldings').findIndex(({ activityType }) => activityType === 'planBackup')),
-  },
+  afterTerminated('backup after one that was terminated in its copy', 'backupDisk'),
+  afterTerminated('backup after one that was terminated when it was sealed', 'indexBackup'),
 ];
 
 export interface Started {
@@ -61,12 +69,12 @@ export function plannedRun(lane: Lane, flow: Shape['flow'], options: { readonly 
   return { workflowId: workflowIds.restore(requestId), vmName, start: () => lane.client.restoreVm({ ...common, requestId, backupId: sourceBackupId, name: vmName, start: true }) };
 }
 
-/** Stops a backup with the disk attached and the snapshot there, by Temporal's terminate: nothing undoes it. */
-async function terminateOne(lane: Lane): Promise<void> {
+/** Ends a backup by Temporal's terminate at the beginning of a step: nothing undoes it. */
+async function terminateOne(lane: Lane, heldAt: string): Promise<void> {
   const { workflowId, start } = plannedRun(lane, 'backupVm');
-  await lane.wish({ workflowId, hold: { activityType: 'backupDisk' } });
+  await lane.wish({ workflowId, hold: { activityType: heldAt } });
   await start();
-  await until('the backup to be terminated copies', async () => (await lane.held()) !== undefined);
+  await until(`the backup to be terminated is at ${heldAt}`, async () => (await lane.held()) !== undefined);
   await lane.client.temporal.workflow.getHandle(workflowId).terminate('the crash harness');
   await lane.letGo();
 }
