@@ -37,10 +37,14 @@ export interface SnapshotActivities {
 export function createSnapshotActivities({ engineOf, catalog }: ControlDependencies): SnapshotActivities {
   const idOf = ({ runId, backupId }: SnapshotOfRun): string => holdingId(runId, 'snapshot', backupId);
 
-  /** The id in the holding wins: lists leave out snapshots that are being removed. */
+  /**
+   * The id in the holding wins: lists leave out snapshots that are being removed. But the mark decides: when a creation fails, its id goes
+   * back to the "Active VM", which nobody may remove.
+   */
   const find = async (engine: Engine, of: SnapshotOfRun): Promise<{ snapshot?: Snapshot; knownId?: string }> => {
     const known = (await catalog.listHoldings({ runId: of.runId })).find((holding) => holding.holdingId === idOf(of))?.objectId;
-    const snapshot = known ? await engine.getSnapshot(of.vmId, known) : (await engine.listSnapshots(of.vmId)).find((each) => each.description === of.mark);
+    const byId = known ? await engine.getSnapshot(of.vmId, known) : undefined;
+    const snapshot = byId?.description === of.mark ? byId : (await engine.listSnapshots(of.vmId)).find((each) => each.description === of.mark);
     return { ...(snapshot ? { snapshot } : {}), ...(known ? { knownId: known } : {}) };
   };
 
@@ -54,7 +58,7 @@ export function createSnapshotActivities({ engineOf, catalog }: ControlDependenc
       await catalog.setHoldingObject(idOf(input), created.id);
       const ready = await waitFor(async () => {
         const now = await engine.getSnapshot(input.vmId, created.id);
-        if (!now) throw await vanished(engine, input, created.id);
+        if (now?.description !== input.mark) throw await vanished(engine, input, created.id);
         return now.status === 'ok' ? now : `snapshot ${created.id} of VM ${input.vmId} is ${now.status}`;
       });
       // A failed live snapshot can still end `ok`: only its events tell (engine-rules section 5).
@@ -78,7 +82,7 @@ async function waitUntilMerged(engine: Engine, input: SnapshotOfRun, snapshotId:
   let seenLocked = false;
   await waitFor(async () => {
     const now = await engine.getSnapshot(input.vmId, snapshotId);
-    if (!now) return gone;
+    if (now?.description !== input.mark) return gone;
     // Locked and then ok again: the merge failed. The engine's retry path is to remove it once more, which the next attempt does.
     if (seenLocked && now.status === 'ok') throw new HoldfastError('wait.pending', `The engine gave up merging snapshot ${snapshotId} of VM ${input.vmId}; it is tried again. Events 357 and 359 on the engine tell why.`);
     seenLocked ||= now.status === 'locked';

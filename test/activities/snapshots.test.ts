@@ -128,6 +128,16 @@ describe('removing', () => {
     expect((await desk.holdings())[0]?.state).toBe('held');
   });
 
+  test('an id that the engine gave back to the Active VM is not ours any more: nothing is removed, the holding is released', async () => {
+    await ensure();
+    const [snapshot] = desk.vm.snapshots.values();
+    if (!snapshot) throw new Error('there is no snapshot');
+    snapshot.description = 'Active VM';
+    await gone();
+    expect(desk.engine.countOf('removeSnapshot')).toBe(0);
+    expect((await desk.holdings()).map(({ state }) => state)).toEqual(['released']);
+  });
+
   test('leaves everybody else\'s snapshots alone', async () => {
     const other = await desk.engine.createSnapshot({ vmId: desk.vm.id, description: `Holdfast backup ${randomUUID()}`, diskIds: [] });
     await desk.engine.getSnapshot(desk.vm.id, other.snapshot.id);
