@@ -96,12 +96,17 @@ test('a guest writes again, whoever died while it was frozen', async () => {
   const before = theHarness().results.length;
   const cells = killsOf(backup, step);
   for (const cell of isWhole ? cells : cells.slice(...pick())) await theHarness().wave([onGuest(cell)], [guestLane]);
-  await guestLane.bePatient();
-  await killPart(theHarness(), 'lab', points.slice(0, 1), [guestLane], (cell) => ({ ...onGuest(cell), mayFail: true }));
+  if (isWhole) {
+    await guestLane.bePatient();
+    await killPart(theHarness(), 'lab', points.slice(0, 1), [guestLane], (cell) => ({ ...onGuest(cell), mayFail: true }));
+  }
   expect(red(theHarness().results.slice(before))).toEqual([]);
 }, limitMs);
 
-test.each(parts)('%s may die in the middle of a step and come back', async (part) => {
+// `npm test` has four minutes for its steps: one part, chosen by the seed, dies in the middle of a few of them; `npm run test:crash` takes all.
+const dyingParts = isWhole ? parts : [...parts].sort(() => next() - 0.5).slice(0, 1);
+
+test.each(dyingParts)('%s may die in the middle of a step and come back', async (part) => {
   for (const lane of theHarness().lanes) await lane.bePatient();
   const wanted = isWhole ? points : [...points].sort(() => next() - 0.5).slice(0, theHarness().lanes.length);
   const before = theHarness().results.length;
