@@ -2,7 +2,7 @@
 // server, and digests computed by somebody else (python3 over qemu-img's raw conversion).
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, openSync, closeSync, writeSync, ftruncateSync, rmSync, existsSync } from 'node:fs';
+import { mkdtempSync, openSync, closeSync, writeSync, ftruncateSync, rmSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -85,7 +85,7 @@ export async function foreignServer(socketPath: string, args: readonly string[])
       resolve();
     });
   });
-  await until(() => existsSync(socketPath));
+  await until(() => isListening(socketPath));
   return {
     child,
     async stop() {
@@ -93,6 +93,11 @@ export async function foreignServer(socketPath: string, args: readonly string[])
       await ended;
     },
   };
+}
+
+/** The socket's file is there from bind() on, and a connection before listen() is refused: the kernel's table tells (proc(5), flag __SO_ACCEPTCON). */
+function isListening(socketPath: string): boolean {
+  return readFileSync('/proc/net/unix', 'utf8').split('\n').some((line) => line.endsWith(` ${socketPath}`) && line.split(/\s+/)[3] === '00010000');
 }
 
 export async function until(condition: () => boolean | Promise<boolean>, deadlineMs = 20_000): Promise<void> {
