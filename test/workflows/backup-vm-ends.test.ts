@@ -36,6 +36,9 @@ async function backup(prepare: (script: Script, of: World) => void = () => undef
   return { script, handle, world: of };
 }
 
+/** An undo that is refused is tried again until its deadline: two tries here, as many as the words below need. */
+const impatient: Options = { configured: { deadlines: { undoSeconds: 6 } } };
+
 const closing = ({ script }: Backup): unknown => {
   const closings = script.of('closeRun').map((call) => call.input);
   expect(closings).toHaveLength(1);
@@ -87,7 +90,7 @@ describe('a refusal', () => {
 
 describe('what cannot be undone', () => {
   test('becomes a leftover of the failed run; the rest is still undone', async () => {
-    const run = await backup((script) => script.fail('backupDisk', 'digest.mismatch').fail('detachDisk', 'engine.conflict'));
+    const run = await backup((script) => script.fail('backupDisk', 'digest.mismatch').fail('detachDisk', 'engine.conflict'), impatient);
     const end = await ending(run.handle);
     const [{ diskId } = disk('none')] = run.world.disks;
     const leftover = { kind: 'attachment', objectId: diskId, mark: `disk ${diskId} at VM ${applianceId}`, reason: 'detach disk a from the appliance: detachDisk was told to fail [engine.conflict]' };
@@ -98,14 +101,14 @@ describe('what cannot be undone', () => {
   });
 
   test('is tried until its own deadline, then says what it waited for', async () => {
-    const run = await backup((script) => script.fail('backupDisk', 'digest.mismatch').fail('ensureSnapshotGone', 'wait.pending'), { configured: { deadlines: { undoSeconds: 5 } } });
+    const run = await backup((script) => script.fail('backupDisk', 'digest.mismatch').fail('ensureSnapshotGone', 'wait.pending'), impatient);
     const end = await ending(run.handle);
     expect(run.script.of('ensureSnapshotGone').length).toBeGreaterThan(1);
     expect(end.details?.['leftovers']).toEqual([expect.objectContaining({ kind: 'snapshot', reason: 'remove the snapshot: gave up waiting: ensureSnapshotGone was told to fail [wait.deadline]' })]);
   });
 
   test('after the seal is a warning with a leftover, never a failed backup', async () => {
-    const run = await backup((script) => script.fail('ensureSnapshotGone', 'engine.conflict'));
+    const run = await backup((script) => script.fail('ensureSnapshotGone', 'engine.conflict'), impatient);
     const { status, output } = await ending(run.handle);
     expect(status).toBe('COMPLETED');
     const { backup: sealed, leftovers, warnings } = output as BackupVmOutput;
