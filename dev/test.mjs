@@ -1,11 +1,12 @@
 // `npm test`: set-up, lint, type check, jest. With arguments (`npm test -- test/domain`) only jest runs, with them.
-// Ends with jest's counts on a line of their own, which CI reads.
+// Ends with jest's counts on a line of their own, which CI reads. Of the whole suite, what failed is tried once more, alone.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { reportAndFail, setup, usualWants } from './setup.mjs';
 import { checkout } from './setup/shell.mjs';
+import { countsLine, failedSuites, replaced } from './suite-counts.mjs';
 
 const bin = (name) => join(checkout, 'node_modules', name);
 
@@ -27,31 +28,45 @@ async function check(env) {
   return lint === 0 && types === 0;
 }
 
-export function countsLine({ numPassedTests, numFailedTests, numPendingTests, numTodoTests, numRuntimeErrorTestSuites }) {
-  // A suite that could not run at all has no tests to count, and must not look like nothing happened.
-  return `${numPassedTests} passed, ${numFailedTests + numRuntimeErrorTestSuites} failed, ${numPendingTests + numTodoTests} skipped`;
-}
-
 async function runJest(args, env) {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-test-'));
   const file = join(directory, 'results.json');
   try {
     const code = await show(`jest ${args.join(' ')}`.trimEnd(), [bin('jest/bin/jest.js'), '--json', `--outputFile=${file}`, '--testLocationInResults=false', ...args], env);
     // Jest writes nothing when it finds no test or cannot start: that is a failure too, and it has said why.
-    const counts = existsSync(file) ? countsLine(JSON.parse(readFileSync(file, 'utf8'))) : '0 passed, 1 failed, 0 skipped';
-    return { code, counts };
+    return { code, results: existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** More than this is no noise. */
+const mostSuitesTriedAgain = 3;
+
+/**
+ * Two noisy cores carry everything that a suite starts. A suite that failed beside others is tried once more alone: red again is red, and
+ * green is told, because a test that minds its neighbours is to be mended too.
+ */
+async function runWhole(env) {
+  const first = await runJest([], env);
+  const suites = failedSuites(first.results);
+  if (first.code === 0 || suites.length === 0 || suites.length > mostSuitesTriedAgain) return { ...first, told: [] };
+  console.log('Tried again, alone:');
+  const second = await runJest(['--runInBand', '--runTestsByPath', ...suites], env);
+  if (second.results === undefined) return { ...first, told: [] };
+  const stillFailing = new Set(failedSuites(second.results));
+  const told = suites.map((suite) => `${relative(checkout, suite)} failed beside other suites and ${stillFailing.has(suite) ? 'fails alone, too' : 'passed alone: mend it'}`);
+  return { code: second.code, results: replaced(first.results, second.results, suites), told };
 }
 
 async function main() {
   const args = process.argv.slice(2);
   const { env } = await setup({ want: [...usualWants, 'venv'] });
   const isClean = args.length > 0 || await check(env);
-  const { code, counts } = await runJest(args, env);
+  const { code, results, told } = args.length > 0 ? { ...(await runJest(args, env)), told: [] } : await runWhole(env);
   if (!isClean) console.log('eslint or tsc found problems: see above');
-  console.log(counts);
+  for (const line of told) console.log(line);
+  console.log(results === undefined ? '0 passed, 1 failed, 0 skipped' : countsLine(results));
   process.exitCode = code === 0 && isClean ? 0 : 1;
 }
 
