@@ -38,7 +38,7 @@ function roomRules(room, { packages = [], extraPatterns = [] } = {}) {
 }
 
 export default tseslint.config(
-  { ignores: ['node_modules/', 'dist/', 'coverage/', '.state/', 'test/histories/*/*.json'] },
+  { ignores: ['.bundles/**', 'node_modules/', 'dist/', 'coverage/', '.state/', 'test/histories/*/*.json'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
