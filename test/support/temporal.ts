@@ -1,5 +1,5 @@
-// A real Temporal for tests: the dev server's binary on loopback ports, its data in a temporary file, with Holdfast's search
-// attributes. Needs nothing of jest. Workers and clients connect to `address`.
+// A real Temporal for tests: the dev server's binary on loopback ports, its data in a temporary file, with the search attributes of
+// temporal-dev.yml. Needs nothing of jest. Workers and clients connect to `address`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -7,10 +7,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
+import type { Settings } from '../../dev/parts/settings.mjs' with { 'resolution-mode': 'import' };
 import { freePort } from './ports';
 
 const startDeadlineMs = 60_000;
-const searchAttributes = ['Engine', 'Vm', 'VmName', 'Method', 'Kind', 'Phase', 'Outcome'].map((name) => `Holdfast${name}`);
 
 export interface TestTemporal {
   readonly address: string;
@@ -51,12 +51,11 @@ function findBinary(): string {
 
 /** Returns what ends it. The server has no children, so SIGKILL leaves nothing but its file. */
 async function startServer(databaseFile: string, port: number, namespace: string): Promise<() => Promise<void>> {
-  const server = spawn(
-    findBinary(),
-    ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port), '--namespace', namespace, '--db-filename', databaseFile, '--log-level', 'error',
-      ...searchAttributes.flatMap((name) => ['--search-attribute', `${name}=Keyword`])],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+  const { readSettings, temporalArguments } = await import('../../dev/parts/settings.mjs');
+  const usual = readSettings();
+  // As the launcher starts it, without the UI.
+  const settings = { ...usual, namespace, ports: { ...usual.ports, temporal: port } };
+  const server = spawn(findBinary(), [...temporalArguments(settings, databaseFile), '--headless'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const remember = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-4000));
   server.stdout.on('data', remember);
@@ -73,7 +72,7 @@ async function startServer(databaseFile: string, port: number, namespace: string
     await gone;
   };
   try {
-    await untilServing(`127.0.0.1:${port}`, namespace, running);
+    await untilServing(`127.0.0.1:${port}`, settings, running);
   } catch (error) {
     await kill();
     throw new Error(`Temporal did not start on port ${port}:\n${output}`, { cause: error });
@@ -82,14 +81,14 @@ async function startServer(databaseFile: string, port: number, namespace: string
 }
 
 /** Serving means that the namespace answers, search attributes included: the port opens a little earlier. */
-async function untilServing(address: string, namespace: string, running: () => boolean): Promise<void> {
+async function untilServing(address: string, { namespace, searchAttributes }: Settings, running: () => boolean): Promise<void> {
   const deadline = Date.now() + startDeadlineMs;
   for (;;) {
     try {
       const connection = await Connection.connect({ address, connectTimeout: 5000 });
       try {
         const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
-        if (searchAttributes.every((name) => name in customAttributes)) return;
+        if (searchAttributes.every((attribute) => (attribute.split('=')[0] ?? '') in customAttributes)) return;
         throw new Error(`namespace ${namespace} lacks Holdfast's search attributes`);
       } finally {
         await connection.close();
