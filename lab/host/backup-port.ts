@@ -54,6 +54,9 @@ export interface BackupHost {
   /** Live: its content goes to the next newer one (as libvirt does it), then it is gone. Absent is fine. `next` is the next newer checkpoint, if any. */
   removeBitmap(vmId: string, volume: VolumeRef, checkpointId: string, next: string | undefined): Promise<void>;
 
+  /** Up only; live when the VM runs (the guest sees it), in the file otherwise. Bitmaps grow with the volume. That size already is fine. */
+  resizeVolume(vmId: string | undefined, volume: VolumeRef, virtualBytes: number): Promise<void>;
+
   /** Serves one volume with its chain below (`shallow`: it alone) by a process of its own. `changedSince`: the named bitmaps of the volume's chain
    *  together. Refuses (`volume-in-use`) a writable export of what a QEMU has open. `bitmap-lost` as above. */
   exportVolume(request: {

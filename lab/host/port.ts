@@ -59,8 +59,11 @@ export interface SnapshotDisk {
   readonly diskId: string;
   readonly current: VolumeRef;
   readonly currentFormat: VolumeFormat;
-  /** Created by the host as a cow overlay on `current`. */
+  /** Created by the host as a cow overlay on `current`. The bitmaps of `current` that record go on in it under their names (empty at first, as vdsm's
+   *  `add_bitmaps` does it), and a merge unites them again: what changed since a checkpoint is what its bitmaps in the whole chain say. */
   readonly next: VolumeRef;
+  /** The checkpoint that begins with this snapshot (a hybrid backup's): its bitmap is in `next` before the guest writes there. */
+  readonly toCheckpointId?: string;
 }
 
 export interface SnapshotOutcome {
