@@ -2,7 +2,7 @@
 // about their disks, the state file may be one step behind); of the others only the remains are cleared away.
 import fs from 'node:fs/promises';
 import { z } from 'zod';
-import { closeDisk, closeNodeIfOpen, nodesOf, pluggedNodes, volumeNode } from './block-graph';
+import { closeDisk, closeNodeIfOpen, closeUnusedLayers, nodesOf, pluggedNodes, volumeNode } from './block-graph';
 import { addExport, entryName, exportId } from './exports';
 import { detach } from './plug';
 import type { VmDisk, VmSpec } from './port';
@@ -56,6 +56,7 @@ async function reconcileDisks(vm: RunningVm): Promise<void> {
     const node = plugged.get(disk.diskId);
     if (node) vm.disks.set(disk.diskId, await withTop(vm, disk, node.file));
     else vm.disks.delete(disk.diskId);
+    if (node) await closeUnusedLayers(vm, disk.diskId);
   }
   for (const diskId of new Set([...plugged.keys(), ...(await disksWithNodes(vm))])) {
     const disk = vm.disks.get(diskId);

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { HostError, type VmDisk, type VolumeRef } from './port';
+import { QmpError } from './qmp-client';
 import type { RunningVm } from './running-vm';
 import { describeVolume, driverOf, type Layer } from './storage';
 import { runTool, toHostError } from './tools';
@@ -101,6 +102,18 @@ export async function openDetachedLayer(vm: RunningVm, layer: Layer): Promise<st
 
 export async function closeNodeIfOpen(vm: RunningVm, node: string): Promise<void> {
   if ((await nodesOf(vm)).some(({ name }) => name === node)) await vm.qmp.execute('blockdev-del', { 'node-name': node });
+}
+
+/**
+ * After a lab that was killed: layers it had opened and never put to use, as between opening a snapshot's layer and changing over to it.
+ * QEMU itself says which these are: it lets go of no node that a device, another layer or a job rests on.
+ */
+export async function closeUnusedLayers(vm: RunningVm, diskId: string): Promise<void> {
+  for (const { name } of await nodesOf(vm, diskId)) {
+    await vm.qmp.execute('blockdev-del', { 'node-name': name }).catch((error: unknown) => {
+      if (!(error instanceof QmpError)) throw error;
+    });
+  }
 }
 
 /** QEMU's chain of a plugged disk, top first, as volumes. */

@@ -6,7 +6,9 @@ import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cacheDirectory, ext4Disk, guestDirectory, inGuest, openTestHost, startVm, untilStatus, type TestHost } from './lab-host';
+import type { VolumeRef } from '../../../lab/host';
+import { askQemu } from '../../support/leftovers/qmp';
+import { cacheDirectory, ext4Disk, guestDirectory, inGuest, nextOf, openTestHost, startVm, untilStatus, type TestHost } from './lab-host';
 
 jest.setTimeout(180_000);
 
@@ -19,6 +21,34 @@ beforeAll(async () => {
   lab = await openTestHost();
 });
 afterAll(() => lab.close());
+
+/** As the lab itself opens a snapshot's layer, through the VM's second monitor. */
+async function openLayerBehindTheLab(vmId: string, volume: VolumeRef): Promise<void> {
+  const { observe } = JSON.parse(await fs.readFile(path.join(lab.stateDir, 'vms', vmId, 'sockets.json'), 'utf8')) as { observe: string };
+  const node = `v${BigInt(`0x${volume.volumeId.replaceAll('-', '')}`).toString(36)}`;
+  const file = { driver: 'file', filename: lab.host.volumePath(volume) };
+  await askQemu(observe, [{ execute: 'blockdev-add', arguments: { driver: 'qcow2', 'node-name': node, file, backing: null } }]);
+}
+
+it('lets go of a layer that was opened for a snapshot, when the lab died before the guest changed over to it', async () => {
+  const disk = await ext4Disk(lab, { before: 'the snapshot' });
+  const vmId = await startVm(lab, 'caught', [disk]);
+  const step = nextOf(disk);
+  await lab.host.close({ stopVms: false });
+  await lab.host.createVolume({ ...step.next, format: 'cow', virtualBytes: (await lab.host.volumeInfo(disk.top)).virtualBytes, sparse: true, backing: { volumeId: disk.top.volumeId, format: disk.format } });
+  await openLayerBehindTheLab(vmId, step.next);
+  await expect(lab.host.removeVolume(step.next)).rejects.toThrow(/open in a QEMU/);
+
+  lab = await lab.reopen();
+  await untilStatus(lab, vmId, 'up');
+  // What the engine does with the files of a snapshot that never reached the guest: away with them, and once more.
+  await lab.host.removeVolume(step.next);
+  await lab.host.snapshot(vmId, [step]);
+  await inGuest(lab, vmId, 'echo after > /data/0/after && sync');
+  await lab.host.merge(vmId, { diskId: disk.diskId, base: disk.top, top: step.next, topIsActive: true });
+  expect(await inGuest(lab, vmId, 'cat /data/0/before /data/0/after')).toBe('the snapshotafter');
+  await lab.host.stopVm(vmId);
+});
 
 /** The host as plain JavaScript: a process that is to be killed cannot run under jest. */
 async function compileHost(target: string): Promise<string> {
