@@ -1,5 +1,6 @@
-// Kills in the middle of a long, throttled copy, one at a time: what is read again after a cut is measured at the source itself, the QEMU that
-// serves the disk, by the kernel's account of its reads (/proc/<pid>/io, rchar: what QEMU's threads read with preadv; network traffic is not in it).
+// Kills in the middle of a long, throttled copy, on a lane with an appliance of its own: what is read again after a cut is measured at the
+// source itself, the QEMU that serves the disk, by the kernel's account of its reads (/proc/<pid>/io, rchar: what QEMU's threads read with
+// preadv; network traffic is not in it).
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -92,12 +93,12 @@ async function takenOver(lane: Lane): Promise<string> {
 function measured(cell: CellPlan, counter: 'rchar' | 'wchar'): CellPlan {
   let from = 0;
   let again = 0;
-  const now = async ({ stack }: Lane): Promise<number> => (await ioOf(await pidOfVm(stack, stack.applianceId)))[counter];
+  const now = async ({ stack, applianceId }: Lane): Promise<number> => (await ioOf(await pidOfVm(stack, applianceId)))[counter];
   return {
     ...cell,
-    disturb: async (lane, run) => {
+    disturb: async (lane, run, underWay) => {
       from = await now(lane);
-      return cell.disturb?.(lane, run) ?? 'none';
+      return cell.disturb?.(lane, run, underWay) ?? 'none';
     },
     alsoJudge: async (lane) => {
       const total = (await now(lane)) - from;
@@ -116,7 +117,7 @@ const resumedBackup = measured(copyCell('backupVm', 'appliance worker killed at 
 }), 'rchar');
 
 const resumedRestore = measured(copyCell('restoreVm', 'appliance worker killed at 60 % of the restore\'s copy', async (lane) => {
-  const target = await pidOfVm(lane.stack, lane.stack.applianceId);
+  const target = await pidOfVm(lane.stack, lane.applianceId);
   const { wchar } = await ioOf(target);
   await until('60 % are written', async () => (await ioOf(target)).wchar - wchar >= 0.6 * dataBytes, reachLimitMs);
   return takenOver(lane);
@@ -158,7 +159,7 @@ const stoppedAndWoken = copyCell('backupVm', 'appliance worker stopped (SIGSTOP)
 /** The appliance goes down with its disks; an administrator starts it again, and the copy goes on. */
 const applianceQemuKilled = copyCell('backupVm', 'QEMU of the appliance killed at 30 % of the copy, the appliance started again', async (lane) => {
   await durableAt(lane, 0.3);
-  const { lab, applianceId } = lane.stack;
+  const { stack: { lab }, applianceId } = lane;
   process.kill(await pidOfVm(lane.stack, applianceId), 'SIGKILL');
   await lab.waitForStatus(applianceId, 'down');
   await lab.bring(applianceId, 'up');

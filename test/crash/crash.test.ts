@@ -1,18 +1,20 @@
 // The crash matrix: whatever is killed at whatever step, a run ends as it should, a sealed backup is whole, and nothing is left behind, seen
 // from outside. The cells of a flow come from a recorded run of it: a new step is a new cell by itself.
-import { useStack, type Stack } from '../e2e/support/stack';
+import { useStack } from '../e2e/support/stack';
+import { cancelCells } from './cancels';
 import type { CellPlan, CellResult } from './cell';
 import { bigVm, copyCells } from './copies';
+import { faultCells } from './engine-faults';
 import { guestVm, onGuest } from './guests';
-import { Lane } from './lane';
+import { Harness } from './harness';
+import { Lane, type LaneOptions } from './lane';
 import { choices, isWhole, seed } from './options';
 import { killPart, parts, points } from './parts';
 import { writeMatrix } from './report';
-import { shapes, type Shape } from './shapes';
+import { plainShapes, shapes, type Shape } from './shapes';
 import { recordedSteps, stepsInSource, type Step } from './steps';
-import { Harness } from './wave';
 
-const laneCount = 4;
+const laneCount = 6;
 const limitMs = isWhole ? 3_600_000 : 600_000;
 let harness: Harness | undefined;
 // Before the stack's own: the lanes' workers must be gone when it ends.
@@ -20,26 +22,28 @@ const opened: Lane[] = [];
 afterAll(async () => { await Promise.all(opened.map((lane) => lane.close())); }, 60_000);
 const stackOf = useStack();
 const recorded = new Map<Shape, readonly Step[]>();
-let stack: Stack;
+let lanes: readonly Lane[];
 let copyLane: Lane;
 let guestLane: Lane;
+let faultLanes: readonly Lane[];
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 beforeAll(async () => {
-  stack = stackOf();
+  const stack = stackOf();
   say(`HOLDFAST_CRASH_SEED=${seed}${isWhole ? ' (every cell)' : ''}`);
   // The lanes bring workers of their own.
   await Promise.all((['worker-control', 'worker-appliance'] as const).map((name) => stack.parts.part(name).stop()));
-  const open = async (...[name, makeSource]: [string, typeof bigVm?]): Promise<Lane> => {
-    const lane = await Lane.open(stack, name, makeSource);
+  const open = async (name: string, options: LaneOptions = {}): Promise<Lane> => {
+    const lane = await Lane.open(stack, name, options);
     opened.push(lane);
-    await lane.revive();
     return lane;
   };
-  const lanes = await Promise.all(Array.from({ length: laneCount }, (_, index) => open(String(index))));
-  [copyLane, guestLane] = await Promise.all([open('copy', bigVm), open('guest', guestVm)]);
-  harness = new Harness(stack, lanes, [copyLane, guestLane], say);
-  await harness.makeSources();
+  lanes = await Promise.all(Array.from({ length: laneCount }, (_, index) => open(String(index))));
+  copyLane = await open('copy', { makeSource: bigVm, ownAppliance: true });
+  guestLane = await open('guest', { makeSource: guestVm });
+  faultLanes = await Promise.all(Array.from({ length: isWhole ? 3 : 1 }, (_, index) => open(`fault-${index}`, { ownAppliance: true, engineFaults: true })));
+  harness = new Harness(stack, lanes, [copyLane, guestLane, ...faultLanes], say);
+  await Promise.all(opened.map((lane) => theHarness().makeSource(lane)));
 }, 240_000);
 
 function theHarness(): Harness {
@@ -54,10 +58,16 @@ function recording(shape: Shape): CellPlan {
   return { name: `${shape.name}: no fault`, shape, alsoJudge: async (lane, { workflowId }) => { recorded.set(shape, await recordedSteps(lane.client, workflowId)); return []; } };
 }
 
+/** Nothing runs any more when it returns: what then is left and names no cell is everybody's. */
+async function whole(...groups: readonly Promise<readonly CellResult[]>[]): Promise<readonly (readonly CellResult[])[]> {
+  const results = await Promise.all(groups);
+  expect(await theHarness().strays()).toEqual([]);
+  return results;
+}
+
 test('without a fault every shape of run ends as it must', async () => {
-  const [backup, ...others] = shapes;
-  if (!backup) throw new Error('there are no shapes');
-  expect(red(await theHarness().run([recording(backup), ...others.map(recording)]))).toEqual([]);
+  const [results] = await whole(theHarness().run(shapes.map(recording)));
+  expect(red(results ?? [])).toEqual([]);
 }, limitMs);
 
 test('every step that the flows\' source names was taken by a recorded run', async () => {
@@ -70,63 +80,104 @@ test('every step that the flows\' source names was taken by a recorded run', asy
 const next = choices(seed);
 /** Of two: the first or the second. */
 const pick = (): [number, number] => (next() < 0.5 ? [0, 1] : [1, 2]);
+/** `npm test` has four minutes: some of them, chosen by the seed. */
+const some = <T>(all: readonly T[], count: number): readonly T[] => (isWhole ? all : [...all].map((each) => ({ each, at: next() })).sort((one, other) => one.at - other.at).slice(0, count).map(({ each }) => each));
 
 function killsOf(shape: Shape, step: Step): readonly CellPlan[] {
   return (['before', 'after'] as const).map((moment): CellPlan => ({ name: `${shape.name}: worker killed ${moment} ${step.activityType} (${step.activityId})`, shape, kill: { ...step, moment } }));
 }
 
+const oneMoment = (cells: readonly CellPlan[]): readonly CellPlan[] => (isWhole ? cells : cells.slice(...pick()));
+
 function stepCells(): readonly CellPlan[] {
-  return shapes.flatMap((shape) => shape.cells(recorded.get(shape) ?? []).flatMap((step) => (isWhole ? killsOf(shape, step) : killsOf(shape, step).slice(...pick()))));
+  return shapes.flatMap((shape) => shape.cells(recorded.get(shape) ?? []).flatMap((step) => oneMoment(killsOf(shape, step))));
 }
 
-test('a worker may die before and after every step', async () => {
-  const cells = stepCells();
-  expect(cells.length).toBeGreaterThan(isWhole ? 60 : 30);
-  expect(red(await theHarness().run(cells))).toEqual([]);
-}, limitMs);
-
-test.each(isWhole ? copyCells : copyCells.slice(0, 1))('$name', async (cell) => {
-  expect(red(await theHarness().wave([cell], [copyLane]))).toEqual([]);
-}, limitMs);
-
-test('a guest writes again, whoever died while it was frozen', async () => {
+function guestCells(): readonly CellPlan[] {
   const [backup] = shapes;
   const step = backup && recorded.get(backup)?.find(({ activityType }) => activityType === 'ensureSnapshot');
   if (!step) throw new Error('no backup was recorded');
-  const before = theHarness().results.length;
-  const cells = killsOf(backup, step);
-  for (const cell of isWhole ? cells : cells.slice(...pick())) await theHarness().wave([onGuest(cell)], [guestLane]);
-  if (isWhole) {
-    await guestLane.bePatient();
-    await killPart(theHarness(), 'lab', points.slice(0, 1), [guestLane], (cell) => ({ ...onGuest(cell), mayFail: true }));
-  }
-  expect(red(theHarness().results.slice(before))).toEqual([]);
+  return oneMoment(killsOf(backup, step)).map(onGuest);
+}
+
+const brokenUndo: CellPlan = { name: 'test of the test: ensureSnapshotGone does nothing', shape: plainShapes[0], fault: { skip: { activityType: 'ensureSnapshotGone' } } };
+
+// All that can go on side by side does: what a test below asks for has happened in the first one of them.
+type Group = 'steps' | 'cancels' | 'copies' | 'guests' | 'faults' | 'broken undo';
+const sideBySide = new Map<Group, readonly CellResult[]>();
+const resultsOf = (group: Group): readonly CellResult[] => sideBySide.get(group) ?? [];
+
+test('every cell that harms nobody but its own lane has run', async () => {
+  const running = theHarness();
+  const cells = { steps: stepCells(), cancels: some(shapes.flatMap((shape) => cancelCells(shape, recorded.get(shape) ?? [])), 4) };
+  const ran = await whole(
+    // In one queue, so that no lane stands still while another group still has cells.
+    running.run([...cells.steps, ...cells.cancels, brokenUndo]),
+    running.run(isWhole ? copyCells : copyCells.slice(0, 1), [copyLane]),
+    running.run(guestCells(), [guestLane]),
+    running.run(some(faultCells.filter(({ isEverybodys }) => !isEverybodys), 2), faultLanes),
+  );
+  const [onLanes = [], copies = [], guests = [], faults = []] = ran;
+  const [steps, cancels] = [cells.steps.length, cells.cancels.length];
+  for (const [group, results] of [['steps', onLanes.slice(0, steps)], ['cancels', onLanes.slice(steps, steps + cancels)], ['broken undo', onLanes.slice(-1)], ['copies', copies], ['guests', guests], ['faults', faults]] as const) sideBySide.set(group, results);
 }, limitMs);
 
-// `npm test` has four minutes for its steps: one part, chosen by the seed, dies in the middle of a few of them; `npm run test:crash` takes all.
-const dyingParts = isWhole ? parts : [...parts].sort(() => next() - 0.5).slice(0, 1);
+test('a broken undo is seen: without the removal of the snapshot the same cell is red', () => {
+  const results = resultsOf('broken undo');
+  theHarness().takeBack(results);
+  expect(results.map(({ problems }) => problems)).toEqual([[expect.stringMatching(/left behind: engine marked-snapshot .* is ours/)]]);
+});
 
-test.each(dyingParts)('%s may die in the middle of a step and come back', async (part) => {
-  for (const lane of theHarness().lanes) await lane.bePatient();
-  const wanted = isWhole ? points : [...points].sort(() => next() - 0.5).slice(0, theHarness().lanes.length);
+test('a worker may die before and after every step', () => {
+  expect(resultsOf('steps').length).toBeGreaterThan(isWhole ? 60 : 30);
+  expect(red(resultsOf('steps'))).toEqual([]);
+});
+
+test('a run that is cancelled ends cancelled and leaves nothing, in every phase', () => {
+  expect(resultsOf('cancels').length).toBeGreaterThan(isWhole ? 30 : 3);
+  expect(red(resultsOf('cancels'))).toEqual([]);
+});
+
+test('a copy that is cut goes on where it was', () => {
+  expect(resultsOf('copies').length).toBe(isWhole ? copyCells.length : 1);
+  expect(red(resultsOf('copies'))).toEqual([]);
+});
+
+test('a guest writes again, whoever died while it was frozen', () => {
+  expect(resultsOf('guests').length).toBe(isWhole ? 2 : 1);
+  expect(red(resultsOf('guests'))).toEqual([]);
+});
+
+test('engine and host may do wrong what real ones do', async () => {
+  const everybodys = some(faultCells.filter(({ isEverybodys }) => isEverybodys), 1);
+  const [alone = []] = await whole(theHarness().run(everybodys, faultLanes.slice(0, 1)));
+  expect(resultsOf('faults').length + alone.length).toBe(isWhole ? faultCells.length : 3);
+  expect(red([...resultsOf('faults'), ...alone])).toEqual([]);
+}, limitMs);
+
+// One part, chosen by the seed, dies in the middle of a few steps; `npm run test:crash` takes all parts and all of them.
+test.each(some(parts, 1))('%s may die in the middle of a step and come back', async (part) => {
+  for (const lane of lanes) await lane.bePatient();
+  const wanted = some(points, lanes.length - 2);
   const before = theHarness().results.length;
   await killPart(theHarness(), part, wanted);
+  await whole();
   expect(theHarness().results.length).toBe(before + wanted.length);
   expect(red(theHarness().results.slice(before))).toEqual([]);
 }, limitMs);
 
-test('a broken undo is seen: without the removal of the snapshot the same cell is red', async () => {
-  const [backup] = shapes;
-  if (!backup) throw new Error('there are no shapes');
-  const [result] = await theHarness().wave([{ name: 'test of the test: ensureSnapshotGone does nothing', shape: backup, fault: { skip: { activityType: 'ensureSnapshotGone' } } }]);
-  expect(result?.problems).toEqual([expect.stringMatching(/left behind: engine marked-snapshot .* is ours/)]);
-  if (result) theHarness().takeBack([result]);
-}, limitMs);
-
 if (isWhole) {
+  test('a guest writes again when the lab died while it was frozen', async () => {
+    await guestLane.bePatient();
+    await guestLane.stack.lab.bring(guestLane.vm.id, 'up');
+    const before = theHarness().results.length;
+    await killPart(theHarness(), 'lab', points.slice(0, 1), [guestLane], (cell) => ({ ...onGuest(cell), mayFail: true }));
+    expect(red(theHarness().results.slice(before))).toEqual([]);
+  }, limitMs);
+
   test('the table of docs/fault-matrix.md', async () => {
     const cells = theHarness().results;
-    expect(cells.length).toBeGreaterThan(100);
+    expect(cells.length).toBeGreaterThan(200);
     await writeMatrix(cells, laneCount);
   });
 }

@@ -36,5 +36,5 @@ async function writesAgain({ stack, vm }: Lane): Promise<readonly string[]> {
 
 /** The same cell, on the lane whose VM runs. */
 export function onGuest(plan: CellPlan): CellPlan {
-  return { ...plan, name: `${plan.name}, with a running guest`, alsoJudge: async (lane, started) => [...((await plan.alsoJudge?.(lane, started)) ?? []), ...(await writesAgain(lane))] };
+  return { ...plan, name: `${plan.name}, with a running guest`, alsoJudge: async (lane, started, end) => [...((await plan.alsoJudge?.(lane, started, end)) ?? []), ...(await writesAgain(lane))] };
 }

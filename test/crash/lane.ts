@@ -1,5 +1,5 @@
 // A lane: one place where one cell at a time runs. It has a Temporal namespace, a repository, a control worker, an appliance worker and a
-// source VM of its own; Temporal, PostgreSQL, the lab and its appliance VM are everybody's.
+// source VM of its own; Temporal, PostgreSQL and the lab are everybody's, the appliance VM is when the lane asks for no other.
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { HoldfastClient } from '../../client';
@@ -23,6 +23,18 @@ const impatient: Patience = { callSeconds: 6, heartbeatSeconds: 4 };
 /** Nothing is taken for dead because it was held back. */
 const patient: Patience = { callSeconds: 60, heartbeatSeconds: 20 };
 
+export interface LaneOptions {
+  readonly makeSource?: typeof smallVm;
+  /** For cells that count its bytes, or whose faults are about its calls alone. */
+  readonly ownAppliance?: boolean;
+  /** No worker of this lane is killed; its undos give up soon, so that a fault for ever is one that a test can wait for. */
+  readonly engineFaults?: boolean;
+}
+
+const deadlines = { snapshotSeconds: 120, attachSeconds: 120, workerSeconds: 60, undoSeconds: 120, queueSeconds: 300 };
+/** Each many times what the lab needs. */
+const shortDeadlines = { ...deadlines, snapshotSeconds: 30, undoSeconds: 25 };
+
 export class Lane {
   private constructor(
     readonly stack: Stack,
@@ -32,24 +44,27 @@ export class Lane {
     readonly control: WorkerProcess,
     /** The second one is started when a copy is to be taken over by another process. */
     readonly appliances: readonly [WorkerProcess, WorkerProcess],
+    readonly applianceId: string,
     public vm: TestVm,
     readonly makeSource: typeof smallVm,
   ) {}
 
-  static async open(stack: Stack, name: string, makeSource = smallVm): Promise<Lane> {
+  static async open(stack: Stack, name: string, { makeSource = smallVm, ownAppliance = false, engineFaults = false }: LaneOptions = {}): Promise<Lane> {
     const directory = path.join(stack.parts.state, 'lanes', name);
     await mkdir(path.join(directory, 'repository'), { recursive: true });
     await mkdir(path.join(directory, 'faults'));
     const namespace = `lane-${name}`;
     await makeNamespace(stack.parts.temporal.address, namespace);
     const client = await HoldfastClient.connect({ address: stack.parts.temporal.address, namespace });
+    const applianceId = ownAppliance ? (await makeVm(stack, `appliance-${name}`, [], { start: true })).id : stack.applianceId;
+    const settings = engineFaults ? { ...patient, deadlines: shortDeadlines } : { ...impatient, deadlines };
     const worker = async (role: Role, copy = ''): Promise<WorkerProcess> => {
       const configFile = path.join(directory, `worker-${role}.json`);
-      const base = JSON.parse(await readFile(configFileOf(stack.parts.state, role), 'utf8')) as WorkerConfigFile;
-      await writeFile(configFile, JSON.stringify(configured(base, namespace, directory)), { mode: 0o600 });
+      const base = JSON.parse((await readFile(configFileOf(stack.parts.state, role), 'utf8')).replaceAll(stack.applianceId, applianceId)) as WorkerConfigFile;
+      await writeFile(configFile, JSON.stringify({ ...configured(base, namespace, directory), ...settings }), { mode: 0o600 });
       return new WorkerProcess({ name: `${name} ${role}${copy}`, configFile, faults: path.join(directory, 'faults'), logFile: path.join(directory, `worker-${role}${copy}.log`), env: stack.env });
     };
-    return new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], await makeSource(stack, `crash-${name}`), makeSource);
+    return new Lane(stack, name, directory, client, await worker('control'), [await worker('appliance'), await worker('appliance', '-2')], applianceId, await makeSource(stack, `crash-${name}`), makeSource);
   }
 
   get repositoryPath(): string {
@@ -116,8 +131,6 @@ function configured(base: WorkerConfigFile, namespace: string, directory: string
     ...base,
     temporal: { ...(base['temporal'] as object), namespace },
     repositories: { [repositoryName]: { path: path.join(directory, 'repository') } },
-    deadlines: { snapshotSeconds: 120, attachSeconds: 120, workerSeconds: 60, undoSeconds: 120, queueSeconds: 300 },
-    ...impatient,
     shutdownGraceSeconds: 2,
   };
 }

@@ -5,13 +5,12 @@ import path from 'node:path';
 import { z } from 'zod';
 import type { Stack } from '../e2e/support/stack';
 import { ask, digestOfVolume, volumePath, type TestVm } from '../e2e/support/vms';
-import { findLeftovers, type FoundLeftover } from '../support/leftovers';
 import type { Lane } from './lane';
 
-const lookLimitMs = 15_000;
-const lookPauseMs = 300;
 /** USER_CREATE_SNAPSHOT: written when a snapshot is begun. */
 const snapshotBegun = 45;
+/** In the description of a snapshot that another product takes. */
+export const foreignMark = 'of somebody else';
 const manifestSchema = z.looseObject({ disks: z.array(z.looseObject({ image: z.looseObject({ file: z.string() }), digests: z.looseObject({ root: z.string() }), settings: z.looseObject({ diskId: z.string() }) })) });
 const eventsSchema = z.object({ event: z.array(z.looseObject({ code: z.coerce.number(), description: z.string() })).default([]) });
 
@@ -40,10 +39,10 @@ export async function checkSealed(stack: Stack, { backupId, directory }: Backup,
   return problems;
 }
 
-/** Snapshots that the engine ever began for this VM, by its event log. */
+/** Snapshots that the engine ever began for this VM at Holdfast's wish, by its event log. */
 export async function snapshotsBegun({ lab }: Stack, vm: TestVm): Promise<number> {
   const { event } = eventsSchema.parse(await lab.engine('GET', `/events?search=${encodeURIComponent(`type=${snapshotBegun}`)}`));
-  return event.filter(({ code, description }) => code === snapshotBegun && description.includes(`'${vm.name}'`)).length;
+  return event.filter(({ code, description }) => code === snapshotBegun && description.includes(`'${vm.name}'`) && !description.includes(foreignMark)).length;
 }
 
 export interface Restored {
@@ -66,24 +65,4 @@ export async function checkRestored(stack: Stack, vmName: string, source: TestVm
     if (root !== wanted) problems.push(`${vmName}: disk ${disk?.alias ?? id} has the digest ${root}, the source ${wanted ?? 'no such disk'}`);
   }
   return { restored: { vmId: vm.id, diskIds: attachments.map(({ id }) => id) }, problems };
-}
-
-export interface Look {
-  readonly lanes: readonly Lane[];
-  readonly keptVmIds: readonly string[];
-  /** Told before: a later cell is not to blame. */
-  readonly known: ReadonlySet<string>;
-}
-
-export const keyOf = ({ where, what, object }: FoundLeftover): string => `${where} ${what} ${object}`;
-
-/** Looks until nothing new is left or the time is over: what is killed needs a moment to be gone. */
-export async function lookFromOutside(stack: Stack, { lanes, keptVmIds, known }: Look): Promise<readonly FoundLeftover[]> {
-  const { labState, parts, applianceId } = stack;
-  for (const deadline = Date.now() + lookLimitMs; ; ) {
-    const all = await findLeftovers({ labState, connectionFile: parts.lab.connectionFile, repositories: lanes.map(({ repositoryPath }) => repositoryPath), applianceIds: [applianceId], keptVmIds });
-    const found = all.filter((each) => !known.has(keyOf(each)));
-    if (found.length === 0 || Date.now() > deadline) return found;
-    await new Promise((resolve) => setTimeout(resolve, lookPauseMs));
-  }
 }

@@ -1,4 +1,4 @@
-// Kills of what all runs share: Temporal, PostgreSQL, the lab's engine. The runs of a wave are each held at the beginning of one step, let go
+// Kills of what all runs share: Temporal, PostgreSQL, the lab's engine. The runs side by side are each held at the beginning of one step, let go
 // so that all are in the middle of it, and then the part gets SIGKILL and is started again on the same data.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../e2e/support/vms';
@@ -6,7 +6,7 @@ import type { CellPlan } from './cell';
 import type { Lane } from './lane';
 import { plainShapes } from './shapes';
 import { doneAtMs } from './steps';
-import type { Harness } from './wave';
+import type { Harness } from './harness';
 
 export const parts = ['temporal', 'postgres', 'lab'] as const;
 type PartToKill = (typeof parts)[number];
@@ -102,7 +102,7 @@ export async function killPart(harness: Harness, part: PartToKill, wanted: reado
   for (let at = 0; at < wanted.length; at += lanes.length) {
     let points = wanted.slice(at, at + lanes.length);
     for (let haste = 1; points.length > 0; haste *= 4) {
-      const results = await harness.wave(cellsFor(harness, part, points, haste).map(changed), lanes);
+      const results = await harness.run(cellsFor(harness, part, points, haste).map(changed), lanes);
       const again = haste < 4 ** (triesForTheMiddle - 1) ? results.filter(({ problems }) => problems.length === 1 && problems[0] === missed) : [];
       points = points.filter((_, index) => again.some((result) => result === results[index]));
       harness.takeBack(again);

@@ -5,6 +5,7 @@ import type { BackupHandle, RestoreHandle } from '../../client';
 import { workflowIds } from '../../domain/ids';
 import { until } from '../e2e/support/vms';
 import { repositoryName, type Lane } from './lane';
+import type { Ending } from './ending';
 import type { Step } from './steps';
 import type { Fault } from './worker/fault';
 
@@ -13,7 +14,7 @@ export type Handle = BackupHandle | RestoreHandle;
 export interface Shape {
   readonly name: string;
   readonly flow: 'backupVm' | 'restoreVm';
-  readonly ends: 'completed' | 'failed';
+  readonly ends: Ending;
   /** Beside the kill of the cell. */
   readonly fault: Omit<Fault, 'workflowId' | 'kill'>;
   readonly cells: (steps: readonly Step[]) => readonly Step[];
@@ -22,7 +23,7 @@ export interface Shape {
 }
 
 const after = (steps: readonly Step[], activityType: string): readonly Step[] => steps.slice(steps.findIndex((step) => step.activityType === activityType) + 1);
-const failing = (activityType: string): Pick<Shape, 'ends' | 'fault' | 'cells'> => ({ ends: 'failed', fault: { fail: { activityType } }, cells: (steps) => after(steps, activityType) });
+const failing = (activityType: string): Pick<Shape, 'ends' | 'fault' | 'cells'> => ({ ends: { outcome: 'failed', code: 'repository.full' }, fault: { fail: { activityType } }, cells: (steps) => after(steps, activityType) });
 
 /** The steps that release what the terminated run held. */
 function releasing(steps: readonly Step[]): readonly Step[] {
@@ -31,12 +32,12 @@ function releasing(steps: readonly Step[]): readonly Step[] {
 }
 
 function afterTerminated(name: string, heldAt: string): Shape {
-  return { name, flow: 'backupVm', ends: 'completed', fault: {}, prepare: (lane) => terminateOne(lane, heldAt), cells: releasing };
+  return { name, flow: 'backupVm', ends: { outcome: 'completed' }, fault: {}, prepare: (lane) => terminateOne(lane, heldAt), cells: releasing };
 }
 
-export const plainShapes: readonly Shape[] = [
-  { name: 'backup', flow: 'backupVm', ends: 'completed', fault: {}, cells: (steps) => steps },
-  { name: 'restore', flow: 'restoreVm', ends: 'completed', fault: {}, cells: (steps) => steps },
+export const plainShapes: readonly [backup: Shape, restore: Shape] = [
+  { name: 'backup', flow: 'backupVm', ends: { outcome: 'completed' }, fault: {}, cells: (steps) => steps },
+  { name: 'restore', flow: 'restoreVm', ends: { outcome: 'completed' }, fault: {}, cells: (steps) => steps },
 ];
 
 export const shapes: readonly Shape[] = [

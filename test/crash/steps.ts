@@ -16,6 +16,16 @@ export async function recordedSteps(client: HoldfastClient, workflowId: string):
   );
 }
 
+/** Under which an activity's input names an object that is the run's own. */
+const ownKeys = /"(?:diskId|targetDiskId|newVmId|snapshotId|backupId)":"([0-9a-f-]{36})"/g;
+
+/** Ids of what the run made or was about, as its history names them. */
+export async function idsOf(client: HoldfastClient, workflowId: string): Promise<readonly string[]> {
+  const { events } = await client.temporal.workflow.getHandle(workflowId).fetchHistory();
+  const inputs = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.input?.payloads ?? []);
+  return [...new Set(inputs.flatMap(({ data }) => [...Buffer.from(data ?? []).toString('utf8').matchAll(ownKeys)].map((found) => found[1] ?? '')))];
+}
+
 /** When the server heard that the activity was done: the end of what one meant to be in the middle of. */
 export async function doneAtMs(client: HoldfastClient, workflowId: string, activityType: string): Promise<number> {
   const { events } = await client.temporal.workflow.getHandle(workflowId).fetchHistory();

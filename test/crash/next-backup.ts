@@ -1,0 +1,20 @@
+// The next backup of a lane's VM, after a run that legitimately left something: it must complete and take away whatever was left. Its own
+// backup is removed again, so that the cell's look finds only what should not be.
+import { rm } from 'node:fs/promises';
+import { endOf } from './ending';
+import type { Lane } from './lane';
+import { backupsOf } from './outside';
+import { plannedRun } from './shapes';
+
+/** `releases`: kinds that its warnings must name as released. */
+export async function nextBackup(lane: Lane, releases: readonly string[] = []): Promise<readonly string[]> {
+  const before = await backupsOf(lane, lane.vm.id);
+  const end = await endOf(await plannedRun(lane, 'backupVm').start());
+  const made = (await backupsOf(lane, lane.vm.id)).filter(({ backupId }) => !before.some((each) => each.backupId === backupId));
+  for (const { directory } of made) await rm(directory, { recursive: true, force: true });
+  const unnamed = releases.filter((kind) => !end.warnings.some((warning) => warning.startsWith('released what an earlier run') && warning.includes(`had left: ${kind} `)));
+  return [
+    ...end.against({ outcome: 'completed' }).map((problem) => `the next backup of the VM: ${problem}`),
+    ...unnamed.map((kind) => `the next backup of the VM does not say that it released the ${kind} (its warnings: ${end.warnings.join('; ') || 'none'})`),
+  ];
+}
