@@ -1,40 +1,19 @@
 // What backupVm tells at its end: refusals with every reason, warnings and leftovers, what earlier runs left, search attributes, and how
 // much of it all lies in the history.
 import { randomUUID } from 'node:crypto';
-import type { WorkflowHandle } from '@temporalio/client';
 import type { BackupVmOutput } from '../../domain/flows/backup-vm';
 import type { Progress } from '../../domain/flows/progress';
 import { holdingId, type Holding } from '../../domain/holdings';
-import { workflowIds } from '../../domain/ids';
 import { reason } from '../../domain/plan/reasons';
 import { applianceId, disk, engine, goodAnswers, repository, type World } from './answers';
+import { startBackup, useStage, type Backup, type Options } from './backup-run';
 import { payloadBytes } from './payloads';
 import { Holding as Hold, Script, until } from './script';
-import { ending, openStage, world, type Stage } from './stage';
+import { ending, world } from './stage';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-}, 120_000);
-afterAll(() => stage.stop());
+const stageOf = useStage();
 
-interface Options {
-  readonly request?: Readonly<Record<string, unknown>>;
-  readonly configured?: Parameters<typeof world>[0];
-}
-interface Backup {
-  readonly script: Script;
-  readonly handle: WorkflowHandle;
-  readonly world: World;
-}
-
-async function backup(prepare: (script: Script, of: World) => void = () => undefined, { request = {}, configured = {} }: Options = {}): Promise<Backup> {
-  const of = world({ disks: [disk('a')], ...configured });
-  const script = new Script(goodAnswers(of));
-  prepare(script, of);
-  const handle = await stage.start('backupVm', workflowIds.vm(engine, of.vmId), { engine, vmId: of.vmId, repository, ...request }, script);
-  return { script, handle, world: of };
-}
+const backup = (prepare?: Parameters<typeof startBackup>[1], options?: Options): Promise<Backup> => startBackup(stageOf(), prepare, options);
 
 /** An undo that is refused is tried again until its deadline: two tries here, as many as the words below need. */
 const impatient: Options = { configured: { deadlines: { undoSeconds: 6 } } };
@@ -236,7 +215,7 @@ test('operators find the ended run by its search attributes', async () => {
   expect(Object.fromEntries(attributes.map(({ key, value }) => [key.name, value]))).toEqual(expected);
   const query = `HoldfastVm="${run.world.vmId}" AND HoldfastOutcome="completed" AND HoldfastPhase="done"`;
   await until(async () => {
-    for await (const found of stage.client.workflow.list({ query })) return found.workflowId === run.handle.workflowId;
+    for await (const found of stageOf().client.workflow.list({ query })) return found.workflowId === run.handle.workflowId;
     return false;
   }, () => `${query} to find the run`);
 });
@@ -255,14 +234,14 @@ describe('a start that is not in order', () => {
   test('an id that is not the lock is refused, and nothing is done', async () => {
     const of = world({ disks: [disk('a')] });
     const script = new Script(goodAnswers(of));
-    const handle = await stage.start('backupVm', `backup/${randomUUID()}`, { engine, vmId: of.vmId, repository }, script);
+    const handle = await stageOf().start('backupVm', `backup/${randomUUID()}`, { engine, vmId: of.vmId, repository }, script);
     expect(await ending(handle)).toMatchObject({ status: 'FAILED', code: 'input.invalid', message: expect.stringContaining(`must be "vm/lab/${of.vmId}"`) as string });
     expect(script.calls).toEqual([]);
   });
 
   test('an input that does not fit fails the run, naming each field, instead of blocking its tasks', async () => {
     const script = new Script(goodAnswers(world()));
-    const handle = await stage.start('backupVm', `vm/lab/${randomUUID()}`, { engine: 'LAB', vmId: 'x', repository, surprise: 1 }, script);
+    const handle = await stageOf().start('backupVm', `vm/lab/${randomUUID()}`, { engine: 'LAB', vmId: 'x', repository, surprise: 1 }, script);
     expect(await ending(handle)).toMatchObject({ status: 'FAILED', code: 'input.invalid', message: expect.stringMatching(/engine: must be .*; vmId: must be a UUID.*surprise/) as string });
     expect(script.calls).toEqual([]);
   });

@@ -1,30 +1,13 @@
 // backupVm as a runbook: its order, what it undoes after a failure or cancel at every step, and that it closes its run exactly once.
-import { workflowIds } from '../../domain/ids';
 import type { BackupVmOutput } from '../../domain/flows/backup-vm';
-import type { WorkflowHandle } from '@temporalio/client';
-import { applianceId, disk, engine, goodAnswers, repository, type World } from './answers';
-import { failWhenCancelled, Holding, Script, untilCalled, type ActivityName, type Call, type Match } from './script';
-import { ending, openStage, world, type Ended, type Stage } from './stage';
+import { applianceId, disk, engine } from './answers';
+import { startBackup, useStage, type Backup } from './backup-run';
+import { failWhenCancelled, Holding, type Script, untilCalled, type ActivityName, type Call, type Match } from './script';
+import { ending, type Ended } from './stage';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-}, 120_000);
-afterAll(() => stage.stop());
+const stageOf = useStage();
 
-interface Backup {
-  readonly script: Script;
-  readonly handle: WorkflowHandle;
-  readonly world: World;
-}
-
-async function backup(prepare: (script: Script, of: World) => void = () => undefined): Promise<Backup> {
-  const of = world({ disks: [disk('a'), disk('b')] });
-  const script = new Script(goodAnswers(of));
-  prepare(script, of);
-  const handle = await stage.start('backupVm', workflowIds.vm(engine, of.vmId), { engine, vmId: of.vmId, repository }, script);
-  return { script, handle, world: of };
-}
+const backup = (prepare?: Parameters<typeof startBackup>[1]): Promise<Backup> => startBackup(stageOf(), prepare, { configured: { disks: [disk('a'), disk('b')] } });
 
 const undos: readonly ActivityName[] = ['ensureSnapshotGone', 'dropPartialBackup', 'detachDisk'];
 /** What was undone, in order, in the words of the tables below. */

@@ -1,32 +1,15 @@
 // What a running backup is told and tells: pause, resume, bandwidth, reports of its copies, progress; and how several disks are copied at once.
-import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Bandwidth, CopyReport, Progress } from '../../domain/flows/progress';
 import { HoldfastError } from '../../domain/failures';
-import { workflowIds } from '../../domain/ids';
-import { disk, engine, goodAnswers, repository, type World } from './answers';
-import { failWhenCancelled, heartbeatUntil, Holding, Script, signal, until, untilCalled } from './script';
-import { ending, openStage, world, type Stage } from './stage';
+import { disk } from './answers';
+import { startBackup, useStage, type Backup, type Options } from './backup-run';
+import { failWhenCancelled, heartbeatUntil, Holding, type Script, signal, until, untilCalled } from './script';
+import { ending } from './stage';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-}, 120_000);
-afterAll(() => stage.stop());
+const stageOf = useStage();
 
-interface Backup {
-  readonly script: Script;
-  readonly handle: WorkflowHandle;
-  readonly world: World;
-}
-
-async function backup(prepare: (script: Script, of: World) => void, request: Readonly<Record<string, unknown>> = {}, configured: Parameters<typeof world>[0] = {}): Promise<Backup> {
-  const of = world({ disks: [disk('a')], ...configured });
-  const script = new Script(goodAnswers(of));
-  prepare(script, of);
-  const handle = await stage.start('backupVm', workflowIds.vm(engine, of.vmId), { engine, vmId: of.vmId, repository, ...request }, script);
-  return { script, handle, world: of };
-}
+const backup = (prepare: Parameters<typeof startBackup>[1], request: NonNullable<Options['request']> = {}, configured: NonNullable<Options['configured']> = {}): Promise<Backup> => startBackup(stageOf(), prepare, { request, configured });
 
 const progressOf = ({ handle }: Backup): Promise<Progress> => handle.query<Progress>('progress');
 const copies = ({ script }: Backup): ReturnType<Script['of']> => script.of('backupDisk');
