@@ -1,6 +1,7 @@
 // What the lab's engine side asks of its host side for VM backups, checkpoints and image transfers. A checkpoint is, on each cow disk that
-// was in its backup, a persistent dirty bitmap named by the checkpoint's id in the disk's volume; what is not in a bitmap is not in a
-// checkpoint. Everything that serves data is an NBD export on a unix socket of its own, for the imageio daemon alone. Sizes are bytes.
+// was in its backup, a persistent dirty bitmap named by the checkpoint's id: it goes on recording until it is removed (as libvirt and vdsm
+// have it), so it alone tells what changed since. It is good when the disk's active volume has it. Data is served as NBD exports, a running VM's by its QEMU's one server, any
+// other volume's by a process of its own. Sizes are bytes.
 import type { VmDisk, VolumeRef } from './port';
 
 /** Where an export is served, in imageio's own words (`url` of a ticket). */
@@ -17,7 +18,7 @@ export interface BackupDisk {
   readonly disk: VmDisk;
   /** The checkpoint that begins with this backup; undefined for a raw disk. */
   readonly toCheckpointId?: string;
-  /** What the incremental is made of: the bitmaps of these checkpoints together, oldest first. undefined: the whole disk. */
+  /** What the incremental is made of: the bitmaps of these checkpoints together (the from-checkpoint's alone has everything). undefined: the whole disk. */
   readonly changedSince?: readonly string[];
   /** Live only: where the host keeps what the guest overwrites meanwhile; made before by `createVolume`, shown by the engine as a disk. */
   readonly scratch?: VolumeRef;
@@ -51,19 +52,18 @@ export interface BackupHost {
 
   /** Bitmaps of the volume, asked of QEMU while it runs, of the file otherwise. */
   bitmaps(vmId: string, volume: VolumeRef): Promise<readonly BitmapInfo[]>;
-  /** Live: its content goes to the next newer one (as libvirt does it), then it is gone. Absent is fine. `next` is the next newer checkpoint, if any. */
-  removeBitmap(vmId: string, volume: VolumeRef, checkpointId: string, next: string | undefined): Promise<void>;
+  /** Of the active `volume` and those below it. No other checkpoint's bitmap needs its content, since each records all since its own beginning. Absent is fine. */
+  removeBitmap(vmId: string, volume: VolumeRef, checkpointId: string): Promise<void>;
 
   /** Up only; live when the VM runs (the guest sees it), in the file otherwise. Bitmaps grow with the volume. That size already is fine. */
   resizeVolume(vmId: string | undefined, volume: VolumeRef, virtualBytes: number): Promise<void>;
 
   /** Serves one volume with its chain below (`shallow`: it alone) by a process of its own. `changedSince`: the named bitmaps of the volume's chain
-   *  together. Refuses (`volume-in-use`) a writable export of what a QEMU has open. `bitmap-lost` as above. */
+   *  together. Refuses (`volume-in-use`) a writable export of what a QEMU has open. `bitmap-lost` as above. Asked again with the same id: the same export. */
   exportVolume(request: {
     /** The image transfer's id: names the socket, and finds the process again. */
     readonly transferId: string;
     readonly volume: VolumeRef;
-    readonly format: 'raw' | 'cow';
     readonly writable: boolean;
     readonly shallow: boolean;
     readonly changedSince?: readonly string[];
@@ -75,7 +75,10 @@ export interface BackupHost {
 
   /** For the lab's faults: the next export of this disk leaves out `bytes` of what its bitmap says, from the first dirty extent on. */
   lieAboutNextBitmap(diskId: string, bytes: number): void;
-  /** For the lab's faults: the host forgets the disk's bitmaps, as a lost libvirt definition does. */
+  /** For the lab's faults: the next live backup of this disk finds a scratch volume that takes no more than `bytes`, as on a full domain: the guest's next
+   *  write that needs more fails with ENOSPC. */
+  limitNextScratch(diskId: string, bytes: number): void;
+  /** The host forgets the bitmaps of the active `volume` and those below it: a lost libvirt definition, or a detached disk. Best effort, as the real one. */
   forgetBitmaps(vmId: string, volume: VolumeRef): Promise<void>;
 }
 
@@ -101,9 +104,10 @@ export interface TicketState {
   readonly transferredBytes?: number;
 }
 
-/** The real ovirt-imageio daemon: TLS on loopback with the lab's CA, its local unix socket, tickets over the control socket. */
+/** The real ovirt-imageio daemon: TLS on loopback with the lab's CA, its local unix socket, tickets over the control socket. `imageio-unavailable`
+ *  (a HostError) while it is away; it is started again by itself, on the same port, without its tickets. */
 export interface ImageioDaemon {
-  /** Comes up again with the lab; tickets live in the daemon's memory and are gone with it. */
+  /** One that outlived a killed lab is taken over, tickets and all: a host knows nothing of its engine's restart. */
   start(): Promise<void>;
   stop(): Promise<void>;
   /** `https://localhost:<port>` and the abstract or file path of the local socket. */

@@ -84,7 +84,7 @@ export interface MergeDisk {
 /** A failed host call. `code` is stable, `message` says which object and why. */
 export class HostError extends Error {
   constructor(
-    readonly code: 'no-such-volume' | 'volume-in-use' | 'no-space' | 'vm-not-running' | 'already-running' | 'device-busy' | 'agent-unavailable' | 'freeze-failed' | 'job-failed' | 'qemu-failed' | 'device-not-found' | 'bitmap-lost' | 'ticket-busy',
+    readonly code: 'no-such-volume' | 'volume-in-use' | 'no-space' | 'vm-not-running' | 'already-running' | 'device-busy' | 'agent-unavailable' | 'freeze-failed' | 'job-failed' | 'qemu-failed' | 'device-not-found' | 'bitmap-lost' | 'ticket-busy' | 'imageio-unavailable',
     message: string,
   ) {
     super(message);
