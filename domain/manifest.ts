@@ -13,8 +13,8 @@ const fileNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$/);
 
 export const consistencyLevels = ['application', 'filesystem', 'crash', 'unknown', 'off'] as const;
 export const transports = ['san', 'socket', 'tcp'] as const;
-export const methods = ['appliance'] as const;
-export const kinds = ['full'] as const;
+export const methods = ['appliance', 'transfer'] as const;
+export const kinds = ['full', 'incremental', 'differential'] as const;
 
 export const manifestDiskSchema = z.object({
   settings: diskSettingsSchema,

@@ -2,14 +2,15 @@
 import { z } from 'zod';
 import { leftoverSchema } from '../holdings';
 import { configNameSchema, uuidSchema } from '../ids';
-import { backupSummarySchema, kinds, methods } from '../manifest';
+import { backupSummarySchema } from '../manifest';
+import { builtKinds, builtMethods } from './built';
 
 export const backupVmInputSchema = z.strictObject({
   engine: configNameSchema.describe('Name of the engine in the workers\' configuration'),
   vmId: uuidSchema.describe('The VM to back up; the workflow id must be vm/<engine>/<vmId>'),
   repository: configNameSchema.describe('Name of the repository in the workers\' configuration'),
-  method: z.enum(methods).default('appliance'),
-  kind: z.enum(kinds).default('full'),
+  method: z.enum(builtMethods).default('appliance'),
+  kind: z.enum(builtKinds).default('full'),
   applianceId: uuidSchema.optional().describe('VM id of the appliance; default: the engine\'s first configured appliance'),
   quiesce: z.enum(['required', 'best-effort', 'off']).default('best-effort').describe('What to demand of the guest\'s file systems'),
   leaveOutDiskIds: z.array(uuidSchema).default([]).describe('Disks that are not backed up, by choice; shared disks and direct LUNs must be listed here'),

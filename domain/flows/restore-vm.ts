@@ -2,14 +2,14 @@
 import { z } from 'zod';
 import { leftoverSchema } from '../holdings';
 import { configNameSchema, uuidSchema } from '../ids';
-import { methods } from '../manifest';
+import { builtMethods } from './built';
 
 export const restoreVmInputSchema = z.strictObject({
   engine: configNameSchema,
   repository: configNameSchema,
   backupId: uuidSchema,
   requestId: uuidSchema.describe('Chosen by the caller, unique for ever; the workflow id must be restore/<requestId>'),
-  method: z.enum(methods).default('appliance'),
+  method: z.enum(builtMethods).default('appliance'),
   applianceId: uuidSchema.optional(),
   /** Name of the new VM (1-255 characters oVirt accepts). */
   name: z.string().regex(/^[\p{L}\p{N}._+-]{1,255}$/u, 'must be 1-255 letters, digits, ".", "_", "+" or "-"'),
