@@ -2,6 +2,7 @@
 import type { Catalog } from '../adapters/catalog/port';
 import type { Engine } from '../adapters/ovirt/port';
 import type { Repository } from '../adapters/repository/port';
+import type { CopyLimits } from '../domain/copy-slots';
 import type { RunSettings } from '../domain/flows/settings';
 
 export interface EngineDependencies {
@@ -9,9 +10,17 @@ export interface EngineDependencies {
   readonly engineOf: (name: string) => Engine;
 }
 
+/** `storageDomains`: by id or name, as the configuration has them. */
+export interface ConfiguredCopyLimits extends Omit<CopyLimits, 'ofStorageDomain'> {
+  readonly storageDomains: Readonly<Record<string, { readonly copiesAtOnce: number }>>;
+}
+
 export interface ControlDependencies extends EngineDependencies {
   readonly catalog: Catalog;
   readonly settingsOf: (engine: string) => RunSettings;
+  readonly copyLimitsOf: (engine: string) => ConfiguredCopyLimits;
+  /** Asks Temporal. While Temporal does not answer, it counts as running. */
+  readonly isExecutionRunning: (execution: { readonly workflowId: string; readonly executionId: string }) => Promise<boolean>;
 }
 
 export interface RepositoryDependencies {

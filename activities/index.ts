@@ -2,6 +2,7 @@
 import { createAttachmentActivities, type AttachmentActivities } from './attachments';
 import { createCatalogActivities, createScanActivities, type CatalogActivities, type ScanActivities } from './catalog';
 import { createApplianceCheckActivities, createCopyActivities, type ApplianceCheckActivities, type CopyActivities } from './copies';
+import { createCopySlotActivities, type CopySlotActivities } from './copy-slots';
 import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from './dependencies';
 import { createDiskActivities, type DiskActivities } from './disks';
 import { createPlanActivities, type PlanActivities } from './plan';
@@ -12,7 +13,7 @@ import { withFailures } from './to-failure';
 import { withHeartbeats } from './alive';
 import { createVmActivities, type VmActivities } from './vms';
 
-export type ControlActivities = RunActivities & PlanActivities & SnapshotActivities & AttachmentActivities & DiskActivities & VmActivities & CatalogActivities;
+export type ControlActivities = RunActivities & PlanActivities & SnapshotActivities & AttachmentActivities & DiskActivities & VmActivities & CopySlotActivities & CatalogActivities;
 /** Queue `mover.<repository>.quick`. */
 export type MoverQuickActivities = RepositoryActivities & ScanActivities;
 /** Queue `appliance.<engine>.<vmId>.quick`. */
@@ -33,6 +34,7 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createAttachmentActivities(dependencies),
     ...createDiskActivities(dependencies),
     ...createVmActivities(dependencies),
+    ...createCopySlotActivities(dependencies),
     ...createCatalogActivities(dependencies),
   });
 }

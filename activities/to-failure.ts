@@ -10,11 +10,12 @@ export function toFailure(error: unknown): unknown {
     return error;
   }
   const rule = ruleOf(error.code);
+  const delayMs = error.retryAfterMs ?? rule.delayMs;
   return ApplicationFailure.create({
     type: error.code,
     message: error.message,
     nonRetryable: !rule.retry,
-    ...(rule.delayMs === undefined ? {} : { nextRetryDelay: rule.delayMs }),
+    ...(delayMs === undefined ? {} : { nextRetryDelay: delayMs }),
     details: [error.details],
   });
 }

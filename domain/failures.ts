@@ -83,9 +83,13 @@ export class HoldfastError extends Error {
     readonly code: FailureCode,
     message: string,
     readonly details: Readonly<Record<string, unknown>> = {},
-    options?: { readonly cause?: unknown },
+    options: { readonly cause?: unknown; readonly retryAfterMs?: number } = {},
   ) {
     super(message, options);
     this.name = 'HoldfastError';
+    if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
+
+  /** Where the thrower knows better than the table when it is worth another attempt. */
+  readonly retryAfterMs?: number;
 }

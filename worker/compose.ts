@@ -14,6 +14,7 @@ import { taskQueues } from '../domain/ids';
 import { readSecret, type WorkerConfig } from './config';
 import { controlExamination } from './examinations';
 import { createHoldingGauges, watchHoldings } from './holdings-metrics';
+import { isExecutionRunning } from './executions';
 import { activityLogAttributes, type Log } from './logging';
 import { version } from './version';
 import { workflowBundle } from './workflow-bundle';
@@ -45,7 +46,7 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
 
   const plans: { readonly taskQueue: string; readonly options: Partial<WorkerOptions> }[] = [];
   if (config.roles.includes('control')) {
-    const dependencies = await controlDependencies(config, log, engineOf, closers);
+    const dependencies = await controlDependencies(config, log, connection, engineOf, closers);
     const doctor = createControlDoctor({ ...examination, ...controlExamination(config, connection), catalog: dependencies.catalog, engineOf });
     plans.push({ taskQueue: taskQueues.control, options: { activities: { ...createControlActivities(dependencies), ...doctor }, workflowBundle: await workflowBundle() } });
   }
@@ -106,7 +107,7 @@ function openEngine(name: string, engine: WorkerConfig['engines'][string], log: 
   });
 }
 
-async function controlDependencies(config: WorkerConfig, log: Log, engineOf: (name: string) => Engine, closers: (() => Promise<void>)[]): Promise<ControlDependencies> {
+async function controlDependencies(config: WorkerConfig, log: Log, connection: NativeConnection, engineOf: (name: string) => Engine, closers: (() => Promise<void>)[]): Promise<ControlDependencies> {
   if (!config.catalog) throw new HoldfastError('config.invalid', 'catalog.url: role "control" needs the catalog');
   const catalog = createCatalog({ url: readSecret(config.catalog.url), log });
   closers.push(() => catalog.close());
@@ -120,6 +121,11 @@ async function controlDependencies(config: WorkerConfig, log: Log, engineOf: (na
   return {
     catalog,
     engineOf,
+    isExecutionRunning: (execution) => isExecutionRunning(connection, config.temporal.namespace, execution),
+    copyLimitsOf: (name) => {
+      const { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains } = named(new Map(Object.entries(config.engines)), name, 'config.invalid', 'engine', 'engines');
+      return { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains };
+    },
     settingsOf: (name) => {
       engineOf(name);
       const engine = config.engines[name];

@@ -20,6 +20,12 @@ const engineSchema = z.strictObject({
   insecure: z.boolean().default(false),
   appliances: z.array(uuidSchema).default([]),
   snapshotPrefix: z.string().regex(/^[\w .-]{1,40}$/).default('Holdfast'),
+  /** In the whole engine, over all runs and workers. */
+  copiesAtOnce: z.number().int().min(1).default(4),
+  /** On one storage domain, unless it has a limit of its own below. */
+  copiesAtOncePerStorageDomain: z.number().int().min(1).default(2),
+  /** By id or name. */
+  storageDomains: z.record(z.string().min(1), z.strictObject({ copiesAtOnce: z.number().int().min(1) })).default({}),
 });
 
 export const workerConfigSchema = z.strictObject({

@@ -113,7 +113,7 @@ async function disksCopied({ input, run, proxies, settings, applianceId, backupI
   return inParallel(disks, settings.disksAtOnce, async (disk) => {
     const { diskId, virtualBytes } = disk;
     const startedMs = Date.now();
-    const copied = await run.copy((bandwidthBytesPerSecond) => {
+    const copied = await run.copy({ ...disk, device: { applianceId, diskId, virtualBytes } }, (bandwidthBytesPerSecond) => {
       run.setDisk(diskId, { state: 'copying' });
       return proxies.applianceCopies(engine, applianceId).backupDisk({ engine, runId: run.runId, repository, vmId, backupId, diskId, virtualBytes, bandwidthBytesPerSecond });
     });

@@ -20,6 +20,7 @@ export function describeProgress(progress: Progress): string {
   return [
     `**${progress.vmName || progress.vmId || 'VM not known yet'}** · phase **${progress.phase}**${progress.paused ? ' · **paused**' : ''}${limit}`,
     ...(progress.disks.length === 0 ? [] : ['', '| disk | state | done | data | rate |', '|---|---|---|---|---|', ...progress.disks.map(diskRow)]),
+    ...list('Waiting for a copy slot', progress.disks.flatMap(({ alias, waitingFor }) => (waitingFor === null ? [] : [`${alias}: ${waitingFor}`]))),
     ...(progress.trouble === null ? [] : ['', `**Waiting:** ${progress.trouble}`]),
     ...list('Undone', progress.undone),
     ...list('Warnings', progress.warnings),

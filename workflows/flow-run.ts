@@ -1,11 +1,12 @@
 // One run of a flow: opens and closes it in the catalog, owns its undo stack, answers `progress`, obeys pause, resume and setBandwidth,
 // and keeps the operators' view in the Temporal UI current. The flows themselves read as runbooks on top of this.
-import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, condition, isCancellation, metricMeter, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, isCancellation, metricMeter, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { NewRun } from '../activities/runs';
 import { bandwidthSchema, copyReportSchema, type CopyReport, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
 import type { Leftover } from '../domain/holdings';
 import { UndoStack } from './compensation';
+import { Copies, type CopyOf } from './copies';
 import { describeProgress } from './details';
 import { failureText, readFailure, wasCancelled } from './failures';
 import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate } from './messages';
@@ -30,11 +31,9 @@ export class FlowRun {
   readonly startedAtMs = Date.now();
   private phaseSinceMs = Date.now();
   readonly undo = new UndoStack();
-  /** Known once the run is open. */
-  undoPatienceMs = 0;
   private readonly state: { -readonly [Key in keyof Progress]: Progress[Key] };
-  private readonly copies = new Set<CancellationScope>();
-  private readonly steered = new WeakSet<CancellationScope>();
+  private readonly copies: Copies;
+  private opened: { readonly proxies: Proxies; readonly settings: RunSettings } | undefined;
 
   constructor(readonly start: FlowStart) {
     this.state = {
@@ -50,6 +49,12 @@ export class FlowRun {
       undone: [],
       leftovers: [],
     };
+    this.copies = new Copies({
+      isPaused: () => this.state.paused,
+      bandwidthBytesPerSecond: () => this.state.bandwidthBytesPerSecond ?? undefined,
+      setDisk: (diskId, change) => this.setDisk(diskId, change),
+      warn: (warning) => this.warn(warning),
+    });
     this.installHandlers();
     upsertSearchAttributes([
       { key: searchAttributes.engine, value: start.engine },
@@ -59,6 +64,11 @@ export class FlowRun {
       ...(start.kind === undefined ? [] : [{ key: searchAttributes.kind, value: start.kind }]),
     ]);
     this.enter('planning');
+  }
+
+  /** The catalog knows the run from here on. */
+  begin(proxies: Proxies, settings: RunSettings): void {
+    this.opened = { proxies, settings };
   }
 
   get warnings(): readonly string[] {
@@ -92,7 +102,7 @@ export class FlowRun {
   }
 
   setDisks(disks: readonly Pick<DiskProgress, 'diskId' | 'alias' | 'virtualBytes'>[]): void {
-    this.state.disks = disks.map(({ diskId, alias, virtualBytes }) => ({ diskId, alias, virtualBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'waiting' }));
+    this.state.disks = disks.map(({ diskId, alias, virtualBytes }) => ({ diskId, alias, virtualBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'waiting', waitingFor: null }));
     this.publish();
   }
 
@@ -107,25 +117,16 @@ export class FlowRun {
     this.publish();
   }
 
-  /** Runs a copy so that pause, resume and a new bandwidth reach it: its attempt is cancelled, the next goes on at the durable position. */
-  async copy<T>(work: (bandwidthBytesPerSecond: number | undefined) => Promise<T>): Promise<T> {
-    for (;;) {
-      await condition(() => !this.state.paused);
-      const scope = new CancellationScope();
-      this.copies.add(scope);
-      try {
-        return await scope.run(() => work(this.state.bandwidthBytesPerSecond ?? undefined));
-      } catch (error) {
-        if (!wasCancelled(error) || !this.steered.has(scope)) throw error;
-      } finally {
-        this.copies.delete(scope);
-      }
-    }
+  /** Runs a copy when it is its turn; pause, resume and a new bandwidth reach it. */
+  copy<T>(of: CopyOf, work: (bandwidthBytesPerSecond: number | undefined) => Promise<T>): Promise<T> {
+    if (!this.opened) throw new Error('a copy before the run was open');
+    return this.copies.copy({ ...of, ...this.opened, engine: this.start.engine, runId: this.runId }, work);
   }
 
   /** Undoes what is on the stack; what cannot be undone is a leftover and a warning, never an exception. */
   async cleanUp(): Promise<void> {
-    const { undone, leftovers } = await this.undo.unwind(this.undoPatienceMs, (trouble) => {
+    const patienceMs = (this.opened?.settings.deadlines.undoSeconds ?? 0) * 1000;
+    const { undone, leftovers } = await this.undo.unwind(patienceMs, (trouble) => {
       this.state.trouble = trouble ?? null;
       this.publish();
     });
@@ -145,14 +146,6 @@ export class FlowRun {
     setCurrentDetails(describeProgress(this.state));
   }
 
-  private steer(): void {
-    for (const scope of this.copies) {
-      this.steered.add(scope);
-      scope.cancel();
-    }
-    this.publish();
-  }
-
   /** Anybody can send a signal: one that is no report must not stop the run. A report that comes after its disk was done says nothing new. */
   private take(report: CopyReport): void {
     const parsed = copyReportSchema.safeParse(report);
@@ -168,7 +161,8 @@ export class FlowRun {
     setHandler(pauseSignal, () => {
       if (this.state.paused) return;
       this.state.paused = true;
-      this.steer();
+      this.copies.stop('waiting', 'copying');
+      this.publish();
     });
     setHandler(resumeSignal, () => {
       this.state.paused = false;
@@ -178,7 +172,8 @@ export class FlowRun {
       setBandwidthUpdate,
       ({ bytesPerSecond }) => {
         this.state.bandwidthBytesPerSecond = bytesPerSecond;
-        this.steer();
+        this.copies.stop('copying');
+        this.publish();
         return { bytesPerSecond };
       },
       {
@@ -209,7 +204,7 @@ export async function inRun<T extends { readonly warnings: readonly string[] }>(
   };
   const settings = await opened(run, row);
   const proxies = proxiesFor(settings);
-  run.undoPatienceMs = settings.deadlines.undoSeconds * 1000;
+  run.begin(proxies, settings);
   try {
     const result = await work(run, proxies, settings);
     await close(run, proxies.undo, 'completed');

@@ -2,6 +2,7 @@
 import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from '@temporalio/workflow';
 import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverQuickActivities } from '../activities';
 import type { ApplianceDoctor, ControlDoctor, MoverDoctor, QueueActivities } from '../activities/doctor';
+import type { FailureCode } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
 import type { RunSettings } from '../domain/flows/settings';
 
@@ -47,7 +48,8 @@ export function proxiesFor(settings: RunSettings): Proxies {
         startToCloseTimeout: '7 days',
         heartbeatTimeout: `${heartbeatSeconds} seconds`,
         cancellationType,
-        retry: { ...retry, maximumAttempts: 50 },
+        // A device that is away is waited for by the flow (workflows/copies), with a deadline.
+        retry: { ...retry, maximumAttempts: 50, nonRetryableErrorTypes: ['device.not-found' satisfies FailureCode] },
       }),
   };
 }

@@ -118,9 +118,9 @@ async function disksWritten({ input, run, proxies, settings, applianceId }: Rest
   run.enter('copy');
   const heldDiskIds = await proxies.control.listHeldDisks({ runId: run.runId });
   const { repository, backupId } = input;
-  return inParallel(disks, settings.disksAtOnce, async ({ source, diskId: targetDiskId }) => {
+  return inParallel(disks, settings.disksAtOnce, async ({ source, diskId: targetDiskId, storageDomainId }) => {
     const { diskId, virtualBytes } = source;
-    const { dataBytes } = await run.copy((bandwidthBytesPerSecond) => {
+    const { dataBytes } = await run.copy({ diskId, storageDomainId, device: { applianceId, diskId: targetDiskId, virtualBytes } }, (bandwidthBytesPerSecond) => {
       run.setDisk(diskId, { state: 'copying' });
       return proxies.applianceCopies(input.engine, applianceId).restoreDisk({ engine: input.engine, runId: run.runId, from: run.durablePosition(diskId), repository, vmId: backup.vmId, backupId, diskId, targetDiskId, heldDiskIds, virtualBytes, bandwidthBytesPerSecond });
     });
@@ -132,8 +132,8 @@ async function disksWritten({ input, run, proxies, settings, applianceId }: Rest
 async function disksProven({ input, run, proxies, settings, applianceId }: Restore, { backup }: BackupContents, disks: readonly RestoredDisk[]): Promise<readonly string[]> {
   run.enter('prove');
   const { repository, backupId } = input;
-  return inParallel(disks, settings.disksAtOnce, async ({ source: { diskId, virtualBytes }, diskId: targetDiskId }) => {
-    const { root } = await run.copy((bandwidthBytesPerSecond) => {
+  return inParallel(disks, settings.disksAtOnce, async ({ source: { diskId, virtualBytes }, diskId: targetDiskId, storageDomainId }) => {
+    const { root } = await run.copy({ diskId, storageDomainId, device: { applianceId, diskId: targetDiskId, virtualBytes } }, (bandwidthBytesPerSecond) => {
       run.setDisk(diskId, { state: 'proving', positionBytes: 0 });
       return proxies.applianceCopies(input.engine, applianceId).proveDisk({ engine: input.engine, runId: run.runId, repository, vmId: backup.vmId, backupId, diskId, targetDiskId, virtualBytes, bandwidthBytesPerSecond });
     });

@@ -2,6 +2,7 @@
 // went away; nothing in here tries a call again (Temporal does).
 import { createAlerts } from './alerts';
 import { createBackups } from './backups';
+import { createCopySlots } from './copy-slots';
 import { openDatabase, type CatalogLog } from './database';
 import { createExamination } from './examination';
 import { createHoldings } from './holdings';
@@ -23,6 +24,7 @@ export function createCatalog({ url, log = { warn: () => undefined }, max = 5 }:
     migrate: () => migrate(database),
     ...createRuns(database),
     ...createHoldings(database),
+    ...createCopySlots(database),
     ...createBackups(database),
     ...createAlerts(database),
     ...createExamination(database),

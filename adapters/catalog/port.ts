@@ -1,4 +1,5 @@
 // The catalog: PostgreSQL index of backups, runs, holdings and alerts. Backups can be rebuilt from the repositories, the rest cannot.
+import type { CopyLimits, SlotVerdict } from '../../domain/copy-slots';
 import type { Holding, Leftover } from '../../domain/holdings';
 import type { ListAlertsInput, ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
 import type { BackupSummary } from '../../domain/manifest';
@@ -37,6 +38,26 @@ export interface NewAlert {
   readonly runId?: string;
 }
 
+export interface NewCopySlot {
+  /** A fresh one for every copy: what was given back is never taken again under the same id. */
+  readonly slotId: string;
+  readonly engine: string;
+  readonly runId: string;
+  readonly diskId: string;
+  readonly storageDomainId?: string;
+  /** The Temporal execution that asks. */
+  readonly workflowId: string;
+  readonly executionId: string;
+}
+
+export type UncheckedSlot = Pick<NewCopySlot, 'slotId' | 'workflowId' | 'executionId'>;
+
+export interface CopySlotCount {
+  readonly engine: string;
+  readonly state: 'waiting' | 'held';
+  readonly count: number;
+}
+
 /**
  * Every call is idempotent by its ids: an activity may be repeated. Failures: `catalog.unavailable`, `catalog.conflict`, and
  * `input.invalid` for values that no column takes. Times come back as ISO 8601 in UTC with milliseconds.
@@ -48,7 +69,7 @@ export interface Catalog {
   openRun(run: NewRun): Promise<void>;
   /** The VM's name is known only after planning. */
   nameRun(runId: string, vmName: string): Promise<void>;
-  /** An unknown run is fine: the undo of an `openRun` that never arrived. */
+  /** Gives its copy slots back too. An unknown run is fine: the undo of an `openRun` that never arrived. */
   closeRun(end: RunEnd): Promise<void>;
   /** Newest first. Up to `page.limit + 1` rows: the one too many tells the caller that there are more. */
   listRuns(query: ListRunsInput): Promise<readonly Run[]>;
@@ -64,6 +85,17 @@ export interface Catalog {
 
   /** Over all VMs and runs, oldest first; up to `page.limit + 1` rows. */
   listOpenHoldings(query: ListHoldingsInput): Promise<readonly OpenHolding[]>;
+
+  /** Asks for a slot, or asks again: its place in the line is that of the first time. One that was given back is refused (`catalog.conflict`). */
+  takeCopySlot(slot: NewCopySlot, limits: CopyLimits): Promise<SlotVerdict>;
+  /** An unknown slot is fine, and cannot be taken any more either: its request may still be on its way. */
+  giveBackCopySlot(slot: NewCopySlot): Promise<void>;
+  /** Slots of the engine that nobody has claimed here for so long: the caller finds out whether their executions still run. */
+  claimUncheckedSlots(engine: string, afterSeconds: number): Promise<readonly UncheckedSlot[]>;
+  /** Slots whose executions are over. */
+  dropCopySlots(slotIds: readonly string[]): Promise<void>;
+  /** Over all engines. */
+  countCopySlots(): Promise<readonly CopySlotCount[]>;
 
   /** Writes or refreshes these rows. */
   indexBackups(backups: readonly BackupSummary[]): Promise<void>;

@@ -38,6 +38,7 @@ export function createRuns(database: Database): Pick<Catalog, 'openRun' | 'nameR
 
     async closeRun(end) {
       const leftovers = JSON.stringify(end.leftovers, (_, value: unknown) => (typeof value === 'string' ? storableText(value) : value));
+      await database.call(`giving back the copy slots of run ${end.runId}`).change('DELETE FROM holdfast.copy_slots WHERE run_id = $1', [end.runId]);
       // A repeat finds nothing distinct, so the first end's time stays; a run that a Temporal reset takes up again may end otherwise.
       await database.call(`closing run ${end.runId}`).change(
         `UPDATE holdfast.runs

@@ -64,7 +64,7 @@ export class PlainView implements ProgressView {
     const estimate = this.#estimator.add(progress, atMs);
     for (const warning of progress.warnings.slice(this.#warnings)) this.write(`warning: ${oneLine(warning)}\n`);
     this.#warnings = progress.warnings.length;
-    const stage = headline(progress);
+    const stage = [headline(progress), ...waitingLines(progress)].join(';');
     const figures = figuresOf(estimate);
     if (stage === this.#said && (figures === this.#figures || atMs - this.#saidAtMs < plainEveryMs)) return;
     this.#said = stage;
@@ -87,8 +87,14 @@ export function renderLines(progress: Progress, estimate: Estimate, columns: num
   return [
     clip(`${headline(progress)}${progress.disks.length > 0 ? `  ${figuresOf(estimate)}` : ''}`, columns),
     ...diskLines(progress.disks, nameWidth, columns).map((line) => clip(line, columns)),
+    ...waitingLines(progress).map((line) => clip(line, columns)),
     ...progress.warnings.map((warning) => clip(`! ${oneLine(warning)}`, columns)),
   ];
+}
+
+/** One line per limit that keeps disks of this run from being copied. */
+function waitingLines({ disks }: Progress): readonly string[] {
+  return [...new Set(disks.flatMap(({ waitingFor }) => (waitingFor === null ? [] : [`  waiting for a copy slot: ${oneLine(waitingFor)}`])))];
 }
 
 /** More lines than the screen has cannot be redrawn: disks that are done give way first. */

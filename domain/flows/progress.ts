@@ -16,6 +16,8 @@ export const diskProgressSchema = z.object({
   dataBytes: z.number().int(),
   bytesPerSecond: z.number(),
   state: z.enum(['waiting', 'copying', 'proving', 'done']),
+  /** Which limit keeps the copy from beginning: a sentence for operators. */
+  waitingFor: z.string().nullable(),
 });
 export type DiskProgress = z.infer<typeof diskProgressSchema>;
 

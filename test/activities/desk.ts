@@ -55,7 +55,10 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
     if (name !== 'lab') throw new HoldfastError('config.invalid', `no engine ${name}`);
     return engine;
   };
-  const activities = createControlActivities({ engineOf, catalog, settingsOf: (name) => (engineOf(name), settings) });
+  const activities = createControlActivities({
+    engineOf, catalog, settingsOf: (name) => (engineOf(name), settings),
+    copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }), isExecutionRunning: () => Promise.resolve(true),
+  });
   const attempt = async (name: keyof ControlActivities, ...input: readonly unknown[]): Promise<unknown> => {
     const run = activities[name] as (...args: readonly unknown[]) => Promise<unknown>;
     return new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') }).run(run, ...input);

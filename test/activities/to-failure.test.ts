@@ -19,6 +19,10 @@ test.each(Object.keys(failureRules) as FailureCode[])('%s', (code) => {
   expect((failure as ApplicationFailure).nextRetryDelay ?? undefined).toBe(delaysMs[code]);
 });
 
+test('an error that knows better when it is worth another attempt is asked again then', () => {
+  expect(toFailure(new HoldfastError('wait.pending', 'far back in the line', {}, { retryAfterMs: 7000 }))).toMatchObject({ type: 'wait.pending', nonRetryable: false, nextRetryDelay: 7000 });
+});
+
 test.each([
   ['a cancel', new CancelledFailure('cancelled')],
   ['an asynchronous completion', Reflect.construct(CompleteAsyncError, []) as unknown],

@@ -32,11 +32,12 @@ appliance a of lab
 `);
 });
 
-const disk = (changes: Partial<DiskProgress>): DiskProgress => ({ diskId: estate.diskId, alias: 'a', virtualBytes: 1000, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'copying', ...changes });
+const disk = (changes: Partial<DiskProgress>): DiskProgress => ({ diskId: estate.diskId, alias: 'a', virtualBytes: 1000, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'copying', waitingFor: null, ...changes });
 const progress = (changes: Partial<Progress>): Progress => progressSchema.parse({ runId: estate.runId, vmName: 'demo', phase: 'copy', paused: false, bandwidthBytesPerSecond: null, disks: [], warnings: [], undone: [], leftovers: [], trouble: null, ...changes });
 
 test.each<[Partial<Progress>, string]>([
   [{ phase: 'planning' }, 'planning'],
+  [{ disks: [disk({ positionBytes: 500 }), disk({ state: 'waiting', waitingFor: 'engine lab is full' }), disk({ state: 'waiting' })] }, 'copy, 16 %, 1 disk waits for a copy slot'],
   [{ disks: [disk({ positionBytes: 250, bytesPerSecond: 1024 ** 2 }), disk({ state: 'done', positionBytes: 0 })] }, 'copy, 62 %, 1.0 MiB/s'],
   [{ paused: true, disks: [disk({ positionBytes: 999 })] }, 'copy (paused), 99 %'],
 ])('a run\'s figures %#', (changes, text) => {

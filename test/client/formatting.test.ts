@@ -8,7 +8,7 @@ const MiB = 1024 ** 2;
 const diskId = '11111111-0000-4000-8000-111111111111';
 
 function disk(change: Partial<DiskProgress> = {}): DiskProgress {
-  return { diskId, alias: 'root', virtualBytes: 1000 * MiB, positionBytes: 0, dataBytes: 0, bytesPerSecond: 10 * MiB, state: 'copying', ...change };
+  return { diskId, alias: 'root', virtualBytes: 1000 * MiB, positionBytes: 0, dataBytes: 0, bytesPerSecond: 10 * MiB, state: 'copying', waitingFor: null, ...change };
 }
 
 function progress(change: Partial<Progress> = {}): Progress {

@@ -36,7 +36,7 @@ export async function doneAtMs(client: HoldfastClient, workflowId: string, activ
 
 const workflows = path.resolve(__dirname, '../../workflows');
 /** What all flows share, beside the flow's own file. */
-const sharedSources = ['flow-run.ts', 'planning.ts'];
+const sharedSources = ['flow-run.ts', 'copies.ts', 'planning.ts'];
 /** `proxies.control.planBackup(`, `proxies.waiting(seconds).createDisk(`, `opening.openRun(`, `catalog.closeRun(`. */
 const call = /\b(?:(?:this\.)?proxies\.\w+(?:\([^()]*(?:\([^()]*\))?[^()]*\))?|opening|catalog)\.(\w+)\(/g;
 

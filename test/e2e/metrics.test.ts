@@ -42,6 +42,7 @@ test('bytes moved, phases, holdings and the age of snapshots are served beside T
     return age !== undefined && age > 0;
   }, 60_000);
   expect(valueOf(await samples('control', 'holdfast_holdings'), 'kind="snapshot"', 'state="held"')).toBe(1);
+  await until('the copy shows as one that holds a slot', async () => valueOf(await samples('control', 'holdfast_copy_slots'), 'state="held"') === 1, 60_000);
   await handle.setBandwidth(null);
   const { backup } = await handle.result();
 
@@ -52,5 +53,6 @@ test('bytes moved, phases, holdings and the age of snapshots are served beside T
   const phases = await samples('control', 'holdfast_phase_seconds_count');
   for (const phase of ['planning', 'snapshot', 'copy', 'seal']) expect(valueOf(phases, `phase="${phase}"`, 'workflow="backupVm"')).toBeGreaterThan(0);
   await until('the snapshot is not held any more', async () => valueOf(await samples('control', 'holdfast_holdings'), 'kind="snapshot"', 'state="held"') === 0, 60_000);
+  expect(valueOf(await samples('control', 'holdfast_copy_slots'), 'state="held"')).toBe(0);
   expect((await samples('appliance', 'temporal_activity_execution_latency_seconds_count')).length).toBeGreaterThan(0);
 }, 180_000);

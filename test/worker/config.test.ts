@@ -26,7 +26,7 @@ function complaint(act: () => unknown): string {
 
 test('a short file is enough: everything else has a default', () => {
   expect(parse(full)).toMatchObject({
-    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast' } }, appliance: { devices: '/dev/disk/by-id' },
+    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast', copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} } }, appliance: { devices: '/dev/disk/by-id' },
     limits: { copiesPerWorker: 2, disksPerRun: 2 }, deadlines: { snapshotSeconds: 1800, workerSeconds: 120, undoSeconds: 21_600 }, heartbeatSeconds: 30, log: { level: 'info' },
   });
 });
@@ -48,6 +48,8 @@ describe('a mistake is named by its key', () => {
     ['an appliance that is no id', { engines: { lab: { ...engine, appliances: ['appliance'] } } }, /- engines\.lab\.appliances\.0: must be a UUID/],
     ['a repository by a relative path', { repositories: { main: { path: 'backups' } } }, /- repositories\.main\.path: /],
     ['a catalog URL in the file', { catalog: { url: 'postgres://u:p@h/d' } }, /- catalog\.url: /],
+    ['an engine that may copy nothing', { engines: { lab: { ...engine, copiesAtOnce: 0 } } }, /- engines\.lab\.copiesAtOnce: /],
+    ['a storage domain with an unknown limit', { engines: { lab: { ...engine, storageDomains: { data1: { copies: 1 } } } } }, /- engines\.lab\.storageDomains\.data1/],
     ['a limit of none', { limits: { disksPerRun: 0 } }, /- limits\.disksPerRun: /],
     ['a deadline of nothing', { deadlines: { undoSeconds: 0 } }, /- deadlines\.undoSeconds: /],
     ['a log level that does not exist', { log: { level: 'loud' } }, /- log\.level: /],

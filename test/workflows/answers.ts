@@ -62,6 +62,8 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     detachDisk: done,
     createDisk: done,
     removeDisk: done,
+    takeCopySlot: answer({ granted: true }),
+    giveBackCopySlot: done,
     findVmsOnEngine: answer({ vms: [], more: false }),
     startVm: done,
     removeRestoredVm: done,

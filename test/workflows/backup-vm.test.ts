@@ -47,7 +47,7 @@ test('the runbook, read aloud', async () => {
   expect(names).toEqual([
     'openRun', 'listEarlierHoldings', 'listEarlierRuns', 'planBackup', 'checkAppliance', 'checkAppliance',
     'ensureSnapshot', 'saveConfiguration', 'attachSnapshotDisk', 'findDevice', 'attachSnapshotDisk', 'findDevice',
-    'backupDisk', 'backupDisk', 'sealBackup', 'indexBackup', 'detachDisk', 'detachDisk', 'ensureSnapshotGone', 'closeRun',
+    ...['backupDisk', 'backupDisk'].flatMap((copy) => ['takeCopySlot', copy, 'giveBackCopySlot']), 'sealBackup', 'indexBackup', 'detachDisk', 'detachDisk', 'ensureSnapshotGone', 'closeRun',
   ]);
   expect(undone(run)).toEqual(['detach b', 'detach a', 'snapshot']);
   const output = end.output as BackupVmOutput;

@@ -71,7 +71,8 @@ test('the runbook, read aloud', async () => {
   const names = run.script.names().map((name) => (name === 'readBackup' ? 'checkAppliance' : name));
   expect(names).toEqual([
     'openRun', 'checkAppliance', 'checkAppliance', 'planRestore', 'createDisk', 'createDisk',
-    'attachToAppliance', 'findDevice', 'attachToAppliance', 'findDevice', 'listHeldDisks', 'restoreDisk', 'restoreDisk', 'proveDisk', 'proveDisk',
+    'attachToAppliance', 'findDevice', 'attachToAppliance', 'findDevice', 'listHeldDisks',
+    ...['restoreDisk', 'restoreDisk', 'proveDisk', 'proveDisk'].flatMap((copy) => ['takeCopySlot', copy, 'giveBackCopySlot']),
     'detachDisk', 'detachDisk', 'holdVm', 'createVmFromBackup', 'attachRestoredDisk', 'attachRestoredDisk', 'startVm', 'keepProducts', 'closeRun',
   ]);
   const output = end.output as RestoreVmOutput;

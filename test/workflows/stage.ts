@@ -13,6 +13,8 @@ import type { ActivityName, Script } from './script';
 
 export interface Stage {
   readonly client: Client;
+  readonly connection: NativeConnection;
+  readonly namespace: string;
   /** Starts a flow under its own script. */
   start(flow: string, workflowId: string, input: unknown, script: Script): Promise<WorkflowHandle>;
   stop(): Promise<void>;
@@ -71,6 +73,8 @@ export async function openStage(): Promise<Stage> {
   const running = Promise.all(workers.map((worker) => worker.run()));
   return {
     client,
+    connection,
+    namespace,
     start(flow, workflowId, input, script) {
       scripts.set(workflowId, script);
       return client.workflow.start(flow, { workflowId, taskQueue: taskQueues.control, args: [input] });

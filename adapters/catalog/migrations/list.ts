@@ -1,6 +1,7 @@
 // All migrations in their order; the position is the schema version. They are TypeScript modules that export SQL, not .sql
 // files, because the compiler carries only modules into dist/.
 import { sql as start } from './0001-start';
+import { sql as copySlots } from './0002-copy-slots';
 
 export interface Migration {
   readonly version: number;
@@ -8,4 +9,7 @@ export interface Migration {
   readonly sql: string;
 }
 
-export const migrations: readonly Migration[] = [{ version: 1, name: '0001-start', sql: start }];
+export const migrations: readonly Migration[] = [
+  { version: 1, name: '0001-start', sql: start },
+  { version: 2, name: '0002-copy-slots', sql: copySlots },
+];

@@ -114,5 +114,7 @@ export function describeFigures({ phase, paused, disks }: Progress): string {
   const total = sum((disk) => disk.virtualBytes);
   const percent = total === 0 ? '' : `, ${Math.floor((sum((disk) => (disk.state === 'done' ? disk.virtualBytes : disk.positionBytes)) / total) * 100)} %`;
   const rate = sum((disk) => (disk.state === 'copying' ? disk.bytesPerSecond : 0));
-  return `${phase}${paused ? ' (paused)' : ''}${percent}${rate > 0 ? `, ${humanRate(rate)}` : ''}`;
+  const waiting = disks.filter(({ waitingFor }) => waitingFor !== null).length;
+  const slots = waiting === 0 ? '' : waiting === 1 ? ', 1 disk waits for a copy slot' : `, ${waiting} disks wait for a copy slot`;
+  return `${phase}${paused ? ' (paused)' : ''}${percent}${rate > 0 ? `, ${humanRate(rate)}` : ''}${slots}`;
 }

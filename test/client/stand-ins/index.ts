@@ -23,7 +23,7 @@ function tellProgress(vmName: string): Told {
     phase: 'copy',
     paused: false,
     bandwidthBytesPerSecond: null,
-    disks: [{ diskId: estate.diskId, alias: `${vmName}_Disk1`, virtualBytes: diskBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 200 * 1024 ** 2, state: 'copying' }],
+    disks: [{ diskId: estate.diskId, alias: `${vmName}_Disk1`, virtualBytes: diskBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 200 * 1024 ** 2, state: 'copying', waitingFor: null }],
     trouble: null,
     warnings: [],
     undone: [],
