@@ -32,24 +32,20 @@ export function createCatalogActivities({ catalog }: ControlDependencies): Catal
   return {
     indexBackup: (backup) => catalog.indexBackups([backup]),
     async listBackupsInCatalog(query) {
-      const rows = await catalog.listBackups(query);
-      const backups = fitting(rows.slice(0, query.page.limit));
-      return { backups, more: rows.length > backups.length };
+      const { rows, more } = pageOf(await catalog.listBackups(query), query);
+      return { backups: rows, more };
     },
     async listRunsInCatalog(query) {
-      const rows = await catalog.listRuns(query);
-      const runs = fitting(rows.slice(0, query.page.limit));
-      return { runs, more: rows.length > runs.length };
+      const { rows, more } = pageOf(await catalog.listRuns(query), query);
+      return { runs: rows, more };
     },
     async listHoldingsInCatalog(query) {
-      const rows = await catalog.listOpenHoldings(query);
-      const holdings = fitting(rows.slice(0, query.page.limit));
-      return { holdings, more: rows.length > holdings.length };
+      const { rows, more } = pageOf(await catalog.listOpenHoldings(query), query);
+      return { holdings: rows, more };
     },
     async listAlertsInCatalog(query) {
-      const rows = await catalog.listAlerts(query);
-      const alerts = fitting(rows.slice(0, query.page.limit));
-      return { alerts, more: rows.length > alerts.length };
+      const { rows, more } = pageOf(await catalog.listAlerts(query), query);
+      return { alerts: rows, more };
     },
     beginRebuild: async () => ({ since: await catalog.now() }),
     indexBackups: ({ backups }) => catalog.indexBackups(backups),
@@ -60,10 +56,13 @@ export function createCatalogActivities({ catalog }: ControlDependencies): Catal
 /** Temporal warns at 512 KiB and refuses 2 MiB: five hundred backups of large VMs would be more. The caller goes on after the rows it got. */
 const answerBytes = 384 * 1024;
 
-function fitting<Row>(rows: readonly Row[]): Row[] {
+/** What was asked for and fits; the catalog gave one row too many when there are more. */
+function pageOf<Row>(found: readonly Row[], { page }: { readonly page: { readonly limit: number } }): { readonly rows: Row[]; readonly more: boolean } {
   let left = answerBytes;
-  const tooMuch = rows.findIndex((row, index) => (left -= Buffer.byteLength(JSON.stringify(row))) < 0 && index > 0);
-  return rows.slice(0, tooMuch < 0 ? rows.length : tooMuch);
+  const asked = found.slice(0, page.limit);
+  const tooMuch = asked.findIndex((row, index) => (left -= Buffer.byteLength(JSON.stringify(row))) < 0 && index > 0);
+  const rows = asked.slice(0, tooMuch < 0 ? asked.length : tooMuch);
+  return { rows, more: found.length > rows.length };
 }
 
 export function createScanActivities({ repositoryOf }: RepositoryDependencies): ScanActivities {

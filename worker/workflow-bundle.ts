@@ -1,28 +1,42 @@
 // The workflows' code as one bundle, built once per content: its file name carries the hash of all that goes into it.
 import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 const root = resolve(__dirname, '..');
 /** Rooms whose code runs inside workflows. */
 const rooms = ['workflows', 'domain'] as const;
+/** Two versions side by side during an upgrade, and room for whoever works on them. */
+const keptBundles = 5;
 
 export async function workflowBundle(): Promise<{ codePath: string } | WorkflowBundle> {
   const workflowsPath = require.resolve('../workflows');
   const directory = join(root, '.bundles');
   const codePath = join(directory, `${await contentHash()}.js`);
-  if (await stat(codePath).catch(() => undefined)) return { codePath };
+  if (await stat(codePath).catch(() => undefined)) {
+    // The time tells which bundles are in use; an installation that may not be written to has but one.
+    await utimes(codePath, new Date(), new Date()).catch(() => undefined);
+    return { codePath };
+  }
   const bundle = await bundleWorkflowCode({ workflowsPath });
   try {
     await mkdir(directory, { recursive: true });
     const temporary = `${codePath}.${process.pid}`;
     await writeFile(temporary, bundle.code);
     await rename(temporary, codePath);
+    await keepNewest(directory, keptBundles);
   } catch {
     // An installation that may not be written to bundles at every start: slower, not wrong.
   }
   return bundle;
+}
+
+/** A worker reads its bundle at its start: one that is removed under it later is missed by nobody. */
+export async function keepNewest(directory: string, count: number): Promise<void> {
+  const names = (await readdir(directory)).filter((name) => /^[0-9a-f]{16}\.js$/.test(name));
+  const files = await Promise.all(names.map(async (name) => ({ path: join(directory, name), usedMs: (await stat(join(directory, name)).catch(() => undefined))?.mtimeMs ?? 0 })));
+  for (const { path } of files.sort((one, other) => other.usedMs - one.usedMs).slice(count)) await rm(path, { force: true });
 }
 
 async function contentHash(): Promise<string> {

@@ -3,7 +3,7 @@ import { ActivityFailure, ApplicationFailure, isCancellation, TimeoutFailure, wo
 import { RetryState, TimeoutType } from '@temporalio/common';
 import type { z } from 'zod';
 import type { FailureCode } from '../domain/failures';
-import { refusalText, type Reason } from '../domain/plan/reasons';
+import { refusalText, rootCauses, type Reason } from '../domain/plan/reasons';
 
 export function fail(code: FailureCode, message: string, details: Readonly<Record<string, unknown>> = {}): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message, nonRetryable: true, details: [details] });
@@ -23,7 +23,8 @@ export function requireWorkflowId(expected: string): void {
 }
 
 export function refuse(what: string, reasons: readonly Reason[]): void {
-  if (reasons.length > 0) throw fail('plan.refused', refusalText(what, reasons), { reasons });
+  const causes = rootCauses(reasons);
+  if (causes.length > 0) throw fail('plan.refused', refusalText(what, causes), { reasons: causes });
 }
 
 /** For a flow that is one question: it fails with the code of what it asked, not with the wrapper that Temporal puts around it. */

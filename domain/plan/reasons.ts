@@ -19,6 +19,17 @@ export function reason(code: ReasonCode, object: string, text: string): Reason {
   return { code, object, text };
 }
 
+/** What follows from another reason by itself: mended with it, and no help to whoever reads the list. */
+const follows: Partial<Record<ReasonCode, readonly ReasonCode[]>> = {
+  'appliance.down': ['appliance.devices', 'appliance.no-worker'],
+  'appliance.unknown': ['appliance.devices', 'appliance.no-worker'],
+};
+
+export function rootCauses(reasons: readonly Reason[]): readonly Reason[] {
+  const explained = new Set(reasons.flatMap(({ code }) => follows[code] ?? []));
+  return reasons.filter(({ code }) => !explained.has(code));
+}
+
 /** The sentence of a refusal, one line per reason. */
 export function refusalText(what: string, reasons: readonly Reason[]): string {
   const count = reasons.length === 1 ? 'one reason' : `${reasons.length} reasons`;
