@@ -1,7 +1,7 @@
 // Copy slots: an attempt is one look, because hundreds of disks may wait for hours and must not take the control worker's own slots meanwhile.
 // Idempotency key: the slot id. Role control.
 import { Context } from '@temporalio/activity';
-import type { UncheckedSlot } from '../adapters/catalog/port';
+import type { NewCopySlot } from '../adapters/catalog/port';
 import { limitOfDomain, nextLookMs, type CopyLimitKind, type CopyLimits } from '../domain/copy-slots';
 import { HoldfastError } from '../domain/failures';
 import { uuidSchema } from '../domain/ids';
@@ -38,10 +38,9 @@ export function createCopySlotActivities(dependencies: ControlDependencies): Cop
     return { ...limits, ofStorageDomain: Object.fromEntries(named.flatMap(({ key, copiesAtOnce, isId }) => (isId ? [key] : ids(key)).map((id) => [id, copiesAtOnce]))) };
   };
 
-  const dropOwnerless = async (engine: string): Promise<void> => {
-    const unchecked = await catalog.claimUncheckedSlots(engine, checkAfterSeconds);
-    const isOver = async (slot: UncheckedSlot): Promise<boolean> => !(await isExecutionRunning(slot));
-    const over = (await Promise.all(unchecked.map(async (slot) => ((await isOver(slot)) ? [slot.slotId] : [])))).flat();
+  const dropOwnerless = async (slot: NewCopySlot): Promise<void> => {
+    const unchecked = await catalog.claimUncheckedSlots(slot, checkAfterSeconds);
+    const over = (await Promise.all(unchecked.map(async (each) => ((await isExecutionRunning(each)) ? [] : [each.slotId])))).flat();
     if (over.length > 0) await catalog.dropCopySlots(over);
   };
 
@@ -51,7 +50,7 @@ export function createCopySlotActivities(dependencies: ControlDependencies): Cop
       const limits = await limitsOf(input.engine);
       const verdict = await catalog.takeCopySlot(slot, limits);
       if (verdict.granted) return verdict;
-      await dropOwnerless(input.engine);
+      await dropOwnerless(slot);
       const { limit, ahead } = verdict;
       if (limit !== input.toldLimit) return { granted: false, limit, waitingFor: await limitText(limit, limits, input) };
       throw new HoldfastError('wait.pending', `disk ${input.diskId} waits for a copy slot: ${await limitText(limit, limits, input)}; ${ahead} are before it`, { limit, ahead }, { retryAfterMs: nextLookMs(ahead) });
@@ -67,9 +66,9 @@ export function createCopySlotActivities(dependencies: ControlDependencies): Cop
   }
 }
 
-function slotOf({ slotId, engine, runId, diskId, storageDomainId }: CopySlotOfRun) {
-  const { workflowExecution } = Context.current().info;
-  return { slotId, engine, runId, diskId, workflowId: workflowExecution?.workflowId ?? '', executionId: workflowExecution?.runId ?? '', ...(storageDomainId === undefined ? {} : { storageDomainId }) };
+function slotOf({ slotId, engine, runId, diskId, storageDomainId }: CopySlotOfRun): NewCopySlot {
+  const { workflowExecution, namespace } = Context.current().info;
+  return { slotId, engine, runId, diskId, namespace, workflowId: workflowExecution?.workflowId ?? '', executionId: workflowExecution?.runId ?? '', ...(storageDomainId === undefined ? {} : { storageDomainId }) };
 }
 
 /** By id. Names change rarely, and every waiting disk would ask for the whole list every few seconds. */

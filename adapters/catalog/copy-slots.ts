@@ -33,12 +33,12 @@ export function createCopySlots(database: Database): Pick<Catalog, 'takeCopySlot
       });
     },
 
-    async claimUncheckedSlots(engine, afterSeconds) {
+    async claimUncheckedSlots({ engine, namespace }, afterSeconds) {
       return database.call(`looking for copy slots without an owner in engine ${engine}`).rows<UncheckedSlot>(
         `UPDATE holdfast.copy_slots SET checked_at = now()
-         WHERE engine = $1 AND state <> 'released' AND checked_at < now() - make_interval(secs => $2)
+         WHERE engine = $1 AND namespace = $2 AND state <> 'released' AND checked_at < now() - make_interval(secs => $3)
          RETURNING slot_id, workflow_id, execution_id`,
-        [engine, afterSeconds],
+        [engine, namespace, afterSeconds],
       );
     },
 
@@ -60,11 +60,11 @@ async function lockLine(statements: Statements, engine: string): Promise<void> {
   await statements.rows('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`holdfast copy slots ${engine}`]);
 }
 
-async function ask(statements: Statements, { slotId, engine, runId, diskId, storageDomainId, workflowId, executionId }: NewCopySlot, state: 'waiting' | 'released'): Promise<void> {
+async function ask(statements: Statements, { slotId, engine, runId, diskId, storageDomainId, namespace, workflowId, executionId }: NewCopySlot, state: 'waiting' | 'released'): Promise<void> {
   await statements.change(
-    `INSERT INTO holdfast.copy_slots (slot_id, engine, run_id, disk_id, storage_domain_id, workflow_id, execution_id, state)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (slot_id) DO NOTHING`,
-    [slotId, engine, runId, diskId, storageDomainId ?? null, workflowId, executionId, state],
+    `INSERT INTO holdfast.copy_slots (slot_id, engine, run_id, disk_id, storage_domain_id, namespace, workflow_id, execution_id, state)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (slot_id) DO NOTHING`,
+    [slotId, engine, runId, diskId, storageDomainId ?? null, namespace, workflowId, executionId, state],
   );
 }
 

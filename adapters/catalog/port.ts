@@ -46,6 +46,7 @@ export interface NewCopySlot {
   readonly diskId: string;
   readonly storageDomainId?: string;
   /** The Temporal execution that asks. */
+  readonly namespace: string;
   readonly workflowId: string;
   readonly executionId: string;
 }
@@ -90,8 +91,8 @@ export interface Catalog {
   takeCopySlot(slot: NewCopySlot, limits: CopyLimits): Promise<SlotVerdict>;
   /** An unknown slot is fine, and cannot be taken any more either: its request may still be on its way. */
   giveBackCopySlot(slot: NewCopySlot): Promise<void>;
-  /** Slots of the engine that nobody has claimed here for so long: the caller finds out whether their executions still run. */
-  claimUncheckedSlots(engine: string, afterSeconds: number): Promise<readonly UncheckedSlot[]>;
+  /** Slots of the engine that nobody has claimed here for so long: the caller finds out whether their executions, all of its own namespace, still run. */
+  claimUncheckedSlots(of: { readonly engine: string; readonly namespace: string }, afterSeconds: number): Promise<readonly UncheckedSlot[]>;
   /** Slots whose executions are over. */
   dropCopySlots(slotIds: readonly string[]): Promise<void>;
   /** Over all engines. */

@@ -130,6 +130,8 @@ function configured(base: WorkerConfigFile, namespace: string, directory: string
   return {
     ...base,
     temporal: { ...(base['temporal'] as object), namespace },
+    // All lanes are one engine's: a run that waits for another lane's takes a step more than the run whose steps are counted.
+    ...(base['engines'] === undefined ? {} : { engines: Object.fromEntries(Object.entries(base['engines'] as object).map(([name, engine]) => [name, { ...(engine as object), copiesAtOnce: 100, copiesAtOncePerStorageDomain: 100 }])) }),
     repositories: { [repositoryName]: { path: path.join(directory, 'repository') } },
     shutdownGraceSeconds: 2,
   };

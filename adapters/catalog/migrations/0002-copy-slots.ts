@@ -10,6 +10,7 @@ CREATE TABLE holdfast.copy_slots (
   disk_id           uuid NOT NULL,
   storage_domain_id uuid,
   -- The Temporal execution that asked: when it is over, the slot has no owner, whatever the catalog says about its run.
+  namespace         text NOT NULL,
   workflow_id       text NOT NULL,
   execution_id      text NOT NULL,
   state             text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'held', 'released')),

@@ -25,7 +25,7 @@ const oneAtOnce: CopyLimits = { copiesAtOnce: 1, copiesAtOncePerStorageDomain: 1
 const granted = { granted: true };
 
 function newCopySlot(run: NewRun, changes: Partial<NewCopySlot> = {}): NewCopySlot {
-  return { slotId: randomUUID(), engine: run.engine, runId: run.runId, diskId: randomUUID(), storageDomainId: randomUUID(), workflowId: run.workflowId, executionId: randomUUID(), ...changes };
+  return { slotId: randomUUID(), engine: run.engine, runId: run.runId, diskId: randomUUID(), storageDomainId: randomUUID(), namespace: 'default', workflowId: run.workflowId, executionId: randomUUID(), ...changes };
 }
 
 let run: NewRun;
@@ -80,12 +80,13 @@ test('a run that is closed has given back everything', async () => {
 test('each slot is claimed for a check by one at a time, and dropped when its execution is over', async () => {
   const [dead, next] = [newCopySlot(run), newCopySlot(run)];
   for (const slot of [dead, next]) await take(slot);
-  expect(await catalog.claimUncheckedSlots('lab', 60)).toEqual([]);
+  expect(await catalog.claimUncheckedSlots({ engine: 'lab', namespace: 'default' }, 60)).toEqual([]);
   await new Promise((resolve) => setTimeout(resolve, 5));
-  const claims = await Promise.all(Array.from({ length: 5 }, () => catalog.claimUncheckedSlots('lab', 0.001)));
+  const claims = await Promise.all(Array.from({ length: 5 }, () => catalog.claimUncheckedSlots({ engine: 'lab', namespace: 'default' }, 0.001)));
   expect(claims.flat()).toContainEqual({ slotId: dead.slotId, workflowId: dead.workflowId, executionId: dead.executionId });
-  expect(await catalog.claimUncheckedSlots('lab', 60)).toEqual([]);
-  expect(await catalog.claimUncheckedSlots('other', 0)).toEqual([]);
+  expect(await catalog.claimUncheckedSlots({ engine: 'lab', namespace: 'default' }, 60)).toEqual([]);
+  // Who asks can only look into a namespace of its own.
+  for (const strange of [{ engine: 'other', namespace: 'default' }, { engine: 'lab', namespace: 'other' }]) expect(await catalog.claimUncheckedSlots(strange, 0)).toEqual([]);
   await catalog.dropCopySlots([dead.slotId, 'nowhere']);
   expect(await take(next)).toEqual(granted);
 });
