@@ -13,7 +13,7 @@ const arrows = {
   client: ['workflows', 'domain'],
   worker: ['workflows', 'activities', 'adapters', 'domain'],
   lab: [],
-  bench: ['adapters', 'domain', 'client'],
+  bench: ['activities', 'adapters', 'domain', 'client'],
 };
 const httpPackages = ['undici', 'node:http', 'node:https', 'http', 'https'];
 const ioBuiltins = ['node:fs', 'node:fs/promises', 'node:net', 'node:child_process', 'node:http', 'node:https', 'node:worker_threads', 'node:os', 'node:crypto', 'node:path', 'node:timers/promises'];
