@@ -7,7 +7,7 @@ import { digestBlockBytes } from '../../../domain/manifest';
 import type { BlockReader, DigestSource } from '../port';
 import { DigestPool, digestBytes } from './digest-pool';
 import { Slots } from './slots';
-import { zeroDigests } from './zeroes';
+import { isZero, zeroDigests } from './zeroes';
 
 const bufferBytes = 2 * 1024 * 1024;
 /** As many as QEMU works on per connection. */
@@ -103,6 +103,11 @@ class Window {
     const offset = buffer * bufferBytes;
     const bytes = new Uint8Array(this.memory, offset, range.length);
     await this.fill(range, bytes);
+    // A block device does not tell where its holes are: what turns out to be zeroes is neither hashed nor written.
+    if (isZero(bytes)) {
+      this.buffers.give(buffer);
+      return this.zeroes(range);
+    }
     const hashing = this.pool.digest(offset, range.length);
     if (this.walk.expected !== undefined) await this.compare(range, await hashing);
     const [digests] = await Promise.all([hashing, this.walk.use?.(range, bytes, this.signal)]);
