@@ -16,6 +16,11 @@ export async function writeCounters(device: string): Promise<string> {
   return [fields[4], fields[6], fields[11] ?? '0', fields[13] ?? '0'].join(' ');
 }
 
+/** sysfs counts in sectors of 512 bytes, whatever the device's own are. */
+export async function deviceBytes(device: string): Promise<number> {
+  return Number((await readFile(`/sys/dev/block/${device}/size`, 'latin1')).trim()) * 512;
+}
+
 /** Refuses a device that is mounted, or that LVM, RAID, multipath or a loop built on it holds; its partitions count too. */
 export async function refuseUsedDevice(path: string, device: string, diskId: string): Promise<void> {
   const uses: string[] = [];

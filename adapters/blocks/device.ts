@@ -1,9 +1,10 @@
-// A disk of this appliance, found by its serial and opened: a block device or file through an image server of our own, or the NBD socket
-// that stands in its place. It is found by name only, never by order or size.
+// A disk of this appliance, found by its serial and opened: a block device is read directly, a file, and all that is written, goes through
+// an image server of our own, and an NBD socket may stand in its place. It is found by name only, never by order or size.
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError } from '../../domain/failures';
 import { deviceNumber, refuseUsedDevice, writeCounters } from './block-device';
+import { openDirectDevice } from './direct-device';
 import { startImageServer, type ImageServer } from './image-server';
 import { openNbd, type NbdBlocks } from './nbd/open-nbd';
 import type { BlockReader, BlockWriter } from './port';
@@ -60,16 +61,24 @@ export async function findDevice(directory: string, diskId: string): Promise<Fou
 }
 
 async function openReader(found: FoundDevice, options: DeviceOptions): Promise<BlockReader> {
-  const before = found.number === undefined ? undefined : await writeCounters(found.number);
-  const { blocks, end } = await serve(found, options, true);
+  if (found.number === undefined) {
+    const { blocks, end } = await serve(found, options, true);
+    return {
+      sizeBytes: blocks.sizeBytes,
+      transport: blocks.transport,
+      extents: (from, signal) => blocks.extents(from, signal),
+      read: (offset, buffer, signal) => blocks.read(offset, buffer, signal),
+      close: end,
+    };
+  }
+  const { number, path } = found;
+  const before = await writeCounters(number);
+  const device = await openDirectDevice({ path, number, label: `disk ${options.diskId} (${path})` });
   return {
-    sizeBytes: blocks.sizeBytes,
-    transport: blocks.transport,
-    extents: (from, signal) => blocks.extents(from, signal),
-    read: (offset, buffer, signal) => blocks.read(offset, buffer, signal),
+    ...device,
     close: async () => {
-      await end();
-      if (found.number === undefined || (await writeCounters(found.number)) === before) return;
+      await device.close();
+      if ((await writeCounters(number)) === before) return;
       throw new HoldfastError(
         'device.changed',
         `Something wrote to ${found.path} (disk ${options.diskId}) while it was being read, so the copy may be of no moment in time. Keep LVM, multipath and automounters of the appliance away from guests' disks (LVM filter), then run the backup again.`,

@@ -6,6 +6,7 @@ import { HoldfastError } from '../../../domain/failures';
 import { digestBlockBytes } from '../../../domain/manifest';
 import type { BlockReader, DigestSource } from '../port';
 import { DigestPool, digestBytes } from './digest-pool';
+import { sharedPages } from './shared-pages';
 import { Slots } from './slots';
 import { isZero, zeroDigests } from './zeroes';
 
@@ -83,7 +84,7 @@ function planned(walk: RangeWalk, signal: AbortSignal): AsyncGenerator<BlockRang
 
 class Window {
   readonly buffers = new Slots(bufferCount);
-  private readonly memory = new SharedArrayBuffer(bufferBytes * bufferCount);
+  private readonly memory = sharedPages(bufferBytes * bufferCount);
   private readonly pool = new DigestPool(this.memory, digestBlockBytes, digestThreads);
 
   constructor(

@@ -122,6 +122,19 @@ describe('a real block device', () => {
       const back = Buffer.alloc(MiB);
       await reader.read(2 * MiB, back);
       expect(back.equals(Buffer.alloc(MiB, 8))).toBe(true);
+      // Through the copy's window too, whose buffers the kernel takes as they are; a device tells no holes, and zeroes are zeroes all the same.
+      expect(await digestBlocks(reader, { signal: never })).toEqual({ root: independentDigests(device, 'raw').root, dataBytes: 16 * MiB });
+      await expect(reader.read(16 * MiB, back)).rejects.toMatchObject({ code: 'blocks.io' });
+      await expect(reader.read(0, back, AbortSignal.abort(new Error('cancelled')))).rejects.toThrow('cancelled');
+      await reader.close();
+    });
+  });
+
+  it('starts no server to be read: it is read past the page cache, and directly', async () => {
+    await withLoop(async (device) => {
+      const reader = await openDevice({ directory: byId({ [`scsi-0_${id}`]: device }), diskId: id, mode: 'read' });
+      const children = execFileSync('ps', ['--ppid', String(process.pid), '-o', 'args='], { encoding: 'utf8' });
+      expect(children).not.toContain('qemu-nbd');
       await reader.close();
     });
   });

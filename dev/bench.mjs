@@ -1,0 +1,62 @@
+// `npm run bench -- copy|overhead`: set-up, the parts that the benchmark needs, then its program in dist/bench. What is measured, and how,
+// is there; bench/README.md says how to read it.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { reportAndFail, setup } from './setup.mjs';
+import { checkout } from './setup/shell.mjs';
+
+const usage = 'usage: npm run bench -- copy|overhead [options]\n  copy      our copy beside qemu-img, nbdcopy and virtnbdbackup (--rounds, --small, --dir, --json, --only, --profile)\n  overhead  a whole backup of a VM with an empty disk (--rounds, --json)';
+const say = (line) => console.error(line);
+
+/** Its output is ours; resolves to its exit code. A signal reaches it too, and it cleans up by itself. */
+function show(program, args, env) {
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, [join(checkout, 'dist', 'bench', program), ...args], { env, stdio: 'inherit' });
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+    child.once('error', fail);
+    child.once('close', (code) => done(code ?? 1));
+  });
+}
+
+async function emptyVm(lab, name) {
+  const { id } = await lab.engine('POST', '/vms', { name, cluster: { name: 'Default' }, template: { name: 'Blank' } });
+  const disk = { alias: `${name}_Disk1`, provisioned_size: 1024 ** 3, format: 'cow', sparse: true, storage_domains: { storage_domain: [{ name: 'data-1' }] } };
+  const attachment = await lab.engine('POST', `/vms/${id}/diskattachments`, { disk, interface: 'virtio_scsi', active: true });
+  while ((await lab.engine('GET', `/disks/${attachment.id}`))?.status !== 'ok') await sleep(100);
+  return id;
+}
+
+async function overhead(args) {
+  const ready = await setup({ say });
+  const { startParts } = await import('./parts.mjs'); // It needs npm packages, which set-up has brought by now.
+  const { labUser } = await import('./main-job/lab-user.mjs');
+  const state = mkdtempSync(join(tmpdir(), 'hf-bench-'));
+  say('starting Temporal, PostgreSQL, the lab and the workers');
+  const parts = await startParts({ state, ports: 'free', setup: ready });
+  try {
+    const lab = labUser(parts.lab.connectionFile);
+    const vms = { stopped: await emptyVm(lab, 'bench-stopped'), running: await emptyVm(lab, 'bench-running') };
+    await lab.bring(vms.running, 'up');
+    const stage = { address: parts.temporal.address, namespace: parts.temporal.namespace, engine: parts.lab.name, repository: parts.repository.name, vms: JSON.stringify(vms) };
+    return await show('overhead/main.js', [...Object.entries(stage).map(([name, value]) => `--${name}=${value}`), ...args], ready.env);
+  } finally {
+    await parts.stop();
+    rmSync(state, { recursive: true, force: true });
+  }
+}
+
+async function main() {
+  const [benchmark, ...args] = process.argv.slice(2);
+  if (benchmark === 'overhead') return overhead(args);
+  if (benchmark === 'copy') return show('copy/main.js', args, (await setup({ want: ['npm', 'debian', 'build'], say })).env);
+  console.error(usage);
+  return 2;
+}
+
+main().then((code) => process.exit(code), (error) => {
+  reportAndFail(error);
+  process.exit();
+});
