@@ -13,10 +13,12 @@ import type { Source } from './sources';
 
 export class Copier {
   private readonly child: ChildProcess;
+  private readonly gone: Promise<readonly unknown[]>;
 
   constructor(place: Workplace, env: NodeJS.ProcessEnv, profileDirectory: string | undefined) {
     const execArgv = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
     this.child = fork(path.join(__dirname, 'copier.js'), [], { env, execArgv });
+    this.gone = once(this.child, 'exit').then(() => [{ error: 'the copier has ended' }]);
     place.atEnd(() => this.end());
     place.signal.addEventListener('abort', () => this.child.kill('SIGKILL'), { once: true });
   }
@@ -24,9 +26,8 @@ export class Copier {
   async copy(order: CopyOrder): Promise<Measured> {
     const watch = new PeakWatch();
     watch.begin(this.child.pid ?? 0);
-    const gone = once(this.child, 'exit').then(() => [{ error: 'the copier has ended' }]);
     this.child.send(order);
-    const [answer] = (await Promise.race([once(this.child, 'message'), gone]).finally(() => watch.end())) as unknown[];
+    const [answer] = (await Promise.race([once(this.child, 'message'), this.gone]).finally(() => watch.end())) as unknown[];
     const copied = copiedSchema.parse(answer);
     if ('error' in copied) throw new Error(`Holdfast's copy failed: ${copied.error}`);
     return { seconds: copied.seconds, cpuSeconds: copied.cpuSeconds, ...watch.peak };

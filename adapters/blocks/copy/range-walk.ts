@@ -63,6 +63,7 @@ export async function walkRanges(walk: RangeWalk): Promise<void> {
     }
     await handedOver;
     signal.throwIfAborted();
+    window.memoryIsQuiet = true;
   } catch (error) {
     fail(error);
     await Promise.allSettled([...underWay, handedOver]);
@@ -82,9 +83,14 @@ function planned(walk: RangeWalk, signal: AbortSignal): AsyncGenerator<BlockRang
   });
 }
 
+/** Of walks that are over: the garbage collector takes its time, and a worker that copies disk after disk held several windows. */
+const idleMemories: SharedArrayBuffer[] = [];
+
 class Window {
   readonly buffers = new Slots(bufferCount);
-  private readonly memory = sharedPages(bufferBytes * bufferCount);
+  /** Nothing reads from it or into it any more: after a failure a late read still might. */
+  memoryIsQuiet = false;
+  private readonly memory = idleMemories.pop() ?? sharedPages(bufferBytes * bufferCount);
   private readonly pool = new DigestPool(this.memory, digestBlockBytes, digestThreads);
 
   constructor(
@@ -118,6 +124,7 @@ class Window {
 
   async close(): Promise<void> {
     await this.pool.close();
+    if (this.memoryIsQuiet) idleMemories.push(this.memory);
   }
 
   private async fill(range: BlockRange, bytes: Uint8Array): Promise<void> {
