@@ -78,13 +78,17 @@ export function createSnapshotActivities({ engineOf, catalog }: ControlDependenc
   };
 }
 
+/** The engine locks the snapshot before it answers. One that is `ok` for so long is not being merged any more: that failed before we looked. */
+const mergeBeginsMs = 3_000;
+
 async function waitUntilMerged(engine: Engine, input: SnapshotOfRun, snapshotId: string): Promise<void> {
+  const sinceMs = Date.now();
   let seenLocked = false;
   await waitFor(async () => {
     const now = await engine.getSnapshot(input.vmId, snapshotId);
     if (now?.description !== input.mark) return gone;
     // Locked and then ok again: the merge failed. The engine's retry path is to remove it once more, which the next attempt does.
-    if (seenLocked && now.status === 'ok') throw new HoldfastError('wait.pending', `The engine gave up merging snapshot ${snapshotId} of VM ${input.vmId}; it is tried again. Events 357 and 359 on the engine tell why.`);
+    if (now.status === 'ok' && (seenLocked || Date.now() - sinceMs > mergeBeginsMs)) throw new HoldfastError('wait.pending', `The engine gave up merging snapshot ${snapshotId} of VM ${input.vmId}; it is tried again. Events 357 and 359 on the engine tell why.`);
     seenLocked ||= now.status === 'locked';
     return `snapshot ${snapshotId} of VM ${input.vmId} is being merged (${now.status})`;
   });

@@ -58,10 +58,10 @@ export class UndoStack {
 }
 
 /**
- * What no retry of the same call can mend, but somebody else can: a migration ends, another product lets go, an operator mends the password.
+ * What no retry of the same call can mend, but somebody else can: a migration ends, another product lets go, an operator mends the password or a disk.
  * A step forward fails with these at once; an undo has nowhere else to go.
  */
-const mayPass: readonly string[] = ['engine.conflict', 'engine.refused', 'engine.unauthorized', 'engine.forbidden', 'engine.certificate', 'config.invalid', 'repository.not-writable', 'repository.full', 'repository.unknown'];
+const mayPass: readonly string[] = ['engine.conflict', 'engine.refused', 'engine.unauthorized', 'engine.forbidden', 'engine.certificate', 'disk.illegal', 'config.invalid', 'repository.not-writable', 'repository.full', 'repository.unknown'];
 const firstPauseMs = 2_000;
 const longestPauseMs = 60_000;
 

@@ -5,6 +5,7 @@ import { AgentRefusal, type AgentTurn } from './agent-client';
 import { closeNodeIfOpen, openDetachedLayer, volumeNode } from './block-graph';
 import type { HostLog } from './host-options';
 import { HostError, type SnapshotDisk, type SnapshotOutcome } from './port';
+import { waitUntilGone } from './processes';
 import type { RunningVm } from './running-vm';
 import { describeVolume, type Storage } from './storage';
 import { removeFile, writeJsonFile } from './state-file';
@@ -14,6 +15,7 @@ const pingLimitMs = 5_000;
 const freezeLimitMs = 8_000;
 const thawLimitMs = 10_000;
 const thawAttempts = 3;
+const dyingMs = 2_000;
 
 export async function snapshotCold(storage: Storage, disks: readonly SnapshotDisk[]): Promise<SnapshotOutcome> {
   await createNextVolumes(storage, disks);
@@ -45,7 +47,10 @@ export async function snapshotLive(vm: RunningVm, disks: readonly SnapshotDisk[]
 async function withdraw(vm: RunningVm, disks: readonly SnapshotDisk[]): Promise<void> {
   for (const { next } of disks) {
     try {
-      await closeNodeIfOpen(vm, volumeNode(next));
+      // A QEMU that has died can close nothing any more: its locks go with it.
+      await closeNodeIfOpen(vm, volumeNode(next)).catch(async (error: unknown) => {
+        if (!(await waitUntilGone(vm.process, dyingMs))) throw error;
+      });
       await vm.host.storage.removeVolume(next);
     } catch (error) {
       vm.host.log.warn({ vmId: vm.vmId, volumeId: next.volumeId, error: String(error) }, `${vm.label}: volume ${next.volumeId} of a failed snapshot stays`);

@@ -114,6 +114,15 @@ describe('removing', () => {
     expect(desk.vm.snapshots.size).toBe(0);
   });
 
+  test('a merge that the engine gives up before anybody looks is tried again, too', async () => {
+    await ensure();
+    Object.assign(desk.engine, { failingMerges: 1, looks: 0 });
+    expect(await failureOf(desk.attempt('ensureSnapshotGone', of))).toMatchObject({ type: 'wait.pending', message: expect.stringContaining('gave up merging') as string });
+    await gone();
+    expect(desk.engine.countOf('removeSnapshot')).toBe(2);
+    expect(desk.vm.snapshots.size).toBe(0);
+  });
+
   test('a snapshot that is still being made is removed when it is there', async () => {
     desk.engine.looks = 4;
     await desk.engine.createSnapshot({ vmId: desk.vm.id, description: of.mark, diskIds: [] });

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Stack } from '../e2e/support/stack';
 import { makeVm, mib, until, type TestVm } from '../e2e/support/vms';
-import { isHelperAlive, openFilesOf } from './processes';
+import { imageServersOf, isHelperAlive, openFilesOf } from './processes';
 import type { CellPlan } from './cell';
 import type { Lane } from './lane';
 import { plainShapes, type Shape, type Started } from './shapes';
@@ -116,10 +116,15 @@ const resumedBackup = measured(copyCell('backupVm', 'appliance worker killed at 
   return takenOver(lane);
 }), 'rchar');
 
-const resumedRestore = measured(copyCell('restoreVm', 'appliance worker killed at 60 % of the restore\'s copy', async (lane) => {
+/** Of a restore, measured at the QEMU that has the new disk: waits until it has written so much since now. */
+async function writtenFromNow(lane: Lane): Promise<(share: number) => Promise<unknown>> {
   const target = await pidOfVm(lane.stack, lane.applianceId);
   const { wchar } = await ioOf(target);
-  await until('60 % are written', async () => (await ioOf(target)).wchar - wchar >= 0.6 * dataBytes, reachLimitMs);
+  return (share) => until(`${share * 100} % are written`, async () => (await ioOf(target)).wchar - wchar >= share * dataBytes, reachLimitMs);
+}
+
+const resumedRestore = measured(copyCell('restoreVm', 'appliance worker killed at 60 % of the restore\'s copy', async (lane) => {
+  await (await writtenFromNow(lane))(0.6);
   return takenOver(lane);
 }), 'wchar');
 
@@ -156,14 +161,47 @@ const stoppedAndWoken = copyCell('backupVm', 'appliance worker stopped (SIGSTOP)
   return `appliance worker: SIGSTOP, takeover (number ${after.fencing}), SIGCONT`;
 });
 
+const restoreImageServerKilled = copyCell('restoreVm', 'an image server (qemu-nbd) killed at 30 % of the restore\'s copy', async (lane) => {
+  await (await writtenFromNow(lane))(0.3);
+  const [imageServer] = imageServersOf(lane.appliances[0].pid);
+  if (imageServer === undefined) throw new Error('the worker has no image server');
+  process.kill(imageServer, 'SIGKILL');
+  await until('it is gone', () => Promise.resolve(!isHelperAlive(imageServer)));
+  return 'image server: SIGKILL';
+});
+
+/** Its attempt is no longer the one that counts: it must let go of the disk, whatever it had in hand. */
+const restoreStoppedAndWoken = copyCell('restoreVm', 'appliance worker stopped (SIGSTOP) at 20 % of the restore\'s copy, woken (SIGCONT) after another took over', async (lane) => {
+  const [stale, second] = lane.appliances;
+  const written = await writtenFromNow(lane);
+  await written(0.2);
+  stale.signal('SIGSTOP');
+  await second.start();
+  await written(0.5);
+  if (imageServersOf(second.pid).length === 0) throw new Error('the other worker did not take over');
+  stale.signal('SIGCONT');
+  await until('the stale worker has let go of the disk', () => Promise.resolve(imageServersOf(stale.pid).length === 0));
+  if (!stale.isRunning) throw new Error(`the stale worker did not live on (${stale.endedBy ?? ''}), so it proved nothing`);
+  return 'appliance worker: SIGSTOP, takeover, SIGCONT';
+});
+
 /** The appliance goes down with its disks; an administrator starts it again, and the copy goes on. */
-const applianceQemuKilled = copyCell('backupVm', 'QEMU of the appliance killed at 30 % of the copy, the appliance started again', async (lane) => {
-  await durableAt(lane, 0.3);
+async function applianceRevived(lane: Lane): Promise<string> {
   const { stack: { lab }, applianceId } = lane;
   process.kill(await pidOfVm(lane.stack, applianceId), 'SIGKILL');
   await lab.waitForStatus(applianceId, 'down');
   await lab.bring(applianceId, 'up');
   return 'QEMU of the appliance: SIGKILL, started again';
+}
+
+const applianceQemuKilled = copyCell('backupVm', 'QEMU of the appliance killed at 30 % of the copy, the appliance started again', async (lane) => {
+  await durableAt(lane, 0.3);
+  return applianceRevived(lane);
+});
+
+const restoreApplianceKilled = copyCell('restoreVm', 'QEMU of the appliance killed at 30 % of the restore\'s copy, the appliance started again', async (lane) => {
+  await (await writtenFromNow(lane))(0.3);
+  return applianceRevived(lane);
 });
 
 const sourceQemuKilled: CellPlan = (() => {
@@ -177,4 +215,4 @@ const sourceQemuKilled: CellPlan = (() => {
 })();
 
 /** The first one is what `npm test` runs. */
-export const copyCells: readonly CellPlan[] = [resumedBackup, resumedRestore, imageServerKilled, stoppedAndWoken, applianceQemuKilled, sourceQemuKilled];
+export const copyCells: readonly CellPlan[] = [resumedBackup, resumedRestore, imageServerKilled, restoreImageServerKilled, stoppedAndWoken, restoreStoppedAndWoken, applianceQemuKilled, restoreApplianceKilled, sourceQemuKilled];

@@ -92,20 +92,16 @@ const hostCells: readonly FaultCell[] = [
   cell('backup', 'the snapshot takes 8 s', (lane) => [{ kind: 'slow-snapshot', ...vmOf(lane), seconds: 8 }]),
   cell('backup', 'the snapshot never ends until the run gives up', (lane) => [{ kind: 'slow-snapshot', ...vmOf(lane) }], {
     ends: { outcome: 'failed', code: 'wait.deadline' },
-    disturb: async (_lane, _run, { handle, faults }) => {
-      await until('the run gives up', async () => (await handle.progress()).phase === 'cleanup', cleanupLimitMs);
-      await sleep(1_000);
-      await faults.release();
-      return 'the lab takes the snapshot when the run undoes itself';
-    },
+    disturb: mendedInCleanup,
   }),
   cell('backup', 'the merge fails once', (lane) => [{ kind: 'merge-failure', ...vmOf(lane) }]),
   cell('backup', 'the merge fails twice, and its volume is illegal meanwhile, under a running guest', (lane) => [{ kind: 'merge-failure', ...vmOf(lane), times: 2, illegal: true }], { bring: 'up' }),
   cell('backup', 'QEMU of the guest dies when its snapshot is asked for', (lane) => [{ kind: 'qemu-killed', ...vmOf(lane), call: { method: 'POST', path: snapshots(lane) } }], { bring: 'up', mayFail: true }),
   cell('backup', 'QEMU of the guest dies when its disk is attached', (lane) => [{ kind: 'qemu-killed', ...vmOf(lane), call: { method: 'POST', path: plugs(lane) } }], { bring: 'up' }),
   cell('backup', 'QEMU of the guest dies during the merge', (lane) => [{ kind: 'qemu-killed', ...vmOf(lane), call: { method: 'DELETE', path: `${snapshots(lane)}/*` } }], { bring: 'up' }),
-  cell('backup', 'the disk turns illegal when its snapshot was asked for', (lane) => lane.vm.disks.map(({ id }) => ({ kind: 'illegal-disk', diskId: id, call: { method: 'POST', path: snapshots(lane) } })), {
+  cell('backup', 'the disk turns illegal when its snapshot was asked for, and is mended later', (lane) => lane.vm.disks.map(({ id }) => ({ kind: 'illegal-disk', diskId: id, call: { method: 'POST', path: snapshots(lane) } })), {
     ends: { outcome: 'failed', code: 'disk.illegal' },
+    disturb: mendedInCleanup,
   }),
   cell('backup', 'the device is never unplugged; released by the next run, once the fault is lifted', (lane) => [{ kind: 'stuck-unplug', vmId: lane.applianceId }], {
     ends: { ...completed, leftovers: ['attachment', 'snapshot'] },
@@ -118,6 +114,14 @@ const hostCells: readonly FaultCell[] = [
   cell('restore', 'the new disk turns illegal', () => [], { ends: { outcome: 'failed' }, fault: { hold: { activityType: 'attachToAppliance' } }, disturb: newDiskTurnsIllegal }),
   cell('backup', 'another product takes a snapshot with a similar name', (lane) => [{ kind: 'foreign-snapshot', ...vmOf(lane), description: `Holdfast backup ${foreignMark}`, call: { method: 'POST', path: plugs(lane) } }], { alsoJudge: foreignSurvived }),
 ];
+
+/** The run has given up and undoes itself: now somebody mends it. */
+async function mendedInCleanup(_lane: Lane, _run: Started, { handle, faults }: UnderWay): Promise<string> {
+  await until('the run gives up', async () => (await handle.progress()).phase === 'cleanup', cleanupLimitMs);
+  await sleep(1_000);
+  await faults.release();
+  return 'mended when the run had given up';
+}
 
 /** Unharmed; then it goes as its owner would remove it. */
 async function foreignSurvived({ stack, vm }: Lane): Promise<readonly string[]> {

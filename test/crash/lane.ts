@@ -33,7 +33,7 @@ export interface LaneOptions {
 
 const deadlines = { snapshotSeconds: 120, attachSeconds: 120, workerSeconds: 60, undoSeconds: 120, queueSeconds: 300 };
 /** Each many times what the lab needs. */
-const shortDeadlines = { ...deadlines, snapshotSeconds: 30, undoSeconds: 25 };
+const shortDeadlines = { ...deadlines, snapshotSeconds: 45, undoSeconds: 40 };
 
 export class Lane {
   private constructor(

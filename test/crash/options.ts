@@ -1,9 +1,14 @@
 // How much of the matrix runs: every cell (`npm run test:crash`, HOLDFAST_CRASH=matrix), or each step once with before or after chosen by a
-// seed (`npm test`; HOLDFAST_CRASH_SEED repeats a choice that was printed).
+// seed (`npm test`; HOLDFAST_CRASH_SEED repeats a choice that was printed). HOLDFAST_CRASH_CELLS, a regular expression, leaves out all other
+// cells, for whoever looks into a red one.
 import { randomInt } from 'node:crypto';
 
 export const isWhole = process.env['HOLDFAST_CRASH'] === 'matrix';
 export const seed = Number(process.env['HOLDFAST_CRASH_SEED'] ?? randomInt(1_000_000));
+
+const only = process.env['HOLDFAST_CRASH_CELLS'];
+export const isFiltered = only !== undefined;
+export const isWanted = ({ name }: { readonly name: string }): boolean => only === undefined || new RegExp(only).test(name);
 
 /** mulberry32: the same seed gives the same choices on every machine. */
 export function choices(from: number): () => number {

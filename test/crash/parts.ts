@@ -78,13 +78,17 @@ class Rendezvous {
   }
 }
 
+export function cellName(part: PartToKill, { flow, name }: Point): string {
+  return `${flow === 'backupVm' ? 'backup' : 'restore'}: ${part} killed during ${name}`;
+}
+
 function cellsFor(harness: Harness, part: PartToKill, wanted: readonly Point[], haste: number): readonly CellPlan[] {
   const rendezvous = new Rendezvous(harness, part, wanted.length);
   return wanted.map((point): CellPlan => {
     const shape = plainShapes.find(({ flow }) => flow === point.flow);
     if (!shape) throw new Error(`no shape runs ${point.flow}`);
     return {
-      name: `${shape.name}: ${part} killed during ${point.name}`,
+      name: cellName(part, point),
       shape,
       fault: { hold: { activityType: point.activityType } },
       ...(point.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: point.bandwidthBytesPerSecond }),

@@ -1,11 +1,12 @@
 // Whoever steers or disturbs a run: cancel in each phase, pause and bandwidth in the middle of a disk, one run per VM, a terminated run's
 // leftovers, and the death of the worker that copies.
+import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldfastCancelledError, HoldfastClientError, type BackupHandle, type BackupSummary, type RestoreHandle } from '../../client';
 import { bytesReadBy, durablePosition, partialFiles, qemuPid, untilPhase, untilProgress, type Position } from './support/copies';
 import { estateOf } from './support/estate';
 import { rootsOf } from './support/lane';
-import { useStack, type Stack, type WorkerConfigFile } from './support/stack';
+import { configFileOf, useStack, type Stack, type WorkerConfigFile } from './support/stack';
 import { slowFreeze } from './support/trouble';
 import { ask, makeVm, mib, until, type TestVm } from './support/vms';
 
@@ -13,9 +14,11 @@ const limitMs = 120_000;
 const dataMib = 96;
 /** What a process reads beside the disk: digests, tables, read-ahead of the kernel. Half of what is durable when a test disturbs the copy. */
 const slackBytes = 16 * mib;
-/** A worker that is dead is missed after a few seconds instead of thirty. */
-const impatient = (config: WorkerConfigFile): WorkerConfigFile => ({ ...config, heartbeatSeconds: 4 });
-const stackOf = useStack({ configure: { control: impatient, appliance: impatient } });
+/** So long that whatever waited for a heartbeat's timeout, or a share of it, would not come in time. */
+const slowHeart = (config: WorkerConfigFile): WorkerConfigFile => ({ ...config, heartbeatSeconds: 240 });
+/** What a copy is told it obeys within a second or two; here a slow machine has its time, and a quarter of the heartbeat's has not. */
+const atOnceMs = 40_000;
+const stackOf = useStack({ configure: { control: slowHeart, appliance: slowHeart } });
 let stack: Stack;
 let vm: TestVm;
 let other: TestVm;
@@ -35,11 +38,17 @@ async function restore({ backupId }: BackupSummary, name: string, mibPerSecond: 
   return stack.track(await stack.client.restoreVm({ engine: stack.engine, repository: stack.repository, backupId, name, bandwidthBytesPerSecond: mibPerSecond * mib }));
 }
 
+async function atOnce<T>(what: string, work: Promise<T>): Promise<T> {
+  const ended = new AbortController();
+  const late = sleep(atOnceMs, undefined, { signal: ended.signal }).then(() => Promise.reject(new Error(`${what} took longer than ${atOnceMs / 1000} s`)), () => new Promise<never>(() => undefined));
+  return Promise.race([work, late]).finally(() => ended.abort());
+}
+
 /** Cancels and returns how it ended, once everything is undone. */
 async function cancelled(handle: BackupHandle | RestoreHandle): Promise<HoldfastCancelledError> {
   const { runId } = await handle.progress();
   await handle.cancel();
-  const error: unknown = await handle.result().then(() => new Error('the run was not cancelled'), (reason: unknown) => reason);
+  const error: unknown = await atOnce<unknown>('the cancel', handle.result()).then(() => new Error('the run was not cancelled'), (reason: unknown) => reason);
   if (!(error instanceof HoldfastCancelledError)) throw error;
   expect((await handle.status()).status).toBe('CANCELLED');
   expect(error.details.leftovers).toEqual([]);
@@ -91,7 +100,7 @@ test('pause stands still, resume goes on in the middle of the disk with the new 
   const handle = await backUp(16);
   await midCopy(handle);
   await handle.pause();
-  await until('the attempt has ended', async () => !(await partialFiles(stack, vm.id)).some((file) => file.endsWith('.lock')));
+  await until('the attempt has ended', async () => !(await partialFiles(stack, vm.id)).some((file) => file.endsWith('.lock')), atOnceMs);
   const [position, before] = [await durablePosition(stack, vm.id, vm.disks[0]?.id ?? ''), await bytesServed()];
   await sleep(2000);
   expect((await handle.progress()).paused).toBe(true);
@@ -102,6 +111,16 @@ test('pause stands still, resume goes on in the middle of the disk with the new 
   await handle.resume();
   const { backup } = await handle.result();
   expect((await bytesServed()) - meanwhile).toBeLessThan(backup.dataBytes - (position?.dataBytes ?? 0) + slackBytes);
+  expect(rootsOf(backup.disks)).toEqual(rootsOf(vm.disks));
+}, limitMs);
+
+test('a new bandwidth counts at once, in the middle of a disk', async () => {
+  const handle = await backUp(1);
+  await untilPhase(handle, 'copy');
+  await until('the copy is under way', async () => ((await durablePosition(stack, vm.id, vm.disks[0]?.id ?? ''))?.dataBytes ?? 0) > mib);
+  await handle.setBandwidth(512 * mib);
+  // With the old one, or when it came with a heartbeat's timeout, it would take a minute and a half.
+  const { backup } = await atOnce('the rest of the copy', handle.result());
   expect(rootsOf(backup.disks)).toEqual(rootsOf(vm.disks));
 }, limitMs);
 
@@ -133,7 +152,16 @@ test('what a terminated run has left is released by the next run on the VM', asy
   expect(await partialFiles(stack, vm.id)).toEqual([]);
 }, limitMs);
 
+/** A worker that is dead is missed after a few seconds: the control worker tells each run after how many. */
+async function quickHeart(): Promise<void> {
+  const [part, file] = [stack.parts.part('worker-control'), configFileOf(stack.parts.state, 'control')];
+  await part.stop();
+  await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as WorkerConfigFile), heartbeatSeconds: 4 }));
+  await part.start();
+}
+
 test('a worker that is killed in the middle of a disk: the backup completes, and reads again only what was not durable', async () => {
+  await quickHeart();
   const handle = await backUp(16);
   await midCopy(handle);
   await stack.parts.part('worker-appliance').crash('SIGKILL');

@@ -3,8 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { serveControl, type ControlServer } from '../../../lab/control/server';
+import { faultyHost } from '../../../lab/engine/injected/faulty-host';
+import { InjectedFaults } from '../../../lab/engine/injected/injected-faults';
 import { faultKinds, type FaultKind } from '../../../lab/engine/injected/kinds';
 import { ControlClient } from './control-client';
+import { FakeHost } from './fake-host';
 import { Lab, newSnapshot } from './lab-client';
 import { walks } from './provoke-faults';
 
@@ -35,6 +38,25 @@ test.each(kinds)('%s', async (kind) => {
   if (listed !== undefined) expect(listed.fired).toBe(counted);
   await control.ask('DELETE', '/faults');
   expect(await control.list()).toEqual([]);
+});
+
+test('a merge that outlives its engine tells it nothing any more', async () => {
+  const inner = new FakeHost(lab.directory);
+  let goOn = (): void => undefined;
+  inner.merge = async (_vmId, _disk, onProgress) => {
+    await new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    onProgress?.(50);
+  };
+  const { host, retire } = faultyHost(inner, new InjectedFaults());
+  const volume = { domainId: 'domain', diskId: 'disk', volumeId: 'volume' };
+  const told = jest.fn();
+  const merging = host.merge('vm', { diskId: 'disk', base: volume, top: volume, topIsActive: true }, told);
+  const retired = retire();
+  goOn();
+  await Promise.all([merging, retired]);
+  expect(told).not.toHaveBeenCalled();
 });
 
 test('a fault that cannot happen or is not described is refused and not kept', async () => {
