@@ -122,7 +122,7 @@ test('every cell that harms nobody but its own lane has run', async () => {
     running.run([...cells.steps, ...cells.cancels, brokenUndo]),
     running.run((isWhole ? copyCells : copyCells.slice(0, 1)).filter(isWanted), copyLanes),
     running.run(guestCells().filter(isWanted), [guestLane]),
-    running.run(some(faultCells.filter(({ isEverybodys }) => !isEverybodys).filter(isWanted), 2), faultLanes),
+    running.run(some(faultCells.filter(({ isEverybodys, isLong }) => !isEverybodys && (isWhole || !isLong)).filter(isWanted), 2), faultLanes),
   );
   const [onLanes = [], copies = [], guests = [], faults = []] = ran;
   const [steps, cancels] = [cells.steps.length, cells.cancels.length];
@@ -186,6 +186,6 @@ if (isWhole) {
   test('the table of docs/fault-matrix.md', async () => {
     const cells = theHarness().results;
     expectCount(cells, { above: 200 });
-    if (!isFiltered) await writeMatrix(cells, laneCount);
+    if (!isFiltered) await writeMatrix(cells, opened.length);
   });
 }

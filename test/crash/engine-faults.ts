@@ -13,6 +13,8 @@ import { shapes, type Shape, type Started } from './shapes';
 export interface FaultCell extends CellPlan {
   /** The fault would reach other lanes' calls. */
   readonly isEverybodys: boolean;
+  /** Waits for deadlines: for the whole matrix only. */
+  readonly isLong?: true;
 }
 
 const completed: Ending = { outcome: 'completed' };
@@ -63,6 +65,7 @@ const callCells: readonly FaultCell[] = [ownCalls, everybodysCalls].flatMap((cal
 
 interface Options extends Partial<CellPlan> {
   readonly isEverybodys?: boolean;
+  readonly isLong?: true;
 }
 
 function cell(shapeName: string, name: string, labFaults: (lane: Lane) => readonly LabFault[], { isEverybodys = false, ...more }: Options = {}): FaultCell {
@@ -91,6 +94,7 @@ const vmOf = ({ vm }: Lane): { readonly vmId: string } => ({ vmId: vm.id });
 const hostCells: readonly FaultCell[] = [
   cell('backup', 'the snapshot takes 8 s', (lane) => [{ kind: 'slow-snapshot', ...vmOf(lane), seconds: 8 }]),
   cell('backup', 'the snapshot never ends until the run gives up', (lane) => [{ kind: 'slow-snapshot', ...vmOf(lane) }], {
+    isLong: true,
     ends: { outcome: 'failed', code: 'wait.deadline' },
     disturb: mendedInCleanup,
   }),
@@ -104,10 +108,12 @@ const hostCells: readonly FaultCell[] = [
     disturb: mendedInCleanup,
   }),
   cell('backup', 'the device is never unplugged; released by the next run, once the fault is lifted', (lane) => [{ kind: 'stuck-unplug', vmId: lane.applianceId }], {
+    isLong: true,
     ends: { ...completed, leftovers: ['attachment', 'snapshot'] },
     alsoJudge: (lane) => nextBackup(lane, ['attachment', 'snapshot']),
   }),
   cell('restore', 'the device is never unplugged; what the run names is removed by hand, once the fault is lifted', (lane) => [{ kind: 'stuck-unplug', vmId: lane.applianceId }], {
+    isLong: true,
     ends: { outcome: 'failed', leftovers: ['attachment', 'disk'] },
     alsoJudge: removedByHand,
   }),
