@@ -12,6 +12,8 @@ const schema = z.object({
   tokenIdleSeconds: z.coerce.number().positive(),
   demo: z.boolean(),
   stopVmsOnExit: z.boolean(),
+  /** As engines since May 2026: detaching a disk, a snapshot's included, ends its change tracking. */
+  detachWipesTracking: z.boolean(),
   qemuData: z.array(z.string()),
   fuse: z.enum(['auto', 'off'], { error: 'HOLDFAST_FUSE must be auto or off' }),
 });
@@ -20,7 +22,7 @@ export type LabConfig = z.infer<typeof schema>;
 export class ConfigError extends Error {}
 
 export const usage =
-  'usage: lab --state <dir> [--port <n>] [--guest <dir>] [--cache <dir>] [--demo] [--token-idle-seconds <n>] [--stop-vms-on-exit]';
+  'usage: lab --state <dir> [--port <n>] [--guest <dir>] [--cache <dir>] [--demo] [--token-idle-seconds <n>] [--detach-wipes-tracking] [--stop-vms-on-exit]';
 
 export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv = process.env): LabConfig {
   const values = parse(args);
@@ -33,6 +35,7 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv = pro
     tokenIdleSeconds: values['token-idle-seconds'] ?? '1800',
     demo: values.demo ?? false,
     stopVmsOnExit: values['stop-vms-on-exit'] ?? false,
+    detachWipesTracking: values['detach-wipes-tracking'] ?? false,
     qemuData: (env['HOLDFAST_QEMU_DATA'] ?? '').split(path.delimiter).filter((directory) => directory !== ''),
     fuse: env['HOLDFAST_FUSE'] ?? 'auto',
   });
@@ -48,6 +51,7 @@ function parse(args: readonly string[]): {
   'token-idle-seconds'?: string | undefined;
   demo?: boolean | undefined;
   'stop-vms-on-exit'?: boolean | undefined;
+  'detach-wipes-tracking'?: boolean | undefined;
 } {
   try {
     return parseArgs({
@@ -60,6 +64,7 @@ function parse(args: readonly string[]): {
         'token-idle-seconds': { type: 'string' },
         demo: { type: 'boolean' },
         'stop-vms-on-exit': { type: 'boolean' },
+        'detach-wipes-tracking': { type: 'boolean' },
       },
     }).values;
   } catch (error) {

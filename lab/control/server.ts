@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { HostError } from '../host/port';
 import type { Engine } from '../engine';
 import { HttpFault } from '../engine/faults';
+import { isFinal, isUnfinished } from '../engine/state/backup-model';
 import { faultSchema } from '../engine/injected/kinds';
 import { inject, release } from '../engine/injected/sudden';
 
@@ -14,6 +15,9 @@ export interface ControlServer {
 }
 
 const guestExec = z.strictObject({ script: z.string().min(1), timeoutMs: z.number().int().positive().optional() });
+
+const clock = z.strictObject({ advanceSeconds: z.number().positive() });
+const settings = z.strictObject({ detachWipesTracking: z.boolean() });
 
 type Reply = { readonly status: number; readonly json: object };
 
@@ -59,6 +63,12 @@ async function answer(request: IncomingMessage, engine: Engine): Promise<Reply> 
     return { status: 200, json: await engine.context.host.guestExec(exec[1] ?? '', script, timeoutMs) };
   }
   if (method === 'GET' && url === '/state') return { status: 200, json: state(engine) };
+  if (method === 'POST' && url === '/clock') {
+    await engine.advanceClock(clock.parse(JSON.parse(await readText(request))).advanceSeconds);
+    return { status: 200, json: {} };
+  }
+  if (method === 'PUT' && url === '/settings')
+    return { status: 200, json: Object.assign(engine.context.settings, settings.parse(JSON.parse(await readText(request)))) };
   if (method === 'POST' && url === '/sessions/expire') return { status: 200, json: { expired: engine.sessions.expireAll() } };
   const fault = /^\/faults(?:\/([^/]+))?$/.exec(url);
   if (fault !== null) return answerFaults(request, engine, fault[1]);
@@ -82,7 +92,7 @@ async function answerFaults(request: IncomingMessage, engine: Engine, id: string
 /** What the lab holds at this moment: for tests that prove that nothing is left behind. */
 function state({ context }: Engine): object {
   const { host, locks, background, store } = context;
-  const { vms, attachments, operations, snapshots, disks } = store.tables;
+  const { vms, attachments, operations, snapshots, disks, backups, transfers, checkpoints } = store.tables;
   return {
     locks: locks.list(),
     background: background.names(),
@@ -94,6 +104,12 @@ function state({ context }: Engine): object {
     snapshotAttachments: attachments
       .where((attachment) => attachment.snapshotId !== undefined)
       .map(({ vmId, diskId, snapshotId, active }) => ({ vmId, diskId, snapshotId, active })),
+    backups: backups.where(isUnfinished).map(({ id, vmId, kind, phase }) => ({ id, vmId, kind, phase })),
+    transfers: transfers
+      .where((transfer) => !isFinal(transfer.phase))
+      .map(({ id, diskId, direction, phase }) => ({ id, diskId, direction, phase })),
+    checkpoints: checkpoints.all().map(({ id, vmId, state: checkpointState, diskIds }) => ({ id, vmId, state: checkpointState, diskIds })),
+    scratchDisks: disks.where((disk) => disk.contentType === 'backup_scratch').map(({ id, alias }) => ({ id, alias })),
     vms: vms
       .all()
       .map(({ id, name, status }) => ({ id, name, status, hostStatus: host.vmStatus(id), devicesDirectory: host.devicesDirectory(id) })),

@@ -1,7 +1,10 @@
 // What every command and resource works with, and the few questions that all of them ask.
+import type { BackupHost, ImageioDaemon } from '../host/backup-port';
 import type { Host, VolumeRef } from '../host/port';
+import type { Clock } from './clock';
 import type { EventLog } from './events';
 import { entityNotFound, notFound } from './faults';
+import type { Holds } from './injected/holds';
 import type { InjectedFaults } from './injected/injected-faults';
 import type { Jobs } from './jobs';
 import type { Locks } from './locks';
@@ -17,20 +20,35 @@ import type {
 } from './state/model';
 import type { Store } from './state/store';
 import type { Background } from './background';
+import type { Turns } from './turns';
 import type { Volumes } from './volumes';
 
 export interface Context {
   readonly store: Store;
   readonly host: Host;
+  /** The same host, for bitmaps, backups and exports. */
+  readonly backups: BackupHost;
+  readonly imageio: ImageioDaemon;
+  readonly clock: Clock;
+  readonly settings: Settings;
+  /** One step after another per backup or transfer. */
+  readonly turns: Turns;
   readonly locks: Locks;
   readonly events: EventLog;
   readonly jobs: Jobs;
   readonly volumes: Volumes;
   readonly background: Background;
   readonly injected: InjectedFaults;
+  readonly holds: Holds;
   readonly log: (line: string) => void;
   /** VMs that go down because somebody asked: no "down with error" for these. */
   readonly expectedDown: Set<string>;
+}
+
+/** What differs between versions of the engine, to be switched while the lab runs. */
+export interface Settings {
+  /** Detaching a disk, a snapshot's included, ends its change tracking (engine-rules 0.1: master since May 2026, not 4.5.7). */
+  detachWipesTracking: boolean;
 }
 
 export function needVm({ store }: Context, id: string): VmRecord {

@@ -1,10 +1,11 @@
 // The event log: what the engine tells about itself, with the numbers, severities and sentences of its audit log
 // (ovirt-api.md section 2, engine-rules.md section 8; sentences from AuditLogMessages.properties).
 import { randomUUID } from 'node:crypto';
+import { backupEventKinds } from './events-backups';
 import type { EventRecord, Severity } from './state/model';
 import type { Store } from './state/store';
 
-interface EventKind {
+export interface EventKind {
   readonly code: number;
   readonly severity: Severity;
   readonly text: string;
@@ -15,6 +16,7 @@ function kind(code: number, severity: Severity, text: string): EventKind {
 }
 
 export const eventKinds = {
+  ...backupEventKinds,
   login: kind(30, 'normal', 'User {user} connecting using session was logged in.'),
   logout: kind(31, 'normal', 'User {user} was logged out.'),
   vmStarted: kind(32, 'normal', 'VM {vm} started on Host {host}'),
@@ -98,6 +100,10 @@ export interface EventSubject {
   readonly domain?: { readonly id: string; readonly name: string };
   readonly host?: string;
   readonly reason?: string;
+  readonly backup?: string;
+  readonly checkpoint?: string;
+  readonly diskId?: string;
+  readonly direction?: 'Upload' | 'Download';
 }
 
 export interface PostedEvent {
@@ -125,6 +131,10 @@ export class EventLog {
       domain: subject.domain?.name,
       host: subject.host,
       reason: subject.reason,
+      backup: subject.backup,
+      checkpoint: subject.checkpoint,
+      diskId: subject.diskId,
+      direction: subject.direction,
     };
     this.append({
       code,

@@ -2,9 +2,11 @@
 // killed at any moment and started again there.
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { BackupHost, ImageioDaemon } from '../host/backup-port';
 import type { Host } from '../host/port';
 import { Background } from './background';
-import type { Context } from './context';
+import { Clock } from './clock';
+import type { Context, Settings } from './context';
 import { resumeOperations } from './commands/resume';
 import { syncVmStatuses, watchVms } from './commands/run-vm';
 import { EventLog } from './events';
@@ -17,18 +19,29 @@ import { prepareTls } from './http/tls';
 import { callFaults } from './injected/call-faults';
 import { faultyHost } from './injected/faulty-host';
 import { InjectedFaults } from './injected/injected-faults';
+import { Holds } from './injected/holds';
 import { Jobs } from './jobs';
 import { Locks } from './locks';
+import { Monitor } from './monitor';
+import { noBackupHost, noDaemon } from './no-data-side';
 import { allRoutes } from './resources';
 import { Store } from './state/store';
+import { Turns } from './turns';
 import { Volumes } from './volumes';
+
+const defaultPollMs = 1000;
 
 export interface EngineOptions {
   readonly stateDirectory: string;
-  readonly host: Host;
+  readonly host: Host & { readonly backups?: BackupHost };
+  /** Started already, like the host. Without it, or without the host's side of it, there are no backups and no transfers. */
+  readonly imageio?: ImageioDaemon;
   /** 0: any free one. */
   readonly port: number;
   readonly tokenIdleSeconds: number;
+  readonly settings?: Partial<Settings>;
+  /** How often the engine looks at transfers (1000). */
+  readonly pollMs?: number;
   readonly log: (line: string) => void;
 }
 
@@ -42,7 +55,9 @@ export interface Engine {
   readonly context: Context;
   readonly injected: InjectedFaults;
   /** As a restarted engine service: connections cut, sessions and locks gone, unfinished operations resumed, at the same place. */
-  readonly restart: (downSeconds: number) => Promise<void>;
+  readonly restart: (downSeconds: number, forgetBackups?: boolean) => Promise<void>;
+  /** Puts the engine's clock forward; what is due has happened when it resolves. */
+  readonly advanceClock: (seconds: number) => Promise<void>;
   /** Stops answering and remembering. What runs is resumed by the next engine on the same state. */
   readonly close: () => Promise<void>;
 }
@@ -50,7 +65,8 @@ export interface Engine {
 /** The host has to be started already. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const injected = new InjectedFaults();
-  let current = await incarnate(options, options.port, injected, () => engine);
+  const lasting: Lasting = { injected, clock: new Clock(), settings: { detachWipesTracking: false, ...options.settings } };
+  let current = await incarnate(options, options.port, lasting, () => engine);
   const { port, caFile, accounts: known } = current;
   const engine: Engine = {
     url: `https://127.0.0.1:${port}${base}`,
@@ -64,34 +80,52 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     get context() {
       return current.context;
     },
-    restart: async (downSeconds) => {
+    restart: async (downSeconds, forgetBackups = false) => {
       await current.close();
       await current.settled();
       await sleep(downSeconds * 1000);
-      current = await incarnate(options, port, injected, () => engine);
+      current = await incarnate(options, port, lasting, () => engine, forgetBackups);
+    },
+    advanceClock: async (seconds) => {
+      lasting.clock.advance(seconds);
+      await current.monitor.poll();
     },
     close: () => current.close(),
   };
   return engine;
 }
 
+/** What outlasts an engine that the lab restarts. */
+interface Lasting {
+  readonly injected: InjectedFaults;
+  readonly clock: Clock;
+  readonly settings: Settings;
+}
+
 interface Incarnation extends Pick<Engine, 'port' | 'caFile' | 'accounts' | 'sessions' | 'context' | 'close'> {
   /** Nothing that this engine asked of the host is under way any more. */
   readonly settled: () => Promise<void>;
+  readonly monitor: Monitor;
 }
 
 /** The engine from one start to its end: everything but the state directory, the host and the injected faults is new. */
-async function incarnate(options: EngineOptions, port: number, injected: InjectedFaults, engine: () => Engine): Promise<Incarnation> {
+async function incarnate(
+  options: EngineOptions,
+  port: number,
+  { injected, clock, settings }: Lasting,
+  engine: () => Engine,
+  forgetBackups = false,
+): Promise<Incarnation> {
   const { stateDirectory, log } = options;
   await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
   const tls = await prepareTls(stateDirectory);
   const store = new Store(stateDirectory);
-  const { host, retire } = faultyHost(options.host, injected);
+  if (forgetBackups) dropBackupCommands(store);
+  const { host, backups, imageio, hold, retire } = faultyHost(options.host, dataSide(options), injected);
   const context: Context = {
-    store,
-    host,
-    log,
-    injected,
+    ...{ store, host, backups, imageio, clock, settings, log, injected },
+    holds: new Holds(injected, hold),
+    turns: new Turns(),
     locks: new Locks(),
     events: new EventLog(store),
     jobs: new Jobs(store),
@@ -105,11 +139,14 @@ async function incarnate(options: EngineOptions, port: number, injected: Injecte
     syncVmStatuses(context);
   });
   resumeOperations(context);
+  const monitor = new Monitor(context);
   const known = accounts(context);
   const sessions = new Sessions(known, options.tokenIdleSeconds);
-  const router = new Router(allRoutes(context));
+  const router = new Router(allRoutes(context, { transfers: dataSide(options).backups !== noBackupHost }));
   const server = await serveHttps({ port, tls, sessions, router, callFaults: callFaults(injected, engine), log });
+  monitor.start(options.pollMs ?? defaultPollMs);
   return {
+    monitor,
     port: server.port,
     caFile: tls.caFile,
     accounts: known,
@@ -117,9 +154,22 @@ async function incarnate(options: EngineOptions, port: number, injected: Injecte
     context,
     settled: retire,
     close: async () => {
+      monitor.stop();
       await server.close();
       store.close();
       void retire();
     },
   };
+}
+
+function dataSide({ host, imageio }: EngineOptions): { readonly backups: BackupHost; readonly imageio: ImageioDaemon } {
+  if (host.backups === undefined || imageio === undefined) return { backups: noBackupHost, imageio: noDaemon };
+  return { backups: host.backups, imageio };
+}
+
+/** As when the engine's command rows are gone (a database that was restored): whatever they drove is nobody's any more. */
+function dropBackupCommands(store: Store): void {
+  store.write(() => {
+    for (const { id } of store.tables.operations.all().filter(({ kind }) => kind === 'vm-backup')) store.tables.operations.delete(id);
+  });
 }

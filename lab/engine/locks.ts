@@ -17,6 +17,7 @@ interface Held extends LockWish {
 
 export class Locks {
   private readonly held = new Set<Held>();
+  private readonly releases = new Map<string, (() => void)[]>();
 
   /** Takes all or none. Returns the release, which may be called twice. */
   take(holder: string, asker: Phrase, wishes: readonly LockWish[]): () => void {
@@ -31,6 +32,23 @@ export class Locks {
     return () => {
       for (const lock of taken) this.held.delete(lock);
     };
+  }
+
+  /** Like `take`, for what outlasts its request: released by whoever ends it, with `free`. */
+  hold(owner: string, ...[holder, asker, wishes]: Parameters<Locks['take']>): void {
+    const release = this.take(holder, asker, wishes);
+    this.releases.set(owner, [...(this.releases.get(owner) ?? []), release]);
+  }
+
+  rename(owner: string, to: string): void {
+    const releases = this.releases.get(owner);
+    if (releases !== undefined) this.releases.set(to, releases);
+    this.releases.delete(owner);
+  }
+
+  free(owner: string): void {
+    for (const release of this.releases.get(owner) ?? []) release();
+    this.releases.delete(owner);
   }
 
   list(): readonly { readonly holder: string; readonly kind: string; readonly id: string; readonly mode: string }[] {

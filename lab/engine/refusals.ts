@@ -1,6 +1,7 @@
 // Every refusal of the engine in one table: who refuses, when, with which code and which text, and where that was
 // found. A test walks the rows and provokes each. `{x}` is filled in; `{C}` is the phrase of the one who asks.
 import { operationFailed, HttpFault } from './faults';
+import { backupRefusals } from './refusals-backups';
 import { diskRefusals } from './refusals-disks';
 import { snapshotRefusals } from './refusals-snapshots';
 import { vmRefusals } from './refusals-vms';
@@ -22,6 +23,7 @@ export const refusals = {
   ...snapshotRefusals,
   ...diskRefusals,
   ...vmRefusals,
+  ...backupRefusals,
   'lock/create-snapshot': {
     operation: 'any on the same VM',
     condition: 'a snapshot of the VM is being created',

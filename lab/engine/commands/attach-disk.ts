@@ -17,6 +17,7 @@ import { notFound } from '../faults';
 import { refuse } from '../refusals';
 import type { AttachmentRecord, DiskRecord, VmRecord } from '../state/model';
 import { diskStatus } from '../volumes';
+import { wipeTracking } from './backup-state';
 import { refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot, refusePreview, refuseStatus } from './checks';
 import { isTemplateDisk } from './copy-template';
 import { forgetAttachment, hotPlugLocks, plug, refuseHotPlug, unplug } from './plug-disk';
@@ -117,6 +118,7 @@ export async function detachDisk(context: Context, vmId: string, diskId: string,
       context.store.write(() => {
         forgetAttachment(context, vmId, diskId);
       });
+    if (context.settings.detachWipesTracking) await wipeTracking(context, vmId, diskId);
   } catch (error) {
     context.events.record('diskDetachFailed', actor, { vm, disk: disk.alias });
     throw error;

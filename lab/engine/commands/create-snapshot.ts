@@ -22,6 +22,8 @@ export interface SnapshotRequest {
   readonly saveMemory: boolean;
   /** Undefined: all disks that can be. */
   readonly disks?: readonly { readonly diskId: string; readonly imageId?: string }[];
+  /** A hybrid backup's own snapshot. */
+  readonly backup?: { readonly id: string; readonly toCheckpointId: string; readonly trackedDiskIds: readonly string[] };
 }
 
 export interface StartedSnapshot {
@@ -37,10 +39,7 @@ export async function createSnapshot(context: Context, request: SnapshotRequest,
     { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/create-snapshot', parameters: { vm: vm.name } } },
   ]);
   try {
-    const volumes = await validate(context, vm, request);
-    const frozen = volumes.map(({ image }) => image);
-    const configuration = await snapshotConfiguration(context, vm, frozen);
-    const operation = record(context, vm, request, volumes, configuration, actor);
+    const operation = await prepareSnapshot(context, vm, request, actor);
     const settled = context.background.run(`create snapshot ${operation.snapshotId}`, async () => {
       try {
         await carryOut(context, operation);
@@ -54,6 +53,19 @@ export async function createSnapshot(context: Context, request: SnapshotRequest,
     context.events.record('snapshotRefused', actor, { vm, snapshot: request.description });
     throw error;
   }
+}
+
+/** All that comes before the host's work; whoever calls holds the VM's lock. */
+export async function prepareSnapshot(
+  context: Context,
+  vm: VmRecord,
+  request: SnapshotRequest,
+  actor: Actor,
+): Promise<CreateSnapshotOperation> {
+  const volumes = await validate(context, vm, request);
+  const frozen = volumes.map(({ image }) => image);
+  const configuration = await snapshotConfiguration(context, vm, frozen);
+  return record(context, vm, request, volumes, configuration, actor);
 }
 
 interface Included {
@@ -114,7 +126,10 @@ function record(
     const { snapshot, newActive } = putSnapshots(context, vm, request.description, configuration);
     const includedIds = included.map(({ disk }) => disk.id);
     moveImages(context, snapshot.id, newActive.id, includedIds);
-    const disks = included.map((each) => putVolume(context, each, snapshot, newActive));
+    const disks = included.map((each) => ({
+      ...putVolume(context, each, snapshot, newActive),
+      ...(request.backup?.trackedDiskIds.includes(each.disk.id) === true ? { toCheckpointId: request.backup.toCheckpointId } : {}),
+    }));
     const operation: CreateSnapshotOperation = {
       kind: 'create-snapshot',
       id: newId(),
@@ -124,6 +139,7 @@ function record(
       snapshotId: snapshot.id,
       newActiveId: newActive.id,
       disks,
+      ...(request.backup === undefined ? {} : { backupId: request.backup.id }),
     };
     context.store.tables.operations.put(operation);
     context.events.record('snapshotAsked', actor, { vm, snapshot: request.description });

@@ -6,6 +6,7 @@ import { refuse, type Phrase } from '../refusals';
 import type { ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
 import type { DropVolumesOperation } from '../state/operations';
 import { without } from '../state/without';
+import { invalidateCheckpoints } from './backup-state';
 import { attachedElsewhere, inPreview } from './checks';
 import { applyConfiguration, lockVm, previewSnapshot } from './preview-snapshot';
 
@@ -48,6 +49,7 @@ export async function commitPreview(context: Context, vmId: string, actor: Actor
       );
       for (const snapshot of doomed) context.store.tables.snapshots.delete(snapshot.id);
       context.store.tables.snapshots.patch(shown.id, { status: 'ok' });
+      invalidateCheckpoints(context, vm.id);
       context.events.record('restored', actor, { vm, snapshot: shown.description });
       return row;
     });

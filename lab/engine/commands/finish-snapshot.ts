@@ -1,8 +1,8 @@
 // What follows the answer to "create snapshot": the host's work, its success or its being taken back, and how an engine
 // that was killed meanwhile goes on from what the host really did.
 import { isRunning, type Context } from '../context';
-import { HostError, type VolumeRef } from '../../host/port';
-import type { CreateSnapshotOperation } from '../state/operations';
+import { HostError, type SnapshotDisk, type VolumeRef } from '../../host/port';
+import type { CreateSnapshotOperation, SnapshotVolume } from '../state/operations';
 
 /** Volumes of disks that stay out of the snapshot follow the Active to its new id. */
 export function moveImages({ store }: Context, fromSnapshotId: string, toSnapshotId: string, except: readonly string[]): void {
@@ -16,17 +16,17 @@ export function moveImages({ store }: Context, fromSnapshotId: string, toSnapsho
 export async function carryOut(context: Context, operation: CreateSnapshotOperation): Promise<void> {
   const { disks, vmId } = operation;
   try {
-    if (disks.length > 0)
-      await context.host.snapshot(
-        vmId,
-        disks.map(({ diskId, current, currentFormat, next }) => ({ diskId, current, currentFormat, next })),
-      );
+    if (disks.length > 0) await context.host.snapshot(vmId, disks.map(forHost));
   } catch (error) {
     context.log(`snapshot ${operation.snapshotId} of VM ${vmId}: ${String(error)}`);
     takeBack(context, operation, error);
     return;
   }
   complete(context, operation);
+}
+
+function forHost({ diskId, current, currentFormat, next, toCheckpointId }: SnapshotVolume): SnapshotDisk {
+  return { diskId, current, currentFormat, next, ...(toCheckpointId === undefined ? {} : { toCheckpointId }) };
 }
 
 function complete(context: Context, operation: CreateSnapshotOperation): void {
@@ -92,7 +92,7 @@ export async function resumeCreateSnapshot(context: Context, operation: CreateSn
 /** Asked again, the host refuses a guest that already writes to the new volumes before it touches anything. */
 async function goOnLive(context: Context, operation: CreateSnapshotOperation): Promise<void> {
   const { host } = context;
-  const disks = operation.disks.map(({ diskId, current, currentFormat, next }) => ({ diskId, current, currentFormat, next }));
+  const disks = operation.disks.map(forHost);
   try {
     if (disks.length > 0) await host.snapshot(operation.vmId, disks);
     complete(context, operation);

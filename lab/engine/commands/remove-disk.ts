@@ -4,6 +4,7 @@ import { newId, type Actor } from '../events';
 import { refuse } from '../refusals';
 import type { DiskRecord } from '../state/model';
 import type { RemoveDiskOperation } from '../state/operations';
+import { leaveCheckpoints } from './backup-state';
 import { inPreview, refuseLockedDisks, refuseLockedSnapshot } from './checks';
 import { forgetAttachment } from './plug-disk';
 
@@ -93,6 +94,7 @@ export async function carryOutRemoval(context: Context, operation: RemoveDiskOpe
 /** Forgets a disk with its chain and all attachments. */
 export function dropDisk(context: Context, disk: DiskRecord): void {
   const { images, disks, attachments } = context.store.tables;
+  leaveCheckpoints(context, disk.id);
   for (const { vmId } of attachments.where((attachment) => attachment.diskId === disk.id)) forgetAttachment(context, vmId, disk.id);
   for (const image of imagesOf(context, disk.id)) images.delete(image.id);
   disks.delete(disk.id);

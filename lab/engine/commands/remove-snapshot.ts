@@ -6,6 +6,7 @@ import { refuse } from '../refusals';
 import type { DiskRecord, ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
 import type { RemoveSnapshotOperation } from '../state/operations';
 import { without } from '../state/without';
+import { unfinishedBackup } from './backup-state';
 import {
   attachedElsewhere,
   refuseIllegalDisks,
@@ -29,7 +30,7 @@ export async function removeSnapshot(context: Context, vmId: string, snapshotId:
   ]);
   try {
     await validate(context, vm, snapshot);
-    const operation = record(context, vm, snapshot, actor);
+    const operation = recordRemoval(context, vm, snapshot, actor);
     return { jobId: operation.jobId, settled: context.background.run(`remove snapshot ${snapshotId}`, () => carryOut(context, operation)) };
   } catch (error) {
     context.events.record('snapshotRemovalRefused', actor, { vm, snapshot: snapshot.description });
@@ -46,6 +47,7 @@ function disksOf({ store }: Context, images: readonly ImageRecord[]): DiskRecord
 
 async function validate(context: Context, vm: VmRecord, snapshot: SnapshotRecord): Promise<void> {
   const disks = disksOf(context, imagesOfSnapshot(context, snapshot.id));
+  if (unfinishedBackup(context, vm.id) !== undefined) throw refuse('remove-snapshot/in-backup');
   const sharesDisk = (other: SnapshotRecord): boolean =>
     imagesOfSnapshot(context, other.id).some((image) => disks.some((disk) => disk.id === image.diskId));
   if (snapshotsOf(context, vm.id).some((other) => other.status === 'locked' && (other.id === snapshot.id || sharesDisk(other))))
@@ -76,7 +78,13 @@ function refuseUnplugged({ store }: Context, vm: VmRecord, disks: readonly DiskR
   if (unplugged.length > 0) throw refuse('remove-snapshot/unplugged', { disks: aliases(unplugged) });
 }
 
-function record(context: Context, vm: VmRecord, snapshot: SnapshotRecord, actor: Actor): RemoveSnapshotOperation {
+export function recordRemoval(
+  context: Context,
+  vm: VmRecord,
+  snapshot: SnapshotRecord,
+  actor: Actor,
+  backupId?: string,
+): RemoveSnapshotOperation {
   const { store } = context;
   return store.write(() => {
     // An attach locks the appliance and the disk, not this VM: it may have come while the files were looked at.
@@ -91,6 +99,7 @@ function record(context: Context, vm: VmRecord, snapshot: SnapshotRecord, actor:
       ...job,
       vmId: vm.id,
       snapshotId: snapshot.id,
+      ...(backupId === undefined ? {} : { backupId }),
     };
     store.tables.operations.put(operation);
     context.events.record('snapshotRemovalAsked', actor, { vm, snapshot: snapshot.description });

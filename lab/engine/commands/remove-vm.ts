@@ -4,6 +4,7 @@ import { newId, type Actor } from '../events';
 import { refuse } from '../refusals';
 import type { DiskRecord, VmRecord } from '../state/model';
 import type { RemoveVmOperation } from '../state/operations';
+import { unfinishedBackup } from './backup-state';
 import { attachedElsewhere, inPreview, refuseLockedDisks, refuseLockedSnapshot, refuseRunning } from './checks';
 import { dropDisk } from './remove-disk';
 import { forgetAttachment } from './plug-disk';
@@ -38,6 +39,7 @@ export function removeVm(
 
 function validate(context: Context, vm: VmRecord, own: readonly DiskRecord[], detachOnly: boolean): void {
   refuseRunning(vm, 'remove-vm/running');
+  if (unfinishedBackup(context, vm.id) !== undefined) throw refuse('remove-vm/in-backup');
   if (vm.deleteProtected) throw refuse('remove-vm/delete-protected');
   refuseLockedSnapshot(context, vm.id, 'remove-vm/during-snapshot');
   if (inPreview(context, vm.id)) throw refuse('remove-vm/preview');
@@ -91,11 +93,12 @@ export async function carryOut(context: Context, operation: RemoveVmOperation): 
 }
 
 function forgetVm(context: Context, operation: RemoveVmOperation, left: readonly string[]): void {
-  const { vms, nics, snapshots, taggedVms, disks, operations } = context.store.tables;
+  const { vms, nics, snapshots, taggedVms, disks, operations, checkpoints, backups } = context.store.tables;
   const { vmId } = operation;
   for (const { diskId } of attachmentsOf(context, vmId)) forgetAttachment(context, vmId, diskId);
   for (const nic of nics.where((candidate) => candidate.vmId === vmId)) nics.delete(nic.id);
   for (const snapshot of snapshotsOf(context, vmId)) snapshots.delete(snapshot.id);
+  for (const table of [checkpoints, backups] as const) for (const row of table.all()) if (row.vmId === vmId) table.delete(row.id);
   for (const tagged of taggedVms.where((candidate) => candidate.vmId === vmId)) taggedVms.delete(tagged.id);
   for (const diskId of left) disks.patch(diskId, { locked: false });
   vms.delete(vmId);

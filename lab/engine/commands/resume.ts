@@ -11,9 +11,17 @@ import { carryOutDrop } from './end-preview';
 import { takeBackPreview } from './preview-snapshot';
 import { carryOut as carryOutRemoveSnapshot } from './remove-snapshot';
 import { carryOut as carryOutRemoveVm } from './remove-vm';
+import { resumeTransfer } from './ask-transfer';
+import { resumeRemoveCheckpoint } from './remove-checkpoint';
+import { carryOutResize } from './resize-disk';
+import { operationOf } from './end-backup';
+import { failUnmonitored, resumeBackup } from './resume-backup';
 
 export function resumeOperations(context: Context): void {
+  failUnmonitored(context);
   for (const operation of context.store.tables.operations.all()) {
+    // A hybrid backup's own snapshot is its backup's to resume.
+    if (operation.kind !== 'vm-backup' && 'backupId' in operation && operationOf(context, operation.backupId ?? '') !== undefined) continue;
     context.log(`resuming ${operation.kind} ${operation.id}`);
     void context.background.run(`resume ${operation.kind}`, () => resume(context, operation));
   }
@@ -47,5 +55,13 @@ async function resume(context: Context, operation: OperationRecord): Promise<voi
       return takeBackPreview(context, operation);
     case 'drop-volumes':
       return carryOutDrop(context, operation);
+    case 'vm-backup':
+      return resumeBackup(context, operation);
+    case 'remove-checkpoint':
+      return resumeRemoveCheckpoint(context, operation);
+    case 'image-transfer':
+      return resumeTransfer(context, operation);
+    case 'resize-disk':
+      await carryOutResize(context, operation);
   }
 }

@@ -6,6 +6,7 @@ import { refuse } from '../refusals';
 import { HostError, type HostVmEvent, type HostVmStatus } from '../../host/port';
 import type { DiskRecord, VmRecord } from '../state/model';
 import { without } from '../state/without';
+import { unfinishedBackup } from './backup-state';
 import { refuseIllegalDisks, refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot } from './checks';
 import { vmDisk } from './plug-disk';
 
@@ -67,11 +68,14 @@ async function launch(context: Context, vm: VmRecord, actor: Actor): Promise<voi
 }
 
 /** Of a VM that is down it is a success (observed). */
-export async function stopVm(context: Context, vmId: string, actor: Actor): Promise<void> {
+export async function stopVm(context: Context, vmId: string, actor: Actor, force = false): Promise<void> {
   const vm = needVm(context, vmId);
-  const release = context.locks.take('stop VM', 'Cannot stop VM', [
-    { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
-  ]);
+  // `force`: in spite of a backup, which holds the VM.
+  const release = force
+    ? () => undefined
+    : context.locks.take('stop VM', 'Cannot stop VM', [
+        { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
+      ]);
   try {
     if (!isRunning(vm)) return;
     context.expectedDown.add(vm.id);
@@ -86,8 +90,9 @@ export async function stopVm(context: Context, vmId: string, actor: Actor): Prom
   }
 }
 
-export async function shutdownVm(context: Context, vmId: string, actor: Actor): Promise<void> {
+export async function shutdownVm(context: Context, vmId: string, actor: Actor, force = false): Promise<void> {
   const vm = needVm(context, vmId);
+  if (!force && unfinishedBackup(context, vm.id)?.kind === 'live') throw refuse('shutdown-vm/in-backup');
   if (!isRunning(vm)) throw refuse('shutdown-vm/not-running');
   context.expectedDown.add(vm.id);
   try {

@@ -1,22 +1,32 @@
 // The host as the engine sees it: the real one, with the injected faults between them. Also what parts an engine from its host at a
 // restart: a retired host refuses everything, so that the old engine's unfinished work cannot meddle with the new engine's.
+import type { BackupHost, ImageioDaemon } from '../../host/backup-port';
 import { HostError, type Host, type MergeDisk, type VolumeRef } from '../../host/port';
 import { StoreClosed } from '../state/store';
+import { trackedBackupHost, trackedDaemon, type Tracked } from './faulty-backup-host';
+import type { Hold } from './holds';
 import type { ActiveFault, InjectedFaults } from './injected-faults';
 import type { FaultOf } from './kinds';
 
 export interface FaultyHost {
   readonly host: Host;
+  readonly backups: BackupHost;
+  readonly imageio: ImageioDaemon;
+  readonly hold: Hold;
   /** From now on every call fails; resolves when those that are under way have ended. */
   readonly retire: () => Promise<void>;
 }
 
-export function faultyHost(inner: Host, faults: InjectedFaults): FaultyHost {
+export function faultyHost(
+  inner: Host,
+  data: { readonly backups: BackupHost; readonly imageio: ImageioDaemon },
+  faults: InjectedFaults,
+): FaultyHost {
   const retired = new AbortController();
   const underWay = new Set<Promise<unknown>>();
-  const tracked =
-    <Arguments extends unknown[], Result>(call: (...args: Arguments) => Promise<Result>) =>
-    (...args: Arguments): Promise<Result> => {
+  const tracked: Tracked =
+    (call) =>
+    (...args) => {
       if (retired.signal.aborted) return Promise.reject(new StoreClosed('the engine was restarted'));
       const promise = call(...args);
       underWay.add(promise);
@@ -79,7 +89,7 @@ export function faultyHost(inner: Host, faults: InjectedFaults): FaultyHost {
     retired.abort(new StoreClosed('the engine was restarted'));
     await Promise.allSettled(underWay);
   };
-  return { host, retire };
+  return { host, backups: trackedBackupHost(data.backups, tracked), imageio: trackedDaemon(data.imageio, tracked), hold: held, retire };
 }
 
 /** The fault that keeps this disk plugged, if there is one. */

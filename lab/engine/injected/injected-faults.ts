@@ -25,6 +25,7 @@ export interface Asked {
 
 export class InjectedFaults {
   private readonly entries = new Map<string, Entry>();
+  private readonly notes = new Map<string, string>();
   /** Volumes that a failed merge left illegal, and by which fault. */
   private readonly illegalVolumes = new Map<string, string>();
 
@@ -44,6 +45,7 @@ export class InjectedFaults {
     const going = [...this.entries.values()].filter((entry) => id === undefined || entry.id === id);
     for (const entry of going) {
       this.entries.delete(entry.id);
+      this.notes.delete(entry.id);
       for (const [volumeId, faultId] of this.illegalVolumes) if (faultId === entry.id) this.illegalVolumes.delete(volumeId);
       entry.release.abort();
     }
@@ -75,6 +77,15 @@ export class InjectedFaults {
     return entry.seen % nth === 0;
   }
 
+  /** What a fault left in the engine, to be taken away with it. */
+  note(id: string, what: string): void {
+    this.notes.set(id, what);
+  }
+
+  noted(id: string): string | undefined {
+    return this.notes.get(id);
+  }
+
   fire({ id }: ActiveFault): void {
     const entry = this.entries.get(id);
     if (entry === undefined) return;
@@ -99,7 +110,10 @@ export class InjectedFaults {
 }
 
 /** These happen once, however often their call comes. */
-const once: readonly FaultKind[] = ['token-expiry', 'engine-restart', 'qemu-killed', 'illegal-disk', 'foreign-snapshot'];
+const once: readonly FaultKind[] = [
+  ...['token-expiry', 'engine-restart', 'qemu-killed', 'illegal-disk', 'foreign-snapshot'],
+  ...['bitmaps-forgotten', 'lying-bitmap', 'ticket-lost', 'transfer-stopped', 'foreign-transfer', 'foreign-backup', 'foreign-disk'],
+] as FaultKind[];
 
 function isSpent({ fault, fired, firstFiredMs }: Entry): boolean {
   if (fault.kind === 'token-expiry' && fault.everyCalls !== undefined) return false;

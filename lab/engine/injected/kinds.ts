@@ -1,21 +1,18 @@
 // What can be made to go wrong in the lab, as a table: what each fault takes, what it does, and where it was seen. Pure; nothing
 // here is active until somebody asks for it on the control port. (A "fault" in ../faults.ts is the engine's own word for a refusal.)
 import { z } from 'zod';
+import { backupFaultKinds, backupFaultParameters } from './kinds-backups';
+import { call, count, seconds, uuid } from './parameters';
 
-const count = z.number().int().positive();
-const seconds = z.number().positive();
-/** Which calls: a path below /ovirt-engine/api with `*` for one segment and `**` for any number; counted from the nth on. */
-const call = z.strictObject({
-  method: z.enum(['GET', 'POST', 'PUT', 'DELETE']).optional(),
-  path: z.string().startsWith('/'),
-  nth: count.default(1),
-});
 const everyCall = { path: '/**', nth: 1 } as const;
-const uuid = z.guid();
+export type BackupKindWord = 'live' | 'cold' | 'hybrid';
+const everyBackup = ['live', 'cold', 'hybrid'] as const;
 
 interface KindRow {
   readonly parameters: z.ZodType;
   readonly does: string;
+  /** The kinds of backup whose way it crosses; absent: it belongs to no kind in particular. */
+  readonly backups?: readonly BackupKindWord[];
   readonly source: string;
 }
 
@@ -67,13 +64,16 @@ export const faultKinds = {
       kind: z.literal('engine-restart'),
       call: call.optional(),
       downSeconds: z.number().nonnegative().default(0),
+      forgetBackups: z.boolean().optional(),
     }),
-    does: 'the engine stops (connections cut, locks and sessions gone), is away for `downSeconds`, and starts on its state; VMs go on',
+    does: 'the engine stops (connections cut, locks and sessions gone), is away for `downSeconds`, and starts on its state; VMs go on; with `forgetBackups` running backups are nobody’s any more: failed, event 10814',
+    backups: everyBackup,
     source: 'engine-rules 5, Engine restart',
   },
   'qemu-killed': {
     parameters: z.strictObject({ kind: z.literal('qemu-killed'), vmId: uuid, call: call.optional() }),
-    does: 'SIGKILL to the QEMU of a VM: the VM is down, event 119',
+    does: 'SIGKILL to the QEMU of a VM: the VM is down, event 119; the bitmaps that it recorded are inconsistent',
+    backups: ['live', 'hybrid'],
     source: 'ovirt-api 4 no. 16',
   },
   'stuck-unplug': {
@@ -101,6 +101,7 @@ export const faultKinds = {
     does: 'another product takes a snapshot of the VM, now or after a call as soon as the VM is free; it stays when the fault is released',
     source: 'ovirt-api 4 no. 21: the description is the only free mark, never delete by prefix alone',
   },
+  ...backupFaultKinds,
 } as const satisfies Readonly<Record<string, KindRow>>;
 
 export type FaultKind = keyof typeof faultKinds;
@@ -117,6 +118,7 @@ export const faultSchema = z.discriminatedUnion('kind', [
   faultKinds['stuck-unplug'].parameters,
   faultKinds['illegal-disk'].parameters,
   faultKinds['foreign-snapshot'].parameters,
+  ...backupFaultParameters,
 ]);
 export type Fault = z.infer<typeof faultSchema>;
 export type FaultOf<Kind extends FaultKind> = Extract<Fault, { readonly kind: Kind }>;

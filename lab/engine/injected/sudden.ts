@@ -3,18 +3,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSnapshot } from '../commands/create-snapshot';
 import { needDisk, needVm, type Context } from '../context';
-import { newId, type Actor } from '../events';
 import { HttpFault } from '../faults';
 import type { ActiveFault, Asked, InjectedFaults } from './injected-faults';
 import type { Fault } from './kinds';
+import {
+  cancelForeignTransfer,
+  foreignBackup,
+  foreignDisk,
+  foreignTransfer,
+  forgetBitmapsOf,
+  loseTickets,
+  otherProduct,
+  stopTransfers,
+} from './sudden-backups';
 
 export interface Engine {
   readonly context: Context;
   readonly sessions: { readonly expireAll: () => number };
-  readonly restart: (downSeconds: number) => Promise<void>;
+  readonly restart: (downSeconds: number, forgetBackups?: boolean) => Promise<void>;
 }
 
-const suddenKinds = ['token-expiry', 'qemu-killed', 'illegal-disk', 'foreign-snapshot', 'engine-restart'] as const;
+const backupKinds = [
+  'bitmaps-forgotten',
+  'lying-bitmap',
+  'ticket-lost',
+  'transfer-stopped',
+  'foreign-transfer',
+  'foreign-backup',
+  'foreign-disk',
+] as const;
+const suddenKinds = ['token-expiry', 'qemu-killed', 'illegal-disk', 'foreign-snapshot', ...backupKinds, 'engine-restart'] as const;
 
 /** Adds the fault; one that waits for no call happens before this returns, and is not kept when it cannot happen. */
 export async function inject(faults: InjectedFaults, engine: Engine, fault: Fault): Promise<ActiveFault> {
@@ -31,6 +49,10 @@ export async function inject(faults: InjectedFaults, engine: Engine, fault: Faul
 }
 
 export function release(faults: InjectedFaults, { context }: Engine, id?: string): number {
+  for (const { id: faultId } of faults.list()) {
+    const transferId = id === undefined || id === faultId ? faults.noted(faultId) : undefined;
+    if (transferId !== undefined) cancelForeignTransfer(context, transferId);
+  }
   const count = faults.remove(id);
   context.volumes.forget();
   return count;
@@ -69,7 +91,7 @@ async function strike(faults: InjectedFaults, engine: Engine, active: ActiveFaul
       return;
     case 'engine-restart':
       faults.fire(active);
-      return engine.restart(fault.downSeconds);
+      return engine.restart(fault.downSeconds, fault.forgetBackups);
     case 'qemu-killed':
       await context.host.killVm(needVm(context, fault.vmId).id);
       faults.fire(active);
@@ -80,10 +102,38 @@ async function strike(faults: InjectedFaults, engine: Engine, active: ActiveFaul
       context.volumes.forget();
       return;
     case 'foreign-snapshot':
-      if (when === 'now') return foreignSnapshot(faults, context, active, fault);
-      // The call may hold the VM's lock for long: the other product waits and tries again, as ours does.
-      void context.background.run('foreign snapshot', () => insist(active, () => foreignSnapshot(faults, context, active, fault)));
+      return soon(context, active, when, () => foreignSnapshot(faults, context, active, fault));
+    case 'bitmaps-forgotten':
+      await forgetBitmapsOf(context, fault.vmId);
+      faults.fire(active);
       return;
+    case 'lying-bitmap':
+      context.backups.lieAboutNextBitmap(needDisk(context, fault.diskId).id, fault.bytes);
+      faults.fire(active);
+      return;
+    case 'ticket-lost':
+      await loseTickets(context, fault);
+      faults.fire(active);
+      return;
+    case 'transfer-stopped':
+      await stopTransfers(context, fault);
+      faults.fire(active);
+      return;
+    case 'foreign-transfer':
+      return soon(context, active, when, async () => {
+        faults.note(active.id, await foreignTransfer(context, fault));
+        faults.fire(active);
+      });
+    case 'foreign-backup':
+      return soon(context, active, when, async () => {
+        await foreignBackup(context, fault);
+        faults.fire(active);
+      });
+    case 'foreign-disk':
+      return soon(context, active, when, async () => {
+        await foreignDisk(context, fault);
+        faults.fire(active);
+      });
     // These change what a call or the host does; there is nothing to do now.
     case 'lost-reply':
     case 'server-error':
@@ -91,11 +141,14 @@ async function strike(faults: InjectedFaults, engine: Engine, active: ActiveFaul
     case 'slow-snapshot':
     case 'merge-failure':
     case 'stuck-unplug':
+    case 'redefinition-failure':
+    case 'scratch-full':
+    case 'finalize-failure':
+    case 'slow-finalize':
+    case 'transfer-purged':
       return;
   }
 }
-
-const otherProduct: Actor = { user: 'otherbackup@internal', correlationId: '' };
 
 async function foreignSnapshot(
   faults: InjectedFaults,
@@ -103,9 +156,16 @@ async function foreignSnapshot(
   active: ActiveFault,
   { vmId, description }: { readonly vmId: string; readonly description: string },
 ): Promise<void> {
-  const { settled } = await createSnapshot(context, { vmId, description, saveMemory: false }, { ...otherProduct, correlationId: newId() });
+  const { settled } = await createSnapshot(context, { vmId, description, saveMemory: false }, otherProduct());
   faults.fire(active);
   await settled;
+}
+
+/** The call may hold the VM or the disk for long: the other product waits and tries again, as ours does. */
+function soon(context: Context, active: ActiveFault, when: 'now' | 'after a call', act: () => Promise<void>): Promise<void> {
+  if (when === 'now') return act();
+  void context.background.run(active.fault.kind, () => insist(active, act));
+  return Promise.resolve();
 }
 
 const retryMs = 200;

@@ -2,6 +2,7 @@
 import { attachmentId, attachmentsOf, isRunning, needVm, type Context } from '../context';
 import { addDisk } from '../commands/add-disk';
 import { removeDisk } from '../commands/remove-disk';
+import { refuseLockedDisks } from '../commands/checks';
 import { attachDisk, detachDisk, refuseSecondBootDisk } from '../commands/attach-disk';
 import { setActive } from '../commands/plug-disk';
 import { htmlError, incomplete, invalidValue, notFound, unsupported } from '../faults';
@@ -10,7 +11,7 @@ import { select } from '../http/search';
 import type { AttachmentRecord, DiskInterface } from '../state/model';
 import { wire, type Wire } from '../wire/description';
 import { diskInterfaces } from '../ovf/words';
-import { newDiskFields, parseNewDisk } from './disks';
+import { changeDisk, changedDiskFields, newDiskFields, parseNewDisk } from './disks';
 import { ref } from './links';
 
 /** The engine does not tell from which snapshot an attached disk comes; `logical_name` needs an agent that the lab's guests lack. */
@@ -84,6 +85,12 @@ async function update(context: Context, call: Call): Promise<Answer> {
   const vm = needVm(context, param(call, 'vm'));
   const attachment = need(context, vm.id, param(call, 'disk'));
   const active = call.body.flag('active');
+  const disk = context.store.tables.disks.get(attachment.diskId);
+  const diskBody = call.body.child('disk');
+  if (diskBody !== undefined && disk !== undefined && Object.keys(diskBody.value).some((name) => name !== 'id' && name !== 'href')) {
+    refuseLockedDisks([disk], 'update-disk/locked');
+    await changeDisk(context, disk, diskBody, call.actor);
+  }
   const change = {
     interface: parseInterface(call) ?? attachment.interface,
     bootable: call.body.flag('bootable') ?? attachment.bootable,
@@ -94,7 +101,8 @@ async function update(context: Context, call: Call): Promise<Answer> {
   if (changed && isRunning(vm)) throw unsupported('changing interface, bootable, read_only or pass_discard of a running VM');
   if (changed) refuseSecondBootDisk(context, vm, { bootable: change.bootable, diskId: attachment.diskId });
   // Saying what is already so is no request: only a lone `active` is answered with "already".
-  if (active !== undefined && (active !== attachment.active || !changed)) await setActive(context, vm, attachment, active, call.actor);
+  if (active !== undefined && (active !== attachment.active || (!changed && diskBody === undefined)))
+    await setActive(context, vm, attachment, active, call.actor);
   if (changed)
     context.store.write(() => {
       context.store.tables.attachments.patch(attachment.id, change);
@@ -134,7 +142,7 @@ export function attachmentRoutes(context: Context): Route[] {
     {
       method: 'PUT',
       path: `${path}/:disk`,
-      body: { type: 'disk_attachment', accepts: ['id', 'disk.id', 'vm.id', ...settingFields] },
+      body: { type: 'disk_attachment', accepts: ['id', 'vm.id', ...settingFields, ...changedDiskFields.map((field) => `disk.${field}`)] },
       handle: (call) => update(context, call),
     },
     { method: 'DELETE', path: `${path}/:disk`, query: ['detach_only', 'async'], handle: (call) => remove(context, call) },

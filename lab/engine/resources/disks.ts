@@ -1,7 +1,10 @@
 // Disks on their own, and their volumes (disk snapshots).
-import { imagesOf, needDisk, needDomain, type Context } from '../context';
+import { activeImage, imagesOf, needDisk, needDomain, type Context } from '../context';
 import { addDisk, addLun, type NewDisk } from '../commands/add-disk';
 import { removeDisk } from '../commands/remove-disk';
+import { resizeDisk } from '../commands/resize-disk';
+import type { Actor } from '../events';
+import { refuse } from '../refusals';
 import { refuseLockedDisks } from '../commands/checks';
 import { incomplete, invalidValue, notFound } from '../faults';
 import { bodyId, done, many, one, param, type Answer, type Call, type Route } from '../http/call';
@@ -110,16 +113,34 @@ async function create(context: Context, call: Call): Promise<Answer> {
 async function update(context: Context, call: Call): Promise<Answer> {
   const disk = needDisk(context, param(call, 'disk'));
   refuseLockedDisks([disk], 'update-disk/locked');
-  const alias = call.body.word('alias') ?? call.body.word('name');
-  const description = call.body.text('description');
+  await changeDisk(context, disk, call.body, call.actor);
+  return one(await diskView(context, needDisk(context, disk.id)));
+}
+
+export const changedDiskFields = ['id', 'alias', 'name', 'description', 'provisioned_size', 'backup'];
+
+/** Also of a disk inside an attachment. */
+export async function changeDisk(context: Context, disk: DiskRecord, body: Body, actor: Actor): Promise<void> {
+  const alias = body.word('alias') ?? body.word('name');
+  const description = body.text('description');
+  const backup = body.word('backup');
+  if (backup !== undefined) refuseBackup(context, disk, backup);
+  const virtualBytes = body.int('provisioned_size');
+  if (virtualBytes !== undefined) await resizeDisk(context, disk, virtualBytes, actor);
   context.store.write(() => {
     context.store.tables.disks.patch(disk.id, {
       ...(alias === undefined ? {} : { alias }),
       ...(description === undefined ? {} : { description }),
+      ...(backup === undefined ? {} : { incrementalBackup: backup === 'incremental' }),
     });
-    context.events.record('diskUpdated', call.actor, { disk: alias ?? disk.alias });
+    context.events.record('diskUpdated', actor, { disk: alias ?? disk.alias });
   });
-  return one(await diskView(context, needDisk(context, disk.id)));
+}
+
+function refuseBackup(context: Context, disk: DiskRecord, backup: string): void {
+  if (backup !== 'none' && backup !== 'incremental') throw invalidValue(backup, 'DiskBackup');
+  if (backup === 'none' || activeImage(context, disk.id)?.format === 'cow') return;
+  throw refuse('update-disk/configuration', { format: 'RAW', allocation: disk.sparse ? 'Sparse' : 'Preallocated', backup: 'Incremental' });
 }
 
 function searchFields(context: Context): SearchFields<DiskRecord> {
@@ -151,7 +172,7 @@ export function diskRoutes(context: Context): Route[] {
     {
       method: 'PUT',
       path: '/disks/:disk',
-      body: { type: 'disk', accepts: ['id', 'alias', 'name', 'description'] },
+      body: { type: 'disk', accepts: changedDiskFields },
       handle: (call) => update(context, call),
     },
     {

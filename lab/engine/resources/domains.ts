@@ -5,6 +5,7 @@ import { notFound } from '../faults';
 import { done, many, one, param, type Call, type Route } from '../http/call';
 import { select } from '../http/search';
 import { refuse } from '../refusals';
+import { isFinal } from '../state/backup-model';
 import type { DomainRecord, VmRecord } from '../state/model';
 import { wire, type Wire } from '../wire/description';
 import { href, links, ref } from './links';
@@ -80,8 +81,15 @@ function update(context: Context, call: Call): Promise<Wire> {
   return view(context, updated, 'top level');
 }
 
+function isTransferring({ store }: Context, { id }: DomainRecord): boolean {
+  return store.tables.transfers
+    .where(({ phase }) => !isFinal(phase) && !phase.startsWith('paused_'))
+    .some(({ diskId }) => store.tables.disks.get(diskId)?.domainId === id);
+}
+
 function deactivate(context: Context, domain: DomainRecord, actor: Actor): void {
   if (domain.status !== 'active') throw refuse('domain/deactivate-status', { status: statusWord(domain.status) });
+  if (isTransferring(context, domain)) throw refuse('domain/deactivate-transfers');
   if (usersOf(context, domain).length > 0) throw refuse('domain/deactivate-in-use');
   context.store.write(() => {
     context.store.tables.domains.put({ ...domain, status: 'maintenance' });

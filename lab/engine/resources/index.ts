@@ -2,9 +2,12 @@
 import type { Context } from '../context';
 import type { Route } from '../http/call';
 import { attachmentRoutes } from './attachments';
+import { backupRoutes } from './backups';
+import { checkpointRoutes } from './checkpoints';
 import { diskRoutes } from './disks';
 import { domainRoutes } from './domains';
 import { eventRoutes } from './events';
+import { imageTransferRoutes } from './image-transfers';
 import { jobRoutes } from './jobs';
 import { macPoolRoutes } from './mac-pools';
 import { nicRoutes } from './nics';
@@ -17,7 +20,7 @@ import { templateRoutes } from './templates';
 import { vmActionRoutes } from './vm-actions';
 import { vmRoutes } from './vms';
 
-export function allRoutes(context: Context): Route[] {
+export function allRoutes(context: Context, { transfers }: { readonly transfers: boolean }): Route[] {
   return [
     ...rootRoutes(context),
     ...placeRoutes(context),
@@ -26,6 +29,7 @@ export function allRoutes(context: Context): Route[] {
     ...vmActionRoutes(context),
     ...snapshotRoutes(context),
     ...attachmentRoutes(context),
+    ...(transfers ? [...backupRoutes(context), ...checkpointRoutes(context), ...imageTransferRoutes(context)] : []),
     ...nicRoutes(context),
     ...macPoolRoutes(context),
     ...templateRoutes(context),

@@ -20,9 +20,8 @@ export function vmActionRoutes(context: Context): Route[] {
   });
   return [
     action('start', (vmId, call) => startVm(context, vmId, call.actor)),
-    // `force` means: in spite of a running backup. The lab has none that would stand in the way yet.
-    action('stop', (vmId, call) => stopVm(context, vmId, call.actor), ['force']),
-    action('shutdown', (vmId, call) => shutdownVm(context, vmId, call.actor), ['force']),
+    action('stop', (vmId, call) => stopVm(context, vmId, call.actor, call.body.flag('force')), ['force']),
+    action('shutdown', (vmId, call) => shutdownVm(context, vmId, call.actor, call.body.flag('force')), ['force']),
     action('freezefilesystems', (vmId, call) => freezeOrThaw(context, vmId, 'freeze', call.actor)),
     action('thawfilesystems', (vmId, call) => freezeOrThaw(context, vmId, 'thaw', call.actor)),
     action(

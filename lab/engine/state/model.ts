@@ -61,6 +61,8 @@ export interface DiskRecord {
   readonly incrementalBackup: boolean;
   readonly locked: boolean;
   readonly createdMs: number;
+  /** Absent: data. */
+  readonly contentType?: 'backup_scratch';
   readonly lun?: LunRecord;
 }
 

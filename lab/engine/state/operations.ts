@@ -17,6 +17,8 @@ export interface SnapshotVolume {
   readonly currentFormat: VolumeFormat;
   readonly next: VolumeRef;
   readonly virtualBytes: number;
+  /** The checkpoint that begins with this snapshot. */
+  readonly toCheckpointId?: string;
 }
 
 export interface CreateSnapshotOperation extends Common {
@@ -25,12 +27,16 @@ export interface CreateSnapshotOperation extends Common {
   readonly snapshotId: string;
   readonly newActiveId: string;
   readonly disks: readonly SnapshotVolume[];
+  /** Of a hybrid backup, which resumes it. */
+  readonly backupId?: string;
 }
 
 export interface RemoveSnapshotOperation extends Common {
   readonly kind: 'remove-snapshot';
   readonly vmId: string;
   readonly snapshotId: string;
+  /** Of a hybrid backup, which resumes it. */
+  readonly backupId?: string;
 }
 
 export interface AddDiskOperation extends Common {
@@ -88,6 +94,29 @@ export interface DropVolumesOperation extends Common {
   readonly volumes: readonly VolumeRef[];
 }
 
+/** From the answer to its last phase: what carries a backup on after a restart. A backup without one is nobody's any more. */
+export interface VmBackupOperation extends Common {
+  readonly kind: 'vm-backup';
+  readonly backupId: string;
+}
+
+export interface RemoveCheckpointOperation extends Common {
+  readonly kind: 'remove-checkpoint';
+  readonly vmId: string;
+  readonly checkpointId: string;
+}
+
+export interface ImageTransferOperation extends Common {
+  readonly kind: 'image-transfer';
+  readonly transferId: string;
+}
+
+export interface ResizeDiskOperation extends Common {
+  readonly kind: 'resize-disk';
+  readonly diskId: string;
+  readonly virtualBytes: number;
+}
+
 export type OperationRecord =
   | CreateSnapshotOperation
   | RemoveSnapshotOperation
@@ -98,4 +127,8 @@ export type OperationRecord =
   | CopyTemplateOperation
   | RemoveVmOperation
   | PreviewSnapshotOperation
-  | DropVolumesOperation;
+  | DropVolumesOperation
+  | VmBackupOperation
+  | RemoveCheckpointOperation
+  | ImageTransferOperation
+  | ResizeDiskOperation;

@@ -19,6 +19,7 @@ import type {
   TemplateRecord,
   VmRecord,
 } from './model';
+import type { BackupRecord, CheckpointRecord, TransferRecord } from './backup-model';
 import type { OperationRecord } from './operations';
 
 interface Schema {
@@ -36,6 +37,9 @@ interface Schema {
   readonly places: PlaceRecord;
   readonly macPools: MacPoolRecord;
   readonly templates: TemplateRecord;
+  readonly checkpoints: CheckpointRecord;
+  readonly backups: BackupRecord;
+  readonly transfers: TransferRecord;
   readonly operations: OperationRecord;
   readonly installation: InstallationRecord;
 }
@@ -55,6 +59,9 @@ const tableNames: readonly TableName[] = [
   'places',
   'macPools',
   'templates',
+  'checkpoints',
+  'backups',
+  'transfers',
   'operations',
   'installation',
 ];

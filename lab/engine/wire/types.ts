@@ -1,6 +1,7 @@
 // The types of the API that the lab speaks, one description each (names and shapes: api-model 4.6, ovirt-api.md).
 // A field that is not listed here is unknown to the lab and refused in a request body.
 import { list, object, words, type TypeDescription } from './description';
+import { backupTypes } from './types-backups';
 
 function type(element: string, collection: string, fields: TypeDescription['fields']): TypeDescription {
   return { element, collection, fields };
@@ -10,6 +11,7 @@ const named = { name: 'string', description: 'string', comment: 'string' } as co
 const space = { available: 'int', used: 'int', committed: 'int' } as const;
 
 export const types: Readonly<Record<string, TypeDescription>> = {
+  ...backupTypes,
   api: type('api', 'apis', {
     authenticated_user: object('user'),
     effective_user: object('user'),
@@ -177,6 +179,7 @@ export const types: Readonly<Record<string, TypeDescription>> = {
     actual_size: 'int',
     alias: 'string',
     backup: 'string',
+    backup_mode: 'string',
     content_type: 'string',
     disk_snapshots: list('disk_snapshot'),
     format: 'string',

@@ -17,13 +17,21 @@ import {
   type VolumeRef,
 } from '../../../lab/host/port';
 
-interface Marker {
+export interface Marker {
   readonly format: VolumeFormat;
   readonly virtualBytes: number;
   readonly backing?: string;
+  /** Dirty bitmaps by name; true: QEMU was killed while it recorded. */
+  readonly bitmaps?: Readonly<Record<string, { readonly inconsistent: boolean }>>;
 }
 
-type Step =
+export type Step =
+  | 'startLiveBackup'
+  | 'stopLiveBackup'
+  | 'addBitmaps'
+  | 'removeBitmap'
+  | 'exportVolume'
+  | 'resizeVolume'
   | 'snapshot'
   | 'afterSnapshotFiles'
   | 'afterSnapshot'
@@ -36,7 +44,7 @@ type Step =
   | 'freeze';
 
 /** A running fake VM, kept in a file so that a second host adopts it as the real one does. */
-interface FakeVm {
+export interface FakeVm {
   status: HostVmStatus;
   disks: VmDisk[];
 }
@@ -47,7 +55,7 @@ export class FakeHost implements Host {
   private readonly gates = new Map<Step, Promise<void>>();
   private readonly failures = new Map<Step, HostError>();
 
-  constructor(private readonly directory: string) {
+  constructor(protected readonly directory: string) {
     mkdirSync(join(directory, 'vms'), { recursive: true });
   }
 
@@ -86,7 +94,7 @@ export class FakeHost implements Host {
     return this.readVm(vmId)?.disks ?? [];
   }
 
-  private async step(step: Step): Promise<void> {
+  protected async step(step: Step): Promise<void> {
     await this.gates.get(step);
     const failure = this.failures.get(step);
     this.failures.delete(step);
@@ -97,33 +105,37 @@ export class FakeHost implements Host {
     return join(this.directory, 'vms', vmId);
   }
 
-  private readVm(vmId: string): FakeVm | undefined {
+  protected readVm(vmId: string): FakeVm | undefined {
     return existsSync(this.vmFile(vmId)) ? (JSON.parse(readFileSync(this.vmFile(vmId), 'utf8')) as FakeVm) : undefined;
   }
 
-  private writeVm(vmId: string, vm: FakeVm): void {
+  protected writeVm(vmId: string, vm: FakeVm): void {
     writeFileSync(this.vmFile(vmId), JSON.stringify(vm));
   }
 
-  private needVm(vmId: string): FakeVm {
+  protected needVm(vmId: string): FakeVm {
     const vm = this.readVm(vmId);
     if (vm === undefined) throw new HostError('vm-not-running', `VM ${vmId} does not run`);
     return vm;
   }
 
-  private marker(volume: VolumeRef): Marker {
+  protected marker(volume: VolumeRef): Marker {
     const file = this.volumeFile(volume);
     if (!existsSync(file)) throw new HostError('no-such-volume', `volume ${volume.volumeId} does not exist`);
     return JSON.parse(readFileSync(file, 'utf8')) as Marker;
   }
 
+  protected putMarker(volume: VolumeRef, marker: Marker): void {
+    writeFileSync(this.volumeFile(volume), JSON.stringify(marker));
+  }
+
   /** The volume and everything below it. */
-  private chain(volume: VolumeRef): VolumeRef[] {
+  protected chain(volume: VolumeRef): VolumeRef[] {
     const { backing } = this.marker(volume);
     return backing === undefined ? [volume] : [volume, ...this.chain({ ...volume, volumeId: backing })];
   }
 
-  private isOpen(volume: VolumeRef): boolean {
+  protected isOpen(volume: VolumeRef): boolean {
     return readdirSync(join(this.directory, 'vms')).some((vmId) =>
       this.plugged(vmId).some((disk) => this.chain(disk.top).some(({ volumeId }) => volumeId === volume.volumeId)),
     );
@@ -168,8 +180,8 @@ export class FakeHost implements Host {
   }
 
   async volumeInfo(volume: VolumeRef): Promise<VolumeInfo> {
-    const { backing, ...marker } = await Promise.resolve().then(() => this.marker(volume));
-    return { ...marker, actualBytes: 4096, ...(backing === undefined ? {} : { backingVolumeId: backing }) };
+    const { backing, format, virtualBytes } = await Promise.resolve().then(() => this.marker(volume));
+    return { format, virtualBytes, actualBytes: 4096, ...(backing === undefined ? {} : { backingVolumeId: backing }) };
   }
 
   async removeVolume(volume: VolumeRef): Promise<void> {
@@ -245,8 +257,8 @@ export class FakeHost implements Host {
       if (plugged !== undefined && plugged.top.volumeId !== current.volumeId)
         throw new HostError('qemu-failed', `disk ${diskId} writes to another volume`);
     }
-    for (const { current, currentFormat, next } of disks) {
-      const { virtualBytes } = this.marker(current);
+    for (const { current, currentFormat, next, toCheckpointId } of disks) {
+      const { virtualBytes, bitmaps } = this.marker(current);
       await this.createVolume({
         ...next,
         format: 'cow',
@@ -254,6 +266,8 @@ export class FakeHost implements Host {
         sparse: true,
         backing: { volumeId: current.volumeId, format: currentFormat },
       });
+      const begun = toCheckpointId === undefined ? {} : { [toCheckpointId]: { inconsistent: false } };
+      this.putMarker(next, { ...this.marker(next), bitmaps: { ...bitmaps, ...begun } });
     }
     await this.step('afterSnapshotFiles');
     if (vm === undefined) return { frozen: false };
@@ -273,6 +287,7 @@ export class FakeHost implements Host {
     if (this.marker(top).backing !== base.volumeId)
       throw new HostError('job-failed', `volume ${top.volumeId} does not rest on ${base.volumeId}`);
     const folder = join(this.volumeFile(top), '..');
+    this.putMarker(base, { ...this.marker(base), bitmaps: { ...this.marker(base).bitmaps, ...this.marker(top).bitmaps } });
     for (const name of readdirSync(folder)) {
       const marker = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Marker;
       if (marker.backing === top.volumeId) writeFileSync(join(folder, name), JSON.stringify({ ...marker, backing: base.volumeId }));

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { serveControl, type ControlServer } from '../../../lab/control/server';
 import { faultyHost } from '../../../lab/engine/injected/faulty-host';
 import { InjectedFaults } from '../../../lab/engine/injected/injected-faults';
+import { noBackupHost, noDaemon } from '../../../lab/engine/no-data-side';
 import { faultKinds, type FaultKind } from '../../../lab/engine/injected/kinds';
 import { ControlClient } from './control-client';
 import { FakeHost } from './fake-host';
@@ -49,7 +50,7 @@ test('a merge that outlives its engine tells it nothing any more', async () => {
     });
     onProgress?.(50);
   };
-  const { host, retire } = faultyHost(inner, new InjectedFaults());
+  const { host, retire } = faultyHost(inner, { backups: noBackupHost, imageio: noDaemon }, new InjectedFaults());
   const volume = { domainId: 'domain', diskId: 'disk', volumeId: 'volume' };
   const told = jest.fn();
   const merging = host.merge('vm', { diskId: 'disk', base: volume, top: volume, topIsActive: true }, told);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { startEngine, type Engine } from '../../../lab/engine';
 import { newId } from '../../../lab/engine/events';
 import { parseXml, type XmlNode } from '../../../lab/engine/xml';
-import { FakeHost } from './fake-host';
+import { FakeBackupHost, FakeImageio } from './fake-backup-host';
 
 export interface Reply {
   readonly status: number;
@@ -40,25 +40,29 @@ export class Lab {
 
   private constructor(
     readonly engine: Engine,
-    readonly host: FakeHost,
+    readonly host: FakeBackupHost,
+    readonly imageio: FakeImageio,
     readonly directory: string,
     readonly lines: string[],
   ) {}
 
   static async start(directory?: string, tokenIdleSeconds = 1800): Promise<Lab> {
     const state = directory ?? (await mkdtemp(join(tmpdir(), 'hf-engine-')));
-    const host = new FakeHost(join(state, 'host'));
+    const host = new FakeBackupHost(join(state, 'host'));
+    const imageio = new FakeImageio();
     const lines: string[] = [];
     const engine = await startEngine({
       stateDirectory: state,
       host,
+      imageio,
       port: 0,
+      pollMs: 25,
       tokenIdleSeconds,
       log: (line) => {
         lines.push(line);
       },
     });
-    const lab = new Lab(engine, host, state, lines);
+    const lab = new Lab(engine, host, imageio, state, lines);
     lab.token = await lab.logIn('admin@internal');
     return lab;
   }

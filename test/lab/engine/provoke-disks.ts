@@ -25,7 +25,7 @@ async function runningVm(lab: Lab, name = 'a'): Promise<string> {
   return vmId;
 }
 
-function domainAction(lab: Lab, action: string): Promise<Reply> {
+export function domainAction(lab: Lab, action: string): Promise<Reply> {
   const { domains, places } = lab.engine.context.store.tables;
   return lab.action(
     `/datacenters/${places.where((place) => place.kind === 'data_center')[0]?.id ?? ''}/storagedomains/${domains.all()[0]?.id ?? ''}/${action}`,

@@ -3,6 +3,7 @@ import type { FaultKind } from '../../../lab/engine/injected/kinds';
 import { childText, parseXml } from '../../../lab/engine/xml';
 import type { ControlClient } from './control-client';
 import { newSnapshot, type Lab, type Reply } from './lab-client';
+import { backupWalks } from './provoke-faults-backups';
 
 export interface Stage {
   readonly lab: Lab;
@@ -35,6 +36,7 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
 }
 
 export const walks: Readonly<Record<FaultKind, Walk>> = {
+  ...backupWalks,
   'lost-reply': async ({ lab, control }) => {
     const { vmId } = await lab.vmWithDisk('lost');
     await control.inject({ kind: 'lost-reply', call: { method: 'POST', path: '/vms/*/snapshots', nth: 2 } });

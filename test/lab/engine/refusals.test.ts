@@ -2,17 +2,19 @@
 // without a provocation does not compile; a provocation whose rule is taken out fails.
 import { refusals, type Refusal, type RefusalKey } from '../../../lab/engine/refusals';
 import { child, childText, parseXml } from '../../../lab/engine/xml';
+import type { backupRefusals } from '../../../lab/engine/refusals-backups';
 import type { diskRefusals } from '../../../lab/engine/refusals-disks';
 import type { snapshotRefusals } from '../../../lab/engine/refusals-snapshots';
 import type { vmRefusals } from '../../../lab/engine/refusals-vms';
 import { attachment, newDisk, newSnapshot, Lab } from './lab-client';
 import type { Provocation, Provocations } from './provocation';
+import { backupProvocations } from './provoke-backups';
 import { diskProvocations } from './provoke-disks';
 import { snapshotProvocations } from './provoke-snapshots';
 import { vmProvocations } from './provoke-vms';
 
 const lockProvocations: Provocations<
-  Omit<typeof refusals, keyof typeof snapshotRefusals | keyof typeof diskRefusals | keyof typeof vmRefusals>
+  Omit<typeof refusals, keyof typeof snapshotRefusals | keyof typeof diskRefusals | keyof typeof vmRefusals | keyof typeof backupRefusals>
 > = {
   'lock/create-snapshot': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
@@ -75,6 +77,7 @@ const provocations: Readonly<Record<RefusalKey, Provocation>> = {
   ...snapshotProvocations,
   ...diskProvocations,
   ...vmProvocations,
+  ...backupProvocations,
 };
 
 let lab: Lab;

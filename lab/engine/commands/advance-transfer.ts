@@ -1,0 +1,174 @@
+// The phases of an image transfer (ovirt-api.md 2.8, engine-rules.md section 4). Requests only write a phase; what it means is done here, by
+// whoever comes first: the request's own background work or the poll. One at a time per transfer.
+import { volumeRef, type Context } from '../context';
+import type { EventName, EventSubject } from '../events';
+import { HostError } from '../../host/port';
+import type { TransferPhase, TransferRecord } from '../state/backup-model';
+import type { ImageTransferOperation } from '../state/operations';
+import { pollTransfer } from './poll-transfer';
+import { dropDisk } from './remove-disk';
+import { startSession, stopSession } from './transfer-session';
+
+export function transferSubject({ store }: Context, { direction, diskId }: TransferRecord): EventSubject & { readonly direction: string } {
+  return { direction: direction === 'upload' ? 'Upload' : 'Download', disk: store.tables.disks.get(diskId)?.alias ?? diskId };
+}
+
+export function enter({ store }: Context, id: string, phase: TransferPhase): void {
+  store.write(() => {
+    store.tables.transfers.patch(id, { phase, updatedMs: Date.now() });
+  });
+}
+
+export function operationOfTransfer({ store }: Context, id: string): ImageTransferOperation | undefined {
+  return store.tables.operations.all().find((row): row is ImageTransferOperation => row.kind === 'image-transfer' && row.transferId === id);
+}
+
+/** Goes on until the transfer waits for somebody. `polled`: it is time to look at the ticket. */
+export function runTransfer(context: Context, id: string, polled = false): Promise<void> {
+  return context.turns.run(id, async () => {
+    const begun = context.store.tables.transfers.get(id);
+    if (polled && begun?.phase === 'transferring') await pollTransfer(context, begun, say);
+    for (;;) {
+      const before = context.store.tables.transfers.get(id);
+      if (before === undefined || !(await step(context, before))) return;
+    }
+  });
+}
+
+/** The events of a transfer are filed under whoever began it. */
+export function say(context: Context, transfer: TransferRecord, name: EventName): void {
+  const operation = operationOfTransfer(context, transfer.id);
+  const actor = operation ?? { user: 'SYSTEM', correlationId: '' };
+  context.events.record(name, actor, transferSubject(context, transfer));
+}
+
+/** False: nothing more to do for now. */
+async function step(context: Context, transfer: TransferRecord): Promise<boolean> {
+  switch (transfer.phase) {
+    case 'initializing':
+      return initialize(context, transfer);
+    case 'resuming':
+      say(context, transfer, 'transferResumed');
+      return move(context, transfer, 'transferring');
+    case 'cancelled_user':
+      say(context, transfer, 'transferCancelled');
+      return move(context, transfer, 'finalizing_cleanup');
+    case 'cancelled_system':
+      return move(context, transfer, 'finalizing_failure');
+    case 'finalizing_success':
+      return finishWell(context, transfer);
+    case 'finalizing_failure':
+    case 'finalizing_cleanup':
+      return cleanUp(context, transfer);
+    case 'finished_cleanup':
+      end(context, transfer, 'finished_failure');
+      return false;
+    case 'transferring':
+    case 'paused_system':
+    case 'paused_user':
+    case 'finished_success':
+    case 'finished_failure':
+      return false;
+  }
+}
+
+/** Only if nobody asked for something else in the meantime. */
+function move({ store }: Context, { id, phase }: TransferRecord, to: TransferPhase): true {
+  store.write(() => {
+    if (store.tables.transfers.get(id)?.phase === phase) store.tables.transfers.patch(id, { phase: to, updatedMs: Date.now() });
+  });
+  return true;
+}
+
+async function initialize(context: Context, transfer: TransferRecord): Promise<boolean> {
+  const problem = await startSession(context, transfer);
+  if (problem === undefined) return move(context, transfer, 'transferring');
+  say(context, transfer, problem);
+  // Without a host it is over at once; a ticket or an export that cannot be made stops it, as at any later time.
+  if (problem === 'transferNoHost') {
+    await discard(context, transfer);
+    end(context, transfer, 'finished_failure');
+    return false;
+  }
+  return move(context, transfer, stopped(transfer));
+}
+
+/** What the system does to a transfer that cannot go on. */
+export function stopped({ direction }: TransferRecord): TransferPhase {
+  return direction === 'upload' ? 'paused_system' : 'cancelled_system';
+}
+
+async function finishWell(context: Context, transfer: TransferRecord): Promise<boolean> {
+  if (!(await stopSession(context, transfer))) return false;
+  if (transfer.direction === 'upload' && !(await isVerified(context, transfer))) return move(context, transfer, 'finalizing_failure');
+  await context.holds.slowFinalize({ what: 'transfer', id: transfer.diskId });
+  end(context, transfer, 'finished_success');
+  return false;
+}
+
+/** As vdsm verifies a volume that a stranger wrote: readable, of its own format and size, on the backing that it had. */
+async function isVerified(context: Context, transfer: TransferRecord): Promise<boolean> {
+  context.volumes.forget();
+  const image = context.store.tables.images.get(transfer.imageId);
+  const disk = context.store.tables.disks.get(transfer.diskId);
+  if (image === undefined || disk === undefined) return false;
+  if ((await context.volumes.damaged([volumeRef(image)])).size > 0) return false;
+  const info = await context.volumes.info(volumeRef(image));
+  return info?.format === image.format && info.virtualBytes === disk.virtualBytes && info.backingVolumeId === image.parentId;
+}
+
+async function cleanUp(context: Context, transfer: TransferRecord): Promise<boolean> {
+  if (!(await stopSession(context, transfer))) return false;
+  await discard(context, transfer);
+  if (transfer.phase === 'finalizing_cleanup') {
+    say(context, transfer, 'transferCleanedUp');
+    return move(context, transfer, 'finished_cleanup');
+  }
+  end(context, transfer, 'finished_failure');
+  return false;
+}
+
+/** An upload that did not succeed takes its disk with it. */
+async function discard(context: Context, transfer: TransferRecord): Promise<void> {
+  const disk = context.store.tables.disks.get(transfer.diskId);
+  if (transfer.direction === 'download' || disk?.domainId === undefined) return;
+  try {
+    await context.host.removeDisk(disk.domainId, disk.id);
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    context.log(`disk ${disk.id} of transfer ${transfer.id}: ${error.message}`);
+  }
+  context.volumes.forget();
+  context.store.write(() => {
+    dropDisk(context, disk);
+  });
+}
+
+/** The disk is unlocked, then the engine's lock goes, then the phase is told. */
+function end(context: Context, transfer: TransferRecord, phase: 'finished_success' | 'finished_failure'): void {
+  const { store } = context;
+  store.write(() => {
+    if (transfer.backupId === undefined && !transfer.ofSnapshot) store.tables.disks.patch(transfer.diskId, { locked: false });
+  });
+  context.locks.free(transfer.id);
+  context.volumes.forget();
+  const operation = operationOfTransfer(context, transfer.id);
+  store.write(() => {
+    say(context, transfer, phase === 'finished_success' ? 'transferSucceeded' : 'transferFailed');
+    enter(context, transfer.id, phase);
+    if (operation === undefined) return;
+    store.tables.operations.delete(operation.id);
+    context.jobs.end(operation.jobId, phase === 'finished_success' ? 'finished' : 'failed');
+  });
+  purgeWhenAsked(context, transfer);
+}
+
+/** Engines before 4.4.7 forgot a transfer as soon as it was over. */
+function purgeWhenAsked({ injected, store }: Context, { id, diskId }: TransferRecord): void {
+  const fault = injected.ofKind('transfer-purged').find((active) => active.fault.diskId === undefined || active.fault.diskId === diskId);
+  if (fault === undefined) return;
+  injected.fire(fault);
+  store.write(() => {
+    store.tables.transfers.delete(id);
+  });
+}
