@@ -9,6 +9,11 @@ export interface Extent {
   readonly zero: boolean;
 }
 
+/** In a walk of changes: a range that changed since the parent, or that did not. What did not change may be reported as changed, never the other way round. */
+export interface Change extends Extent {
+  readonly changed: boolean;
+}
+
 export interface DataPart {
   readonly start: number;
   readonly length: number;
@@ -98,7 +103,7 @@ function* zeroRanges(from: number, to: number, maxBytes: number): Generator<Bloc
   for (let start = from; start < to; start += maxBytes) yield { start, length: Math.min(maxBytes, to - start), parts: [] };
 }
 
-function brokenWalk(expected: number, extent: Extent, sizeBytes: number): HoldfastError {
+export function brokenWalk(expected: number, extent: Extent, sizeBytes: number): HoldfastError {
   return new HoldfastError(
     'blocks.io',
     `The list of extents is broken: byte ${expected} was expected next, but the extent starts at ${extent.start} with ${extent.length} bytes (disk: ${sizeBytes} bytes). Nothing of it can be trusted.`,

@@ -31,6 +31,17 @@ export const failureRules = {
   /** The answer is not what the REST API promises (HTML, missing fields). */
   'engine.protocol': retryAfter(10_000),
 
+  /** The ticket expired, was cancelled, or the host does not know it (any more): the engine gives a new one, nobody else. */
+  'imageio.ticket-gone': final,
+  'imageio.unreachable': retryAfter(5_000),
+  'imageio.certificate': final,
+  /** The host rejects the request itself, such as a range beyond the ticket's size. */
+  'imageio.refused': final,
+  /** The host has no list of what changed for this transfer: a full backup of the disk is possible all the same. */
+  'imageio.no-changes': final,
+  /** The connection broke, the host failed, or its answer is not what imageio promises. */
+  'imageio.io': retryAfter(2_000),
+
   /** "Not yet": an activity that waits ends its attempt with this after about a minute. */
   'wait.pending': retryAfter(2_000),
   'wait.deadline': final,
@@ -57,6 +68,8 @@ export const failureRules = {
 
   'backup.not-found': final,
   'backup.not-sealed': final,
+  /** A backup that this one depends on is missing, or is not the one that it was made on. */
+  'chain.broken': final,
   'digest.mismatch': final,
 
   'blocks.server': retryAfter(2_000),

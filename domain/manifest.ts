@@ -1,5 +1,5 @@
 // The manifest of a sealed backup, repository format version 1 (docs/design.md, "Repository format"). It is written last, by rename:
-// a directory without it is a partial backup and is never listed. Lists and kinds are ready for chains (`base`).
+// a directory without it is a partial backup and is never listed.
 import { z } from 'zod';
 import { diskSettingsSchema } from './disks';
 import { uuidSchema } from './ids';
@@ -18,7 +18,13 @@ export const kinds = ['full', 'incremental', 'differential'] as const;
 
 export const manifestDiskSchema = z.object({
   settings: diskSettingsSchema,
-  image: z.object({ file: fileNameSchema, format: z.literal('qcow2'), fileBytes: z.number().int().nonnegative() }),
+  image: z.object({
+    file: fileNameSchema,
+    format: z.literal('qcow2'),
+    fileBytes: z.number().int().nonnegative(),
+    /** The backup whose image of this disk this one lies on; null when it stands alone, which a disk may do within an incremental backup too. */
+    base: z.object({ backupId: uuidSchema }).nullable().default(null),
+  }),
   digests: z.object({ file: fileNameSchema, algorithm: z.literal('sha256'), blockBytes: z.literal(digestBlockBytes), fileSha256: sha256Schema, root: sha256Schema }),
   /** Bytes that were read from the source and were not known to be zero. */
   dataBytes: z.number().int().nonnegative(),
@@ -36,8 +42,8 @@ export const manifestSchema = z.object({
   vm: z.object({ id: uuidSchema, name: z.string(), clusterId: uuidSchema.optional(), clusterName: z.string().optional() }),
   method: z.enum(methods),
   kind: z.enum(kinds),
-  /** The backup whose images these ones lie on; null for a full backup. */
-  base: z.object({ backupId: uuidSchema }).nullable(),
+  /** The backup that this one depends on, and the SHA-256 of its manifest, so that a chain vouches for all of its links; null for a full backup. */
+  base: z.object({ backupId: uuidSchema, manifestSha256: sha256Schema }).nullable(),
   /** Why this kind and base: a code and a sentence. */
   reason: z.object({ code: z.string(), text: z.string() }),
   consistency: z.object({ level: z.enum(consistencyLevels), evidence: z.string() }),

@@ -2,4 +2,4 @@
 export { copyBlocks } from './copy/copy-blocks';
 export { digestBlocks, type DigestOptions, type DigestResult } from './copy/digest-blocks';
 export { openDevice, type DeviceOptions } from './device';
-export type { BlockReader, BlockWriter, CopyFigures, CopyOptions, CopyResult, DigestSink, DigestSource, Extent, Transport } from './port';
+export type { BlockReader, BlockWriter, CopyFigures, CopyOptions, CopyResult, DigestSink, DigestSource, Extent, Since, Transport } from './port';

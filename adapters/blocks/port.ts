@@ -1,5 +1,5 @@
 // Blocks: how bytes of a disk are read and written, whatever serves them. Offsets and sizes are bytes.
-import type { Extent } from '../../domain/extents';
+import type { Change, Extent } from '../../domain/extents';
 import type { transports } from '../../domain/manifest';
 
 export type { Extent } from '../../domain/extents';
@@ -57,6 +57,15 @@ export interface CopyResult extends CopyFigures {
   readonly root: string;
 }
 
+/** What an incremental copy lies on: only what changed since is read and written, the rest of a block that changed comes from the parent. */
+export interface Since {
+  /** Walks [from, size). */
+  changes(from: number, signal?: AbortSignal): AsyncIterable<Change>;
+  readonly parent: BlockReader;
+  /** A block of the parent must have its digest before anything of it is taken over: `digest.mismatch` otherwise. */
+  readonly digests: DigestSource;
+}
+
 export interface CopyOptions {
   readonly reader: BlockReader;
   readonly writer: BlockWriter;
@@ -67,6 +76,8 @@ export interface CopyOptions {
   readonly sink?: DigestSink;
   /** Restore: every block read must have this digest, else `digest.mismatch` before the block is written. */
   readonly expected?: DigestSource;
+  /** Backup: the writer's target shows the parent where nothing is written. */
+  readonly since?: Since;
   /** Called after writer and sink were flushed, at most twice a second, every 64 MiB or 2 s. It must make the position durable. */
   readonly onDurable: (figures: CopyFigures) => Promise<void>;
   /** Called often (about every 250 ms) with cheap figures: heartbeats hang here. */

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Pool } from 'undici';
 import { HoldfastError } from '../../domain/failures';
+import { causeCode, causeMessage, certificateCodes } from '../network-causes';
 
 export interface TransportOptions {
   readonly engineName: string;
@@ -32,10 +33,6 @@ export interface Transport {
   exchange(request: HttpRequest): Promise<HttpReply>;
   close(): Promise<void>;
 }
-
-/** OpenSSL's and Node's words for "this certificate is not trusted". */
-const certificateCodes =
-  /^(?:DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_.*|CERT_.*|ERR_TLS_CERT_.*|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|CRL_.*|ERROR_IN_CERT_.*)$/;
 
 /** An OVF of a large VM has a few MiB; more than this is not an engine. */
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -72,12 +69,12 @@ function readCa({ caFile, engineName }: TransportOptions): { ca?: string } {
   try {
     return { ca: readFileSync(caFile, 'utf8') };
   } catch (cause) {
-    throw new HoldfastError('config.invalid', `Cannot read the CA file "${caFile}" of engine "${engineName}" (setting caFile): ${messageOf(cause)}.`, { engine: engineName, caFile }, { cause });
+    throw new HoldfastError('config.invalid', `Cannot read the CA file "${caFile}" of engine "${engineName}" (setting caFile): ${causeMessage(cause)}.`, { engine: engineName, caFile }, { cause });
   }
 }
 
 function networkFailure(cause: unknown, request: HttpRequest, { engineName, origin }: TransportOptions, timeoutMs: number): HoldfastError {
-  const code = codeOf(cause);
+  const code = causeCode(cause);
   const details = { engine: engineName, method: request.method, path: request.path, cause: code };
   const subject = `Engine "${engineName}" (${origin})`;
   if (certificateCodes.test(code)) {
@@ -92,18 +89,7 @@ function networkFailure(cause: unknown, request: HttpRequest, { engineName, orig
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
     return new HoldfastError('engine.protocol', `${subject} answered with more than ${maxAnswerBytes} bytes while ${request.what}.`, details, { cause });
   }
-  const why = code === 'TimeoutError' ? `gave no answer within ${timeoutMs} ms` : `cannot be reached (${code}: ${messageOf(cause)})`;
+  const why = code === 'TimeoutError' ? `gave no answer within ${timeoutMs} ms` : `cannot be reached (${code}: ${causeMessage(cause)})`;
   const doubt = request.method === 'GET' ? '' : ' The request may have been carried out all the same.';
   return new HoldfastError('engine.unreachable', `${subject} ${why} while ${request.what}.${doubt} Check its url and that it is running.`, details, { cause });
-}
-
-/** By shape, not by class: an error may come from another realm. A time-out's `code` is a number without meaning. */
-function codeOf(cause: unknown): string {
-  if (typeof cause !== 'object' || cause === null) return 'unknown';
-  if ('code' in cause && typeof cause.code === 'string') return cause.code;
-  return 'name' in cause && typeof cause.name === 'string' ? cause.name : 'unknown';
-}
-
-function messageOf(cause: unknown): string {
-  return typeof cause === 'object' && cause !== null && 'message' in cause ? String(cause.message) : String(cause);
 }

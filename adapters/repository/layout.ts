@@ -35,6 +35,11 @@ export function imageFile(diskId: string): string {
   return `${checkedId('disk', diskId)}.qcow2`;
 }
 
+/** How an image names the image below it: relative, so that a repository may be moved, mounted elsewhere or copied. */
+export function backingFile(baseBackupId: string, diskId: string): string {
+  return `../${checkedId('backup', baseBackupId)}/${imageFile(diskId)}`;
+}
+
 export function digestsFile(diskId: string): string {
   return `${checkedId('disk', diskId)}.digests`;
 }

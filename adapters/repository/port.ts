@@ -12,6 +12,13 @@ export interface BackupRef {
 export interface WriterIdentity {
   /** Unique per activity attempt. */
   readonly owner: string;
+  /**
+   * The point in time that the bytes come from, such as a VM backup's id in the engine: an attempt that reads from another one begins anew,
+   * for one image must not hold two points in time.
+   */
+  readonly source?: string;
+  /** The image lies on this backup's image of the same disk. It goes on only where the source is known to be the same. */
+  readonly baseBackupId?: string;
 }
 
 /** An image that is being written: the one writer of it holds the lock while this object is open. */
@@ -21,6 +28,8 @@ export interface PartialImage {
   /** Where an earlier attempt got to: image and digests are durable below it. */
   readonly positionBytes: number;
   readonly dataBytes: number;
+  /** What the image lies on, for the copy's `since`; closed with the image. */
+  readonly base: { readonly parent: BlockReader; readonly digests: DigestSource } | undefined;
   /** Writes `<diskId>.<fencing>.progress` (temp, fsync, rename). Throws `repository.fenced` when another attempt took over. */
   recordDurable(positionBytes: number, dataBytes: number): Promise<void>;
   /** Renews the lease; cheap, called about every second. Throws `repository.fenced`. */
@@ -36,6 +45,15 @@ export interface SealedDiskFacts {
   readonly seconds: number;
 }
 
+/** Sealing finds out the rest. */
+export type UnsealedManifest = Omit<Manifest, 'disks' | 'configuration' | 'sealedAt' | 'base'> & { readonly base: { readonly backupId: string } | null };
+
+export interface ChainLink {
+  readonly backupId: string;
+  readonly kind: Manifest['kind'];
+  readonly sealedAt: string;
+}
+
 export interface Repository {
   readonly name: string;
   /** Creates `holdfast-repository.json` when the directory is empty; refuses a foreign or newer one. */
@@ -49,7 +67,7 @@ export interface Repository {
   openPartialImage(ref: BackupRef, diskId: string, virtualBytes: number, identity: WriterIdentity): Promise<PartialImage>;
   /** Checks every image (qemu-img check, size, complete digests), fills in files' facts, flushes, writes the manifest by rename, removes
    *  progress and lock files. Idempotent: sealing again what is sealed with the same ids returns the first manifest. */
-  seal(ref: BackupRef, manifest: Omit<Manifest, 'disks' | 'configuration' | 'sealedAt'>, disks: readonly SealedDiskFacts[], sealedAt: string): Promise<{ readonly manifest: Manifest; readonly manifestSha256: string }>;
+  seal(ref: BackupRef, manifest: UnsealedManifest, disks: readonly SealedDiskFacts[], sealedAt: string): Promise<{ readonly manifest: Manifest; readonly manifestSha256: string }>;
   /** Removes a partial backup (kills a lapsed or same-host image server first). Refuses a sealed one with `repository.corrupt`; absent is fine. */
   dropPartial(ref: BackupRef): Promise<void>;
 
@@ -60,6 +78,12 @@ export interface Repository {
   findBackup(backupId: string): Promise<BackupRef | undefined>;
   /** The OVF, checked against the manifest's SHA-256. */
   readConfiguration(ref: BackupRef): Promise<string>;
+  /**
+   * From this backup down to its full one, with every image's place in it. `chain.broken` when one of them is missing or is not the one
+   * that was built on; what their blocks hold, only reading them tells.
+   */
+  checkChain(ref: BackupRef): Promise<readonly ChainLink[]>;
+  /** The disk as it was, read through the chain, after that disk's chain was checked. */
   openImage(ref: BackupRef, diskId: string): Promise<BlockReader>;
   /** Block digests, checked against the manifest (file hash and root). */
   openDigests(ref: BackupRef, diskId: string): Promise<DigestSource>;

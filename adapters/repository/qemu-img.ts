@@ -9,11 +9,21 @@ interface Outcome {
   readonly stderr: string;
 }
 
-const infoSchema = z.object({ 'virtual-size': z.number(), format: z.string(), 'backing-filename': z.string().optional() });
+const infoSchema = z.object({
+  'virtual-size': z.number(),
+  format: z.string(),
+  'backing-filename': z.string().optional(),
+  'backing-filename-format': z.string().optional(),
+  'format-specific': z.object({ data: z.object({ 'data-file': z.string().optional() }) }).optional(),
+});
 export interface ImageInfo {
   readonly virtualBytes: number;
   readonly format: string;
+  /** As the header spells it. */
   readonly backingFile: string | undefined;
+  readonly backingFormat: string | undefined;
+  /** A file of its own that holds the data; ours have none. */
+  readonly dataFile: string | undefined;
 }
 
 function run(args: readonly string[]): Promise<Outcome> {
@@ -31,8 +41,10 @@ function failure(what: string, path: string, { stderr }: Outcome): HoldfastError
   return new HoldfastError('repository.corrupt', `${what} ${path} failed: ${stderr}.`, { path });
 }
 
-export async function createImage(path: string, virtualBytes: number): Promise<void> {
-  const outcome = await run(['create', '-q', '-f', 'qcow2', '-o', 'cluster_size=65536,lazy_refcounts=off', path, String(virtualBytes)]);
+/** `backingFile` is relative to the image's directory. */
+export async function createImage(path: string, virtualBytes: number, backingFile?: string): Promise<void> {
+  const backing = backingFile === undefined ? [] : ['-b', backingFile, '-F', 'qcow2'];
+  const outcome = await run(['create', '-q', '-f', 'qcow2', ...backing, '-o', 'cluster_size=65536,lazy_refcounts=off', path, String(virtualBytes)]);
   if (outcome.exitCode !== 0) throw failure('Creating', path, outcome);
 }
 
@@ -44,9 +56,16 @@ export async function checkImage(path: string): Promise<void> {
   if (mended.exitCode !== 0) throw failure('Checking', path, { ...mended, stderr: mended.stderr === '' ? `qemu-img check ended with ${mended.exitCode}` : mended.stderr });
 }
 
+/** What the image's own header says; nothing that it names is opened. */
 export async function imageInfo(path: string): Promise<ImageInfo> {
   const outcome = await run(['info', '--output=json', '-f', 'qcow2', path]);
   if (outcome.exitCode !== 0) throw failure('Reading', path, outcome);
   const info = infoSchema.parse(JSON.parse(outcome.stdout));
-  return { virtualBytes: info['virtual-size'], format: info.format, backingFile: info['backing-filename'] };
+  return {
+    virtualBytes: info['virtual-size'],
+    format: info.format,
+    backingFile: info['backing-filename'],
+    backingFormat: info['backing-filename-format'],
+    dataFile: info['format-specific']?.data['data-file'],
+  };
 }

@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HoldfastError } from '../../domain/failures';
 import { repositoryFormatVersion } from '../../domain/manifest';
+import { checkChain } from './chain';
 import { createFile, errnoOf, inRepository, makeDirectories, readIfThere, syncDirectory } from './files';
 import { backupDirectory, directoryMode, fileMode, manifestFile, markerFile } from './layout';
 import { openPartialImage } from './partial-image';
 import type { BackupRef, Repository } from './port';
-import { corrupt, dropPartial, saveConfiguration, seal } from './seal';
-import { backupRefs, listBackups, openDigests, openImage, readConfiguration, readManifest } from './sealed-backups';
+import { corrupt, readManifest } from './read-manifest';
+import { dropPartial, saveConfiguration, seal } from './seal';
+import { backupRefs, listBackups, openDigests, openImage, readConfiguration } from './sealed-backups';
 
 export interface RepositoryOptions {
   readonly name: string;
@@ -49,9 +51,9 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
         await directoryFor(ref);
         return saveConfiguration(place(ref), ovf, disks);
       }),
-    openPartialImage: (ref, diskId, virtualBytes, { owner }) =>
+    openPartialImage: (ref, diskId, virtualBytes, identity) =>
       guarded(`opening the image of disk ${diskId}`, inBackup(ref), async () =>
-        openPartialImage({ repository: name, directory: await directoryFor(ref), backupId: ref.backupId, diskId, virtualBytes, owner, leaseMs }),
+        openPartialImage({ ...place(ref), ...identity, directory: await directoryFor(ref), diskId, virtualBytes }),
       ),
     seal: (ref, manifest, disks, sealedAt) => guarded(`sealing backup ${ref.backupId}`, inBackup(ref), () => seal(place(ref), manifest, disks, sealedAt)),
     dropPartial: (ref) => guarded(`dropping backup ${ref.backupId}`, inBackup(ref), () => dropPartial(place(ref))),
@@ -63,6 +65,7 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
         return undefined;
       }),
     readConfiguration: (ref) => guarded('reading a configuration', inBackup(ref), () => readConfiguration(place(ref))),
+    checkChain: (ref) => guarded(`checking the chain of backup ${ref.backupId}`, inBackup(ref), () => checkChain(place(ref))),
     openImage: (ref, diskId) => guarded(`opening the image of disk ${diskId}`, inBackup(ref), () => openImage(place(ref), diskId)),
     openDigests: (ref, diskId) => guarded(`reading the digests of disk ${diskId}`, inBackup(ref), () => openDigests(place(ref), diskId)),
   };

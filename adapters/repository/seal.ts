@@ -5,15 +5,16 @@ import { z } from 'zod';
 import { blockCount } from '../../domain/extents';
 import { diskSettingsSchema, type DiskSettings } from '../../domain/disks';
 import { HoldfastError } from '../../domain/failures';
-import { digestBlockBytes, manifestSchema, type Manifest, type ManifestDisk } from '../../domain/manifest';
+import { digestBlockBytes, manifestSchema, type ManifestDisk } from '../../domain/manifest';
 import { digestBytes, digestsRoot } from './digests-file';
 import { createFile, errnoOf, readIfThere, replaceFile, syncDirectory, syncFile } from './files';
 import { acquireImageLock, type ImageLock } from './image-lock';
-import { backupDirectory, configurationFile, digestsFile, diskIdsIn, imageFile, isScaffold, manifestFile, partialFile } from './layout';
+import { backingFile, backupDirectory, configurationFile, digestsFile, diskIdsIn, imageFile, isScaffold, manifestFile, partialFile } from './layout';
 import { decodeManifest, encodeManifest, sha256 } from './manifest-file';
 import { readProgress } from './partial-image';
-import type { BackupRef, SealedDiskFacts } from './port';
+import type { BackupRef, SealedDiskFacts, UnsealedManifest } from './port';
 import { checkImage, imageInfo } from './qemu-img';
+import { corrupt, readManifest, type Sealed } from './read-manifest';
 
 export interface PartialPlace {
   readonly repository: string;
@@ -22,17 +23,7 @@ export interface PartialPlace {
   readonly leaseMs: number;
 }
 
-export type UnsealedManifest = Omit<Manifest, 'disks' | 'configuration' | 'sealedAt'>;
-export interface Sealed {
-  readonly manifest: Manifest;
-  readonly manifestSha256: string;
-}
-
 const partialSchema = z.object({ ovf: z.object({ bytes: z.number(), sha256: z.string() }), disks: z.array(diskSettingsSchema) });
-
-export function corrupt(repository: string, path: string, why: string): HoldfastError {
-  return new HoldfastError('repository.corrupt', `Repository ${repository}: ${path} is damaged: ${why}. Restore it from another copy of the repository, or use another backup.`, { repository, path });
-}
 
 export async function saveConfiguration({ root, ref }: PartialPlace, ovf: string, disks: readonly DiskSettings[]): Promise<{ bytes: number; sha256: string }> {
   const directory = backupDirectory(root, ref);
@@ -58,8 +49,10 @@ export async function seal(place: PartialPlace, unsealed: UnsealedManifest, disk
     for (const { settings } of disks) locks.push(await acquireImageLock({ directory, diskId: settings.diskId, owner: `seal ${ref.backupId}`, leaseMs: place.leaseMs }));
     const configuration = { file: configurationFile, ...(await checkConfiguration(place)) } as const;
     const sealedDisks: ManifestDisk[] = [];
-    for (const disk of disks) sealedDisks.push(await sealDisk(place, disk));
-    const manifest = manifestSchema.parse({ ...unsealed, configuration, disks: sealedDisks, sealedAt });
+    for (const disk of disks) sealedDisks.push(await sealDisk(place, disk, unsealed.base));
+    const base = unsealed.base === null ? null : { backupId: unsealed.base.backupId, manifestSha256: (await readManifest({ ...place, ref: { ...ref, backupId: unsealed.base.backupId } })).manifestSha256 };
+    if ((base === null) !== (unsealed.kind === 'full')) throw new HoldfastError('input.invalid', `Backup ${ref.backupId} cannot be sealed: it is ${unsealed.kind} and lies on ${base?.backupId ?? 'no other'}.`, { ...ref });
+    const manifest = manifestSchema.parse({ ...unsealed, base, configuration, disks: sealedDisks, sealedAt });
     for (const lock of locks) await lock.check();
     await syncDirectory(directory);
     await createFile(directory, manifestFile, encodeManifest(manifest));
@@ -92,7 +85,7 @@ async function checkConfiguration({ repository, root, ref }: PartialPlace): Prom
   return saved;
 }
 
-async function sealDisk({ repository, root, ref }: PartialPlace, { settings, dataBytes, transport, seconds }: SealedDiskFacts): Promise<ManifestDisk> {
+async function sealDisk({ repository, root, ref }: PartialPlace, { settings, dataBytes, transport, seconds }: SealedDiskFacts, base: UnsealedManifest['base']): Promise<ManifestDisk> {
   const directory = backupDirectory(root, ref);
   const { diskId, virtualBytes } = settings;
   const image = { file: imageFile(diskId), path: join(directory, imageFile(diskId)) };
@@ -103,14 +96,16 @@ async function sealDisk({ repository, root, ref }: PartialPlace, { settings, dat
   }
   await checkImage(image.path);
   const info = await imageInfo(image.path);
-  if (info.virtualBytes !== virtualBytes || info.backingFile !== undefined) throw corrupt(repository, image.path, `it has ${info.virtualBytes} bytes (backing file: ${info.backingFile ?? 'none'}), the disk has ${virtualBytes}`);
+  const backing = progress.baseBackupId === undefined ? undefined : backingFile(progress.baseBackupId, diskId);
+  if (info.virtualBytes !== virtualBytes || info.backingFile !== backing) throw corrupt(repository, image.path, `it has ${info.virtualBytes} bytes (backing file: ${info.backingFile ?? 'none'}), the disk has ${virtualBytes} (backing file: ${backing ?? 'none'})`);
+  if (progress.baseBackupId !== undefined && progress.baseBackupId !== base?.backupId) throw new HoldfastError('input.invalid', `Backup ${ref.backupId} cannot be sealed: disk ${diskId} lies on backup ${progress.baseBackupId}, the backup on ${base?.backupId ?? 'none'}.`, { ...ref, diskId });
   const { bytes, root: digestRoot } = await digestsRoot(digests.path);
   if (bytes !== blockCount(virtualBytes, digestBlockBytes) * digestBytes) throw corrupt(repository, digests.path, `it has ${bytes} bytes`);
   await syncFile(image.path);
   await syncFile(digests.path);
   return {
     settings,
-    image: { file: image.file, format: 'qcow2', fileBytes: (await stat(image.path)).size },
+    image: { file: image.file, format: 'qcow2', fileBytes: (await stat(image.path)).size, base: progress.baseBackupId === undefined ? null : { backupId: progress.baseBackupId } },
     digests: { file: digests.file, algorithm: 'sha256', blockBytes: digestBlockBytes, fileSha256: digestRoot, root: digestRoot },
     dataBytes,
     transport,

@@ -1,5 +1,5 @@
 // Reading sealed backups: everything is checked against the manifest before it is handed out, and a refusal names the file.
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blockCount } from '../../domain/extents';
 import { HoldfastError } from '../../domain/failures';
@@ -7,18 +7,13 @@ import { digestBlockBytes, type ManifestDisk } from '../../domain/manifest';
 import { asError } from '../blocks/as-error';
 import { startImageServer } from '../blocks/image-server';
 import type { BlockReader, DigestSource } from '../blocks/port';
+import { checkedImage } from './chain';
 import { digestBytes, digestsRoot, digestSource } from './digests-file';
 import { errnoOf, readIfThere } from './files';
 import { backupDirectory, configurationFile, isUuid, manifestFile, vmsDirectory } from './layout';
-import { decodeManifest, sha256 } from './manifest-file';
+import { sha256 } from './manifest-file';
 import type { BackupRef } from './port';
-import { corrupt, type Sealed } from './seal';
-
-export interface SealedPlace {
-  readonly repository: string;
-  readonly root: string;
-  readonly ref: BackupRef;
-}
+import { corrupt, decodeOwn, readManifest, type Sealed, type SealedPlace } from './read-manifest';
 
 async function entriesOf(path: string): Promise<string[]> {
   try {
@@ -50,27 +45,6 @@ export async function* listBackups(root: string, after = ''): AsyncGenerator<(Se
   }
 }
 
-/** A manifest in another backup's directory was moved there by hand: its images are not the ones that it describes. */
-function decodeOwn(bytes: Uint8Array, ref: BackupRef): Sealed | { readonly reason: string } {
-  const found = decodeManifest(bytes);
-  if ('reason' in found || (found.manifest.backupId === ref.backupId && found.manifest.vm.id === ref.vmId)) return found;
-  return { reason: `it is of backup ${found.manifest.backupId} of VM ${found.manifest.vm.id}, not of the directory that it lies in` };
-}
-
-export async function readManifest({ repository, root, ref }: SealedPlace): Promise<Sealed> {
-  const directory = backupDirectory(root, ref);
-  const path = join(directory, manifestFile);
-  const bytes = await readIfThere(path);
-  if (bytes !== undefined) {
-    const found = decodeOwn(bytes, ref);
-    if ('reason' in found) throw corrupt(repository, path, found.reason);
-    return found;
-  }
-  const there = await stat(directory).catch(() => undefined);
-  if (there === undefined) throw new HoldfastError('backup.not-found', `Repository ${repository} has no backup ${ref.backupId} of VM ${ref.vmId}.`, { ...ref });
-  throw new HoldfastError('backup.not-sealed', `Backup ${ref.backupId} in repository ${repository} was never finished: it has no manifest, so nothing can be restored from it.`, { ...ref });
-}
-
 export async function readConfiguration(place: SealedPlace): Promise<string> {
   const { manifest } = await readManifest(place);
   const path = join(backupDirectory(place.root, place.ref), configurationFile);
@@ -81,19 +55,10 @@ export async function readConfiguration(place: SealedPlace): Promise<string> {
 }
 
 export async function openImage(place: SealedPlace, diskId: string): Promise<BlockReader> {
-  const { repository, root, ref } = place;
-  const { image, settings } = await diskOf(place, diskId);
-  const path = join(backupDirectory(root, ref), image.file);
-  const facts = await stat(path).catch(() => undefined);
-  if (facts === undefined) throw corrupt(repository, path, 'it is missing');
-  if (facts.size !== image.fileBytes) throw corrupt(repository, path, `it has ${facts.size} bytes instead of ${image.fileBytes}`);
+  const { repository, ref } = place;
   const label = `image ${diskId} of backup ${ref.backupId} in repository ${repository}`;
-  const server = await startImageServer({ file: path, format: 'qcow2', readOnly: true, label, transport: 'socket' });
+  const server = await startImageServer({ file: await checkedImage(place, diskId), format: 'qcow2', readOnly: true, label, transport: 'socket' });
   const { blocks } = server;
-  if (blocks.sizeBytes !== settings.virtualBytes) {
-    await server.close();
-    throw corrupt(repository, path, `it holds a disk of ${blocks.sizeBytes} bytes instead of ${settings.virtualBytes}`);
-  }
   return {
     sizeBytes: blocks.sizeBytes,
     transport: blocks.transport,

@@ -97,7 +97,7 @@ describe('figures for people', () => {
 describe('a manifest\'s summary', () => {
   const disk = (dataBytes: number, fileBytes: number): ManifestDisk => ({
     settings: { diskId: randomUUID(), alias: `disk ${dataBytes}`, description: 'secret plans', virtualBytes: 1000, format: 'cow', sparse: true, backup: 'none', wipeAfterDelete: false, interface: 'virtio', bootable: false, active: true, readOnly: false, passDiscard: false },
-    image: { file: 'a.qcow2', format: 'qcow2', fileBytes }, digests: { file: 'a.digests', algorithm: 'sha256', blockBytes: 1024 * 1024, fileSha256: 'a'.repeat(64), root: 'b'.repeat(64) }, dataBytes, transport: 'san', seconds: 1,
+    image: { file: 'a.qcow2', format: 'qcow2', fileBytes, base: null }, digests: { file: 'a.digests', algorithm: 'sha256', blockBytes: 1024 * 1024, fileSha256: 'a'.repeat(64), root: 'b'.repeat(64) }, dataBytes, transport: 'san', seconds: 1,
   });
   const manifest: Manifest = {
     format: 'holdfast-backup', version: 1, backupId: randomUUID(), runId: randomUUID(), engine: { name: 'lab', product: 'oVirt Engine', version: '4.5.8' }, vm: { id: randomUUID(), name: 'demo' },
@@ -114,7 +114,7 @@ describe('a manifest\'s summary', () => {
   });
 
   test('names the base of a backup that has one, and is fine without disks', () => {
-    const base = { backupId: randomUUID() };
+    const base = { backupId: randomUUID(), manifestSha256: 'e'.repeat(64) };
     expect(summarize({ ...manifest, base, disks: [] }, 'main', 'd'.repeat(64))).toMatchObject({ baseBackupId: base.backupId, virtualBytes: 0, dataBytes: 0, imageBytes: 0, disks: [] });
   });
 });

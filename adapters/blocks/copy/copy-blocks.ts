@@ -1,6 +1,7 @@
 // The one copy engine: extents → block-aligned ranges → a window of reads → zero detection and digests → writes, with a durable position.
 // It neither opens nor closes reader and writer, and it never tries again: a new attempt goes on at the durable position.
 import { createHash, type Hash } from 'node:crypto';
+import type { ChangedRange } from '../../../domain/changed-ranges';
 import { blockCount, type BlockRange } from '../../../domain/extents';
 import { HoldfastError } from '../../../domain/failures';
 import { digestBlockBytes } from '../../../domain/manifest';
@@ -30,6 +31,7 @@ export async function copyBlocks(options: CopyOptions): Promise<CopyResult> {
       reader: options.bytesPerSecond === undefined ? reader : throttled(reader, options.bytesPerSecond),
       fromBytes: options.fromBytes,
       expected,
+      since: options.since,
       signal,
       use: (range, bytes, walkSignal) => writeRange(writer, range, bytes, walkSignal),
       finished: async (range) => {
@@ -45,16 +47,20 @@ export async function copyBlocks(options: CopyOptions): Promise<CopyResult> {
   }
 }
 
-async function writeRange(writer: BlockWriter, range: BlockRange, bytes: Uint8Array | undefined, signal: AbortSignal): Promise<void> {
+async function writeRange(writer: BlockWriter, range: BlockRange | ChangedRange, bytes: Uint8Array | undefined, signal: AbortSignal): Promise<void> {
   if (bytes === undefined) {
     if (writer.blank !== true) await writer.zero(range.start, range.length, signal);
     return;
   }
   const writes: Promise<void>[] = [];
-  for (const run of runsOf(bytes)) {
-    const start = range.start + run.start;
-    if (!run.zero) writes.push(writer.write(start, bytes.subarray(run.start, run.start + run.length), signal));
-    else if (writer.blank !== true) writes.push(writer.zero(start, run.length, signal));
+  // Since a parent: what did not change is not written, so that it stays in the parent's image.
+  for (const part of 'zeroes' in range ? [...range.parts, ...range.zeroes] : [range]) {
+    const from = part.start - range.start;
+    for (const run of runsOf(bytes.subarray(from, from + part.length))) {
+      const [start, at] = [part.start + run.start, from + run.start];
+      if (!run.zero) writes.push(writer.write(start, bytes.subarray(at, at + run.length), signal));
+      else if (writer.blank !== true) writes.push(writer.zero(start, run.length, signal));
+    }
   }
   await Promise.all(writes);
 }
@@ -65,7 +71,7 @@ async function hashEarlierDigests(root: Hash, earlier: Pick<DigestSink | DigestS
   for (let block = 0; block < blocks; block += digestsPerRead) root.update((await earlier?.get(block, Math.min(digestsPerRead, blocks - block))) ?? '');
 }
 
-function checkOptions({ reader, writer, fromBytes, sink, expected, bytesPerSecond }: CopyOptions): void {
+function checkOptions({ reader, writer, fromBytes, sink, expected, since, bytesPerSecond }: CopyOptions): void {
   const refuse = (why: string): never => {
     throw new HoldfastError('input.invalid', `The copy cannot begin: ${why}.`);
   };
@@ -73,5 +79,8 @@ function checkOptions({ reader, writer, fromBytes, sink, expected, bytesPerSecon
   if (fromBytes < 0 || fromBytes > reader.sizeBytes || (fromBytes % digestBlockBytes !== 0 && fromBytes !== reader.sizeBytes)) refuse(`position ${fromBytes} is not on a block boundary`);
   if (fromBytes > 0 && sink === undefined && expected === undefined) refuse('without digests an earlier attempt cannot be continued');
   if (expected !== undefined && expected.blocks !== blockCount(reader.sizeBytes, digestBlockBytes)) refuse(`there are ${expected.blocks} digests for ${reader.sizeBytes} bytes`);
+  if (since !== undefined && since.parent.sizeBytes !== reader.sizeBytes) refuse(`the source has ${reader.sizeBytes} bytes, its parent ${since.parent.sizeBytes}`);
+  if (since !== undefined && since.digests.blocks !== blockCount(reader.sizeBytes, digestBlockBytes)) refuse(`the parent has ${since.digests.blocks} digests for ${reader.sizeBytes} bytes`);
+  if (since !== undefined && (writer.blank === true || expected !== undefined)) refuse('what changed since a parent can only be backed up, onto an image that shows the parent');
   if (bytesPerSecond !== undefined && !(bytesPerSecond > 0)) refuse('the bandwidth must be above 0');
 }

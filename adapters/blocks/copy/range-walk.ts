@@ -1,11 +1,13 @@
 // Walks a disk with a window of reads and hashes: several ranges are worked on at a time, and handed over in order. Copy and proof are
 // built on it. Memory is bounded by the window, whatever the size of the disk.
 import { setMaxListeners } from 'node:events';
-import { blockCount, planRanges, type BlockRange } from '../../../domain/extents';
+import { planChangedRanges, type ChangedRange } from '../../../domain/changed-ranges';
+import { blockCount, planRanges, type BlockRange, type DataPart } from '../../../domain/extents';
 import { HoldfastError } from '../../../domain/failures';
 import { digestBlockBytes } from '../../../domain/manifest';
-import type { BlockReader, DigestSource } from '../port';
+import type { BlockReader, DigestSource, Since } from '../port';
 import { DigestPool, digestBytes } from './digest-pool';
+import { fillFromParent } from './parent-blocks';
 import { sharedPages } from './shared-pages';
 import { Slots } from './slots';
 import { isZero, zeroDigests } from './zeroes';
@@ -18,6 +20,8 @@ const longestZeroRangeBytes = 1024 ** 3;
 const longestQueue = 64;
 const digestThreads = 2;
 
+type PlannedRange = BlockRange | ChangedRange;
+
 export interface FinishedRange extends BlockRange {
   readonly digests: Uint8Array;
 }
@@ -27,8 +31,10 @@ export interface RangeWalk {
   readonly fromBytes: number;
   /** Every block must have this digest, else `digest.mismatch` before `use` sees the range. */
   readonly expected?: DigestSource | undefined;
+  /** Walks what changed since a parent instead: blocks that did not change have the parent's digests, and `use` does not see them. */
+  readonly since?: Since | undefined;
   /** Does what is to be done with a range, for several ranges at once; `bytes` is undefined when the range is all zeroes. */
-  readonly use?: (range: BlockRange, bytes: Uint8Array | undefined, signal: AbortSignal) => Promise<void>;
+  readonly use?: (range: PlannedRange, bytes: Uint8Array | undefined, signal: AbortSignal) => Promise<void>;
   /** Called in order, without gaps, one at a time. */
   readonly finished: (range: FinishedRange) => Promise<void>;
   readonly signal: AbortSignal;
@@ -48,7 +54,7 @@ export async function walkRanges(walk: RangeWalk): Promise<void> {
   try {
     for await (const range of planned(walk, signal)) {
       const place = await places.take(signal);
-      const work = range.parts.length === 0 ? window.zeroes(range) : window.data(range, await window.buffers.take(signal));
+      const work = needsBuffer(range) ? window.data(range, await window.buffers.take(signal)) : window.whole(range);
       underWay.add(work);
       work.catch(fail).finally(() => underWay.delete(work));
       const before = handedOver;
@@ -73,14 +79,14 @@ export async function walkRanges(walk: RangeWalk): Promise<void> {
   }
 }
 
-function planned(walk: RangeWalk, signal: AbortSignal): AsyncGenerator<BlockRange> {
-  return planRanges(walk.reader.extents(walk.fromBytes, signal), {
-    fromBytes: walk.fromBytes,
-    sizeBytes: walk.reader.sizeBytes,
-    blockBytes: digestBlockBytes,
-    maxDataBytes: bufferBytes,
-    maxZeroBytes: longestZeroRangeBytes,
-  });
+function planned({ reader, since, fromBytes }: RangeWalk, signal: AbortSignal): AsyncGenerator<PlannedRange> {
+  const plan = { fromBytes, sizeBytes: reader.sizeBytes, blockBytes: digestBlockBytes, maxDataBytes: bufferBytes, maxZeroBytes: longestZeroRangeBytes };
+  return since === undefined ? planRanges(reader.extents(fromBytes, signal), plan) : planChangedRanges(since.changes(fromBytes, signal), plan);
+}
+
+/** Ranges that are zeroes all through, or as in the parent all through, need none. */
+function needsBuffer(range: PlannedRange): boolean {
+  return range.parts.length > 0 || ('zeroes' in range && range.zeroes.length > 0 && range.zeroes[0]?.length !== range.length);
 }
 
 /** Of walks that are over: the garbage collector takes its time, and a worker that copies disk after disk held several windows. */
@@ -98,7 +104,13 @@ class Window {
     private readonly signal: AbortSignal,
   ) {}
 
-  async zeroes(range: BlockRange): Promise<FinishedRange> {
+  async whole(range: PlannedRange): Promise<FinishedRange> {
+    const { since } = this.walk;
+    if (since === undefined || !('zeroes' in range) || range.zeroes.length > 0) return this.zeroes(range);
+    return { ...range, digests: await since.digests.get(range.start / digestBlockBytes, blockCount(range.length, digestBlockBytes)) };
+  }
+
+  private async zeroes(range: PlannedRange): Promise<FinishedRange> {
     const digests = zeroDigests(range.length);
     await this.compare(range, digests);
     await this.walk.use?.(range, undefined, this.signal);
@@ -106,10 +118,10 @@ class Window {
   }
 
   /** After a failure the buffer is not given back: what is still being sent from it must not change. */
-  async data(range: BlockRange, buffer: number): Promise<FinishedRange> {
+  async data(range: PlannedRange, buffer: number): Promise<FinishedRange> {
     const offset = buffer * bufferBytes;
     const bytes = new Uint8Array(this.memory, offset, range.length);
-    await this.fill(range, bytes);
+    await this.fill(range, bytes, offset);
     // A block device does not tell where its holes are: what turns out to be zeroes is neither hashed nor written.
     if (isZero(bytes)) {
       this.buffers.give(buffer);
@@ -127,20 +139,18 @@ class Window {
     if (this.memoryIsQuiet) idleMemories.push(this.memory);
   }
 
-  private async fill(range: BlockRange, bytes: Uint8Array): Promise<void> {
-    const reads: Promise<void>[] = [];
-    let filled = 0;
-    for (const part of range.parts) {
-      const at = part.start - range.start;
-      bytes.fill(0, filled, at);
-      filled = at + part.length;
-      reads.push(this.walk.reader.read(part.start, bytes.subarray(at, filled), this.signal));
+  private async fill(range: PlannedRange, bytes: Uint8Array, offset: number): Promise<void> {
+    const { reader, since } = this.walk;
+    if (since === undefined || !('zeroes' in range)) fillGaps(range, bytes);
+    else {
+      const digest = (at: number, length: number): Promise<Uint8Array> => this.pool.digest(offset + at, length);
+      await fillFromParent({ since, range, bytes, digest, signal: this.signal });
+      for (const { start, length } of range.zeroes) bytes.fill(0, start - range.start, start - range.start + length);
     }
-    bytes.fill(0, filled);
-    await Promise.all(reads);
+    await Promise.all(range.parts.map(({ start, length }) => reader.read(start, bytes.subarray(start - range.start, start - range.start + length), this.signal)));
   }
 
-  private async compare(range: BlockRange, digests: Uint8Array): Promise<void> {
+  private async compare(range: DataPart, digests: Uint8Array): Promise<void> {
     const { expected, reader } = this.walk;
     if (expected === undefined) return;
     const first = range.start / digestBlockBytes;
@@ -155,4 +165,14 @@ class Window {
       { block, offset },
     );
   }
+}
+
+/** Outside of its parts a range of a whole disk reads as zeroes. */
+function fillGaps(range: BlockRange, bytes: Uint8Array): void {
+  let filled = 0;
+  for (const part of range.parts) {
+    bytes.fill(0, filled, part.start - range.start);
+    filled = part.start - range.start + part.length;
+  }
+  bytes.fill(0, filled);
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startImageServer } from '../../../adapters/blocks/image-server';
+import type { Change } from '../../../domain/extents';
 import type { BlockReader, BlockWriter, CopyFigures, DigestSink, DigestSource } from '../../../adapters/blocks';
 
 export const MiB = 1024 ** 2;
@@ -106,6 +107,22 @@ export async function until(condition: () => boolean | Promise<boolean>, deadlin
     if (performance.now() > end) throw new Error(`This did not become true in ${deadlineMs} ms: ${condition.toString()}`);
     await sleep(10);
   }
+}
+
+/** What differs between two states of a disk, by granules of 4 KiB; from a byte on. */
+export async function* changesBetween(before: Buffer, after: Buffer, from: number): AsyncGenerator<Change> {
+  let run: { start: number; length: number; zero: boolean; changed: boolean } | undefined;
+  for (let start = from; start < after.length; start += 4096) {
+    const now = after.subarray(start, start + 4096);
+    const changed = !now.equals(before.subarray(start, start + 4096));
+    const zero = now.every((byte) => byte === 0);
+    if (run?.changed === changed && run.zero === zero) run.length += now.length;
+    else {
+      if (run !== undefined) yield await Promise.resolve(run);
+      run = { start, length: now.length, zero, changed };
+    }
+  }
+  if (run !== undefined) yield run;
 }
 
 export class MemorySink implements DigestSink {

@@ -1,0 +1,3 @@
+// What activities use of image transfers' data.
+export { openImageioReader, openImageioWriter } from './open-imageio';
+export type { ImageioOptions, ImageioReader, ImageioWriter } from './port';
