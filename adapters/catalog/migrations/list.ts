@@ -2,6 +2,7 @@
 // files, because the compiler carries only modules into dist/.
 import { sql as start } from './0001-start';
 import { sql as copySlots } from './0002-copy-slots';
+import { sql as chains } from './0003-chains';
 
 export interface Migration {
   readonly version: number;
@@ -12,4 +13,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { version: 1, name: '0001-start', sql: start },
   { version: 2, name: '0002-copy-slots', sql: copySlots },
+  { version: 3, name: '0003-chains', sql: chains },
 ];
