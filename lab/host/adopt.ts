@@ -3,7 +3,8 @@
 import fs from 'node:fs/promises';
 import { z } from 'zod';
 import { closeDisk, closeNodeIfOpen, closeUnusedLayers, nodesOf, pluggedNodes, volumeNode } from './block-graph';
-import { addExport, entryName, exportId } from './exports';
+import { addExport, entryName, exportId, exportIds } from './exports';
+import { finalizePendingMerges } from './merge';
 import { detach } from './plug';
 import type { VmDisk, VmSpec } from './port';
 import { identify, isAlive, processSchema, type ProcessIdentity } from './processes';
@@ -14,7 +15,6 @@ import { exists } from './storage';
 
 const monitorLimitMs = 10_000;
 const statusSchema = z.object({ status: z.string() });
-const exportsSchema = z.array(z.object({ id: z.string() }));
 
 /** undefined when no QEMU of this VM lives. */
 export async function findQemu(host: HostContext, paths: VmPaths, vmId: string): Promise<ProcessIdentity | undefined> {
@@ -30,6 +30,7 @@ export async function findQemu(host: HostContext, paths: VmPaths, vmId: string):
 export async function adoptVm(host: HostContext, paths: VmPaths, spec: VmSpec, identity: ProcessIdentity): Promise<RunningVm> {
   const vm = new RunningVm(host, paths, spec, identity, 'wait_for_launch');
   vm.attachMonitor(await QmpClient.connect(vm.sockets.qmp, { timeoutMs: monitorLimitMs }));
+  await finalizePendingMerges(vm);
   await reconcileDisks(vm);
   if (await exists(paths.heldByHost)) {
     await vm.qmp.execute('cont');
@@ -51,7 +52,7 @@ export async function readSpec(paths: VmPaths): Promise<VmSpec | undefined> {
 /** Half-plugged disks are taken out again; of whole ones the active volume is what QEMU says. */
 async function reconcileDisks(vm: RunningVm): Promise<void> {
   const plugged = await pluggedNodes(vm);
-  const exported = new Set(exportsSchema.parse(await vm.qmp.execute('query-block-exports')).map(({ id }) => id));
+  const exported = new Set(await exportIds(vm));
   for (const disk of [...vm.disks.values()]) {
     const node = plugged.get(disk.diskId);
     if (node) vm.disks.set(disk.diskId, await withTop(vm, disk, node.file));

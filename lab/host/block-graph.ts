@@ -10,7 +10,7 @@ import { runTool, toHostError } from './tools';
 import { removeFile } from './state-file';
 
 const nodesSchema = z.array(z.object({ 'node-name': z.string().optional(), file: z.string(), drv: z.string(), backing_file_depth: z.number() }));
-const blockSchema = z.array(z.object({ qdev: z.string().optional(), inserted: z.object({ 'node-name': z.string().optional(), file: z.string() }).optional() }));
+const blockSchema = z.array(z.object({ qdev: z.string().optional(), inserted: z.object({ file: z.string() }).optional() }));
 
 const describedFile = z.object({ file: z.object({ filename: z.string() }) });
 
@@ -21,6 +21,8 @@ function plainPath(file: string): string {
 
 const base36 = (uuid: string): string => BigInt(`0x${uuid.replaceAll('-', '')}`).toString(36);
 export const volumeNode = (volume: VolumeRef): string => `v${base36(volume.volumeId)}`;
+/** Where a live backup keeps what the guest overwrites; no layer of any disk, so `nodesOf` does not tell of it. */
+export const scratchNode = (volume: VolumeRef): string => `s${base36(volume.volumeId)}`;
 const overlayNode = (diskId: string): string => `t${base36(diskId)}`;
 export const deviceId = (diskId: string): string => `disk-${diskId}`;
 
@@ -47,12 +49,15 @@ function diskOfFile(vm: RunningVm, file: string): string | undefined {
   return vm.host.storage.volumeAt(file)?.diskId ?? (path.dirname(file) === vm.paths.overlays ? path.basename(file, '.qcow2') : undefined);
 }
 
-/** Which node, of which file, each plugged disk sits on at this moment. */
+/** Which node, of which file, each plugged disk sits on at this moment, whatever filter of a job is between them. */
 export async function pluggedNodes(vm: RunningVm): Promise<ReadonlyMap<string, GraphNode>> {
   const plugged = new Map<string, GraphNode>();
   for (const { qdev, inserted } of blockSchema.parse(await vm.qmp.execute('query-block'))) {
     const diskId = /disk-([0-9a-f-]{36})/.exec(qdev ?? '')?.[1];
-    if (diskId !== undefined && inserted) plugged.set(diskId, { name: inserted['node-name'] ?? '', file: plainPath(inserted.file) });
+    if (diskId === undefined || !inserted) continue;
+    const file = plainPath(inserted.file);
+    const volume = vm.host.storage.volumeAt(file);
+    plugged.set(diskId, { name: volume ? volumeNode(volume) : overlayNode(diskId), file });
   }
   return plugged;
 }

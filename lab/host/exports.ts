@@ -18,7 +18,7 @@ import { isErrno, removeFile } from './state-file';
 
 export type ExportKind = 'fuse' | 'nbd';
 
-const exportsSchema = z.array(z.object({ id: z.string(), type: z.string() }));
+const exportsSchema = z.array(z.object({ id: z.string() }));
 const deletedLimitMs = 10_000;
 const probeLimitMs = 3_000;
 
@@ -49,24 +49,27 @@ export async function addExport(vm: RunningVm, disk: VmDisk): Promise<void> {
   await fs.symlink(target, entry);
 }
 
-async function exportOf(vm: RunningVm, diskId: string): Promise<z.infer<typeof exportsSchema>[number] | undefined> {
-  return exportsSchema.parse(await vm.qmp.execute('query-block-exports')).find(({ id }) => id === exportId(diskId));
+export async function exportIds(vm: RunningVm): Promise<readonly string[]> {
+  return exportsSchema.parse(await vm.qmp.execute('query-block-exports')).map(({ id }) => id);
+}
+
+/** Absent is fine. Clients are cut off. */
+export async function deleteExport(vm: RunningVm, id: string): Promise<void> {
+  if (!(await exportIds(vm)).includes(id)) return;
+  const deleted = vm.qmp.expectEvent(({ name, data }) => name === 'BLOCK_EXPORT_DELETED' && data['id'] === id);
+  await vm.qmp.execute('block-export-del', { id, mode: 'hard' });
+  await deleted(deletedLimitMs);
 }
 
 /** Absent is fine. The link goes first: nobody shall start on an export that is about to end. */
 export async function removeExport(vm: RunningVm, disk: Pick<VmDisk, 'diskId' | 'bus'>): Promise<void> {
   await removeFile(path.join(vm.paths.byId, entryName(disk)));
-  const id = exportId(disk.diskId);
-  if (await exportOf(vm, disk.diskId)) {
-    const deleted = vm.qmp.expectEvent(({ name, data }) => name === 'BLOCK_EXPORT_DELETED' && data['id'] === id);
-    await vm.qmp.execute('block-export-del', { id, mode: 'hard' });
-    await deleted(deletedLimitMs);
-  }
+  await deleteExport(vm, exportId(disk.diskId));
   await vm.host.run.cleanExport(vm.host.run.exportFile(vm.vmId, disk.diskId));
 }
 
 /** One server per QEMU, started with the first export that needs it. After an adoption it runs already. */
-function startNbdServer(vm: RunningVm): Promise<void> {
+export function startNbdServer(vm: RunningVm): Promise<void> {
   return vm.nbdServer.run(async () => {
     try {
       await vm.qmp.execute('nbd-server-start', { addr: { type: 'unix', data: { path: vm.sockets.nbd } }, 'max-connections': 0 });

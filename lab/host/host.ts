@@ -4,8 +4,11 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { adoptVm, findQemu, readSpec } from './adopt';
 import { AgentRefusal } from './agent-client';
+import type { BackupHost } from './backup-port';
+import { QemuBackupHost } from './backups/backup-host';
 import { ResumeFailure, makeReady, startQemu } from './bring-up';
 import { chooseExportKind } from './exports';
+import { freezeGuest, thawGuest } from './freeze';
 import { chooseAccelerator, dropGuestState, ensureGuestState } from './guest-state';
 import { watchHeartbeat } from './heartbeat';
 import type { HostOptions } from './host-options';
@@ -30,7 +33,7 @@ import { killAndWait } from './processes';
 import type { Machine } from './qemu-command';
 import { RunDirectory } from './run-directory';
 import { clearRemains, vmPaths, type HostContext, type RunningVm, type VmPaths } from './running-vm';
-import { freezeGuest, snapshotCold, snapshotLive, thawGuest } from './snapshot';
+import { snapshotCold, snapshotLive } from './snapshot';
 import { Storage, checkedId } from './storage';
 import { toHostError } from './tools';
 
@@ -39,6 +42,7 @@ const agentLimitMs = 3_000;
 
 /** A host whose files can be reached from here, for filling disks before a VM sees them. */
 export interface LocalHost extends Host {
+  readonly backups: BackupHost;
   volumePath(volume: VolumeRef): string;
 }
 
@@ -47,6 +51,7 @@ export function createHost(options: HostOptions): LocalHost {
 }
 
 class QemuHost implements LocalHost {
+  readonly backups: QemuBackupHost;
   private readonly storage: Storage;
   private readonly run: RunDirectory;
   private readonly vmsDirectory: string;
@@ -61,6 +66,8 @@ class QemuHost implements LocalHost {
     this.storage = new Storage(path.join(path.resolve(options.stateDir), 'sd'));
     this.run = new RunDirectory(options.stateDir);
     this.vmsDirectory = path.join(path.resolve(options.stateDir), 'vms');
+    const { storage, run } = this;
+    this.backups = new QemuBackupHost({ stateDir: options.stateDir, storage, run, log: options.log, findVm: (vmId) => this.vms.get(vmId), pathsOf: (vmId) => this.pathsOf(vmId) });
   }
 
   async start(): Promise<void> {
@@ -68,6 +75,7 @@ class QemuHost implements LocalHost {
     await fs.mkdir(this.vmsDirectory, { recursive: true, mode: 0o700 });
     await this.run.create();
     await this.storage.sweepUnfinished();
+    await this.backups.sweep();
     const accelerator = accel === 'tcg' ? 'tcg' : await chooseAccelerator({ guestDir, qemuData }, cacheDir);
     const exportKind = await chooseExportKind(fuse, log);
     log.info({ accelerator, exportKind }, `lab host: guests run on ${accelerator}, attached disks are served as ${exportKind === 'fuse' ? 'FUSE files' : 'NBD sockets'}`);
@@ -79,7 +87,7 @@ class QemuHost implements LocalHost {
   async close({ stopVms }: { readonly stopVms: boolean }): Promise<void> {
     // A VM that is being started is waited for: its turn comes before the one taken here.
     await Promise.all([...this.starting].map((vmId) => this.vmTurns.run(vmId, () => Promise.resolve())));
-    if (stopVms) await Promise.all([...this.vms.keys()].map((vmId) => this.stopVm(vmId)));
+    if (stopVms) await Promise.all([this.backups.endExports(), ...[...this.vms.keys()].map((vmId) => this.stopVm(vmId))]);
     for (const vm of this.vms.values()) vm.release();
     this.vms.clear();
     await Promise.all(this.background);

@@ -3,6 +3,8 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { carryDownInFiles } from './bitmaps/file-bitmaps';
+import { carryDownLive, removeLiveBitmaps } from './bitmaps/live-bitmaps';
 import { chainInQemu, closeNodeIfOpen, pluggedNodes, volumeNode } from './block-graph';
 import { HostError, type MergeDisk, type VolumeRef } from './port';
 import type { RunningVm } from './running-vm';
@@ -16,7 +18,7 @@ const jobsSchema = z.array(
 );
 type Job = z.infer<typeof jobsSchema>[number];
 
-const jobId = (merge: MergeDisk): string => `merge-${merge.top.volumeId}`;
+const jobId = (merge: Pick<MergeDisk, 'top'>): string => `merge-${merge.top.volumeId}`;
 
 export async function mergeCold(storage: Storage, merge: MergeDisk, onProgress: Progress): Promise<void> {
   const { base, top } = merge;
@@ -30,6 +32,7 @@ export async function mergeCold(storage: Storage, merge: MergeDisk, onProgress: 
         for (const [, percent] of text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)) onProgress(Number(percent));
       },
     });
+    await carryDownInFiles(storage, merge);
     // -u: the data below the child is the same before and after, only the name of the file that holds it changes.
     if (child) await runTool('qemu-img', ['rebase', '-q', '-u', '-f', 'qcow2', '-b', base.volumeId, '-F', driverOf(await storage.formatOf(base)), storage.volumePath(child)]);
   } catch (error) {
@@ -102,8 +105,9 @@ function refAt(vm: RunningVm, file: string, diskId: string): VolumeRef {
 
 async function startJob(vm: RunningVm, merge: MergeDisk): Promise<void> {
   const active = (await pluggedNodes(vm)).get(merge.diskId);
-  // The job stays listed after its end until it is dismissed, so that its outcome is not lost with the lab that started it.
-  const common = { 'job-id': jobId(merge), device: active?.name, 'base-node': volumeNode(merge.base), 'auto-dismiss': false };
+  // The job stays listed after its end until it is dismissed, so that its outcome is not lost with the lab that started it. Before it changes
+  // the chain it waits until the bitmaps have gone down as well.
+  const common = { 'job-id': jobId(merge), device: active?.name, 'base-node': volumeNode(merge.base), 'auto-dismiss': false, 'auto-finalize': false };
   const middle = merge.topIsActive ? {} : { 'top-node': volumeNode(merge.top), 'backing-file': merge.base.volumeId };
   try {
     await vm.qmp.execute('block-commit', { ...common, ...middle });
@@ -114,6 +118,30 @@ async function startJob(vm: RunningVm, merge: MergeDisk): Promise<void> {
 
 async function findJob(vm: RunningVm, merge: MergeDisk): Promise<Job | undefined> {
   return jobsSchema.parse(await vm.qmp.execute('query-jobs')).find(({ id }) => id === jobId(merge));
+}
+
+/** Data before change tracking: bitmaps that cannot be carried down hold up no merge, but none of the disk's may pass for whole then. */
+async function finalizeJob(vm: RunningVm, merge: Pick<MergeDisk, 'base' | 'top'>): Promise<void> {
+  await carryDownLive(vm, merge).catch(async (error: unknown) => {
+    vm.host.log.warn({ vmId: vm.vmId, error: String(error) }, `${vm.label}: bitmaps of ${describeVolume(merge.top)} are lost in its merge`);
+    const active = vm.disks.get(merge.base.diskId)?.top;
+    for (const volume of active ? [active, merge.base] : [merge.base]) await removeLiveBitmaps(vm, volume, () => true);
+  });
+  await vm.qmp.execute('job-finalize', { id: jobId(merge) }).catch(() => undefined); // asked a moment before; the next look tells
+}
+
+/** After a lab that was killed in between: QEMU holds the guest's requests to that disk until its merge may end. */
+export async function finalizePendingMerges(vm: RunningVm): Promise<void> {
+  for (const { id, status } of jobsSchema.parse(await vm.qmp.execute('query-jobs'))) {
+    const layers = status === 'pending' ? [...vm.disks.keys()].map((diskId) => chainInQemu(vm, diskId)) : [];
+    const top = (await Promise.all(layers)).flat().find((volume) => jobId({ top: volume }) === id);
+    if (!top) continue;
+    const [, base] = await vm.host.storage.chain(top);
+    if (base) {
+      await finalizeJob(vm, { top, base: base.volume });
+      while (jobsSchema.parse(await vm.qmp.execute('query-jobs')).some((job) => job.id === id && job.status !== 'concluded')) await sleep(10);
+    }
+  }
 }
 
 /**
@@ -130,6 +158,11 @@ async function followJob(vm: RunningVm, merge: MergeDisk, onProgress: Progress, 
     if (job.status === 'ready') {
       await guest.hold();
       await vm.qmp.execute('job-complete', { id }).catch(() => undefined); // asked a moment before; the next look tells
+      pauseMs = 5;
+    }
+    if (job.status === 'pending') {
+      if (merge.topIsActive) await guest.hold();
+      await finalizeJob(vm, merge);
       pauseMs = 5;
     }
     if (job.status === 'concluded') {

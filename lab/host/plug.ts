@@ -1,6 +1,7 @@
 // Disks come to and go from a running VM: open the chain, plug the device (its serial is the whole disk id), serve it by id;
 // and the same backwards. Each step is undone when a later one fails.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hasBackup } from './backups/live-backup';
 import { closeDisk, deviceId, guestNode, openDisk, refuseSecondWriter } from './block-graph';
 import { addExport, removeExport } from './exports';
 import { imageUse } from './image-locks';
@@ -52,6 +53,7 @@ export function unplugDisk(vm: RunningVm, diskId: string): Promise<void> {
   return vm.diskTurns.run(diskId, async () => {
     const disk = vm.disks.get(diskId);
     if (!disk) return;
+    if (await hasBackup(vm, diskId)) throw new HostError('device-busy', `disk ${diskId} of ${vm.label} is in a backup; end that first`);
     await leaveGuest(vm, disk);
     await detach(vm, disk);
     vm.disks.delete(diskId);

@@ -95,7 +95,7 @@ export class HostError extends Error {
 export interface Host {
   /** Looks at what is on disk and which QEMUs live, adopts them (pid + start time + QMP), reports the rest as down. */
   start(): Promise<void>;
-  /** Lets go of sockets; VMs keep running. `stopVms` ends them too. */
+  /** Lets go of sockets; VMs keep running, and volumes served. `stopVms` ends them too. */
   close(options: { readonly stopVms: boolean }): Promise<void>;
 
   createDomain(domainId: string): Promise<void>;

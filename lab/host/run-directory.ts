@@ -24,7 +24,7 @@ export class RunDirectory {
   constructor(stateDir: string) {
     const name = `hf-lab-${short(path.resolve(stateDir))}`;
     const preferred = path.join(os.tmpdir(), name);
-    this.path = preferred.length + '/12345678.q'.length <= longestSocketPath ? preferred : path.join('/tmp', name);
+    this.path = preferred.length + '/transfer-12345678'.length <= longestSocketPath ? preferred : path.join('/tmp', name);
   }
 
   async create(): Promise<void> {
@@ -42,6 +42,16 @@ export class RunDirectory {
   /** The regular file that a FUSE export covers. */
   exportFile(vmId: string, diskId: string): string {
     return path.join(this.path, `${short(vmId)}.${short(diskId)}`);
+  }
+
+  /** A socket that belongs to no VM: `name` must be unlike the start of any VM's. */
+  socket(name: string): string {
+    return path.join(this.path, name);
+  }
+
+  /** Where the export of an image transfer listens. */
+  transferSocket(transferId: string): string {
+    return this.socket(`transfer-${short(transferId)}`);
   }
 
   /** Removes what an ended QEMU left: after SIGKILL its FUSE mounts stay, dead, and block their files. */

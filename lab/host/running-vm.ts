@@ -36,6 +36,8 @@ export interface VmPaths {
   readonly messages: string;
   readonly overlays: string;
   readonly byId: string;
+  /** What live backups are under way, one file each; kept when the VM ends, for whoever has to clear up after them. */
+  readonly backups: string;
   /** Present while the host itself has frozen the guest: whoever adopts the VM thaws it. */
   readonly frozenByHost: string;
   /** Present while the host itself holds the guest still: whoever adopts the VM lets it go on. */
@@ -57,6 +59,7 @@ export function vmPaths(vmsDirectory: string, vmId: string): VmPaths {
     messages: at('qemu.log'),
     overlays: at('overlays'),
     byId: at('by-id'),
+    backups: at('backups'),
     frozenByHost: at('frozen-by-host'),
     heldByHost: at('held-by-host'),
     prepared: at('prepared'),
@@ -76,6 +79,8 @@ export class RunningVm {
   readonly disks = new Map<string, VmDisk>();
   readonly diskTurns = new KeyedMutex();
   readonly nbdServer = new Mutex();
+  /** Live backups begin and end one after another. */
+  readonly backupTurns = new Mutex();
   readonly agent: AgentClient;
   /** Aborted when the host lets go of this VM or the VM has ended: background work stops. */
   readonly released = new AbortController();

@@ -53,9 +53,9 @@ it('lets go of a layer that was opened for a snapshot, when the lab died before 
 /** The host as plain JavaScript: a process that is to be killed cannot run under jest. */
 async function compileHost(target: string): Promise<string> {
   for (const directory of ['lab/host', 'test/lab/host']) {
-    await fs.mkdir(path.join(target, directory), { recursive: true });
-    for (const name of await fs.readdir(path.join(checkout, directory))) {
+    for (const name of await fs.readdir(path.join(checkout, directory), { recursive: true })) {
       if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue;
+      await fs.mkdir(path.dirname(path.join(target, directory, name)), { recursive: true });
       const { code } = transformFileSync(path.join(checkout, directory, name), { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } });
       await fs.writeFile(path.join(target, directory, name.replace(/\.ts$/, '.js')), code);
     }

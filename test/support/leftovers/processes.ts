@@ -6,7 +6,11 @@ import type { FoundLeftover } from './finding';
 import { listNames } from './lab-files';
 
 /** Programs that a run starts and must end. A shell or an editor that merely names a path is nobody's leftover. */
+// An image transfer's qemu-nbd is one of them: nothing is left behind when the transfer goes on.
 const helpers = /^(qemu-(nbd|storage-daemon|img|io)|setpriv|nbdkit|nbdcopy|nbdinfo|nbdfuse|fusermount3?)$/;
+
+/** A Python program: its interpreter's name comes first on the command line. */
+const imageioDaemon = 'ovirt-imageio';
 
 interface RunningProcess {
   readonly pid: string;
@@ -18,6 +22,7 @@ interface RunningProcess {
 
 export async function lookAtProcesses(roots: readonly string[], view: EngineView | undefined): Promise<readonly FoundLeftover[]> {
   const found: FoundLeftover[] = [];
+  let daemons = 0;
   const upVmIds = (view?.vms ?? []).filter(({ status }) => status !== 'down').map(({ id }) => id);
   for (const pid of await listNames('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
@@ -25,7 +30,11 @@ export async function lookAtProcesses(roots: readonly string[], view: EngineView
     if (process?.touches(roots) !== true) continue;
     const detail = `pid ${pid}: ${process.commandLine.slice(0, 300)}`;
     if (helpers.test(process.program)) found.push({ where: 'process', what: 'helper-process', object: pid, detail });
-    else if (process.program.startsWith('qemu-system') && !upVmIds.some((vmId) => process.commandLine.includes(vmId))) {
+    else if (process.program === imageioDaemon) {
+      daemons += 1;
+      // A living lab has one.
+      if (view === undefined || daemons > 1) found.push({ where: 'process', what: 'stray-imageio-daemon', object: pid, detail });
+    } else if (process.program.startsWith('qemu-system') && !upVmIds.some((vmId) => process.commandLine.includes(vmId))) {
       found.push({ where: 'process', what: 'qemu-of-a-down-vm', object: pid, detail });
     }
   }
@@ -35,8 +44,8 @@ export async function lookAtProcesses(roots: readonly string[], view: EngineView
 /** undefined: it ended meanwhile, is a zombie or a kernel thread. */
 async function describeProcess(pid: string): Promise<RunningProcess | undefined> {
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0').filter((word) => word !== '');
-  const program = path.basename(words[0] ?? '');
-  if (!helpers.test(program) && !program.startsWith('qemu-system')) return undefined;
+  const program = path.basename(words[1] ?? '') === imageioDaemon ? imageioDaemon : path.basename(words[0] ?? '');
+  if (!helpers.test(program) && program !== imageioDaemon && !program.startsWith('qemu-system')) return undefined;
   const openFiles: string[] = [];
   for (const fd of await listNames(`/proc/${pid}/fd`).catch(() => [])) openFiles.push(await readlink(`/proc/${pid}/fd/${fd}`).catch(() => ''));
   const commandLine = words.join(' ');
