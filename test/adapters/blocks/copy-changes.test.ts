@@ -67,6 +67,22 @@ it('gives the whole disk and its digests', async () => {
   );
 });
 
+it('a block that became zero has the digest of zeroes, also when the change was reported as data', async () => {
+  const [before, after] = [Buffer.alloc(2 * MiB), Buffer.alloc(2 * MiB)];
+  before.fill(7, step, 2 * step);
+  const writer = new MemoryWriter(2 * MiB, false);
+  before.copy(writer.content);
+  const sink = new MemorySink(2);
+  async function* walk(): AsyncGenerator<Change> {
+    yield await Promise.resolve({ start: 0, length: step, zero: true, changed: false });
+    yield { start: step, length: step, zero: false, changed: true };
+    yield { start: 2 * step, length: 2 * MiB - 2 * step, zero: true, changed: false };
+  }
+  await copyBlocks({ reader: memoryReader(after), writer, sink, since: { parent: memoryReader(before), digests: digestsOf(before).source(), changes: walk }, fromBytes: 0, dataBytesBefore: 0, onDurable: ignoreDurable, signal: never });
+  expect(writer.content.equals(after)).toBe(true);
+  expect(sink.bytes.equals(digestsOf(after).bytes)).toBe(true);
+});
+
 const refusal = { code: 'input.invalid' };
 it.each([
   ['a parent of another size', { parent: memoryReader(Buffer.alloc(2 * MiB)) }, {}],
