@@ -95,7 +95,7 @@ async function writeConnection(stateDirectory: string, engine: Engine, controlSo
     password: admin?.password,
     caFile: engine.caFile,
     controlSocket,
-    limitedUsers: limited.map(({ userName, password, role }) => ({ username: userName, password, role })),
+    limitedUsers: limited.map(({ userName, password }) => ({ username: userName, password })),
   };
   const temporary = path.join(stateDirectory, `${connectionFile}.tmp`);
   await writeFile(temporary, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 });

@@ -4,7 +4,7 @@
 export class HttpFault extends Error {
   constructor(
     readonly status: number,
-    readonly kind: 'fault' | 'empty' | 'html',
+    readonly kind: 'fault' | 'empty' | 'html' | 'plain',
     readonly reason: string,
     readonly detail: string,
   ) {

@@ -4,8 +4,11 @@ import { newId } from './events';
 import type { Context } from './context';
 import type { MacPoolRecord, PlaceRecord } from './state/model';
 import type { Account } from './http/sessions';
+import { furnishPermissions } from './permissions/authority';
 
 const passwordBytes = 12;
+/** Who can log in beside the administrator; the engine hears of `holdfast` only when somebody adds it (POST /users). */
+const directory = ['reader', 'nobody', 'holdfast'] as const;
 /** Below this much free space (GiB) a domain takes nothing new. */
 const criticalGib = 1;
 
@@ -19,14 +22,20 @@ export async function furnish(context: Context): Promise<void> {
 }
 
 function install({ store }: Context): void {
-  const password = (): string => randomBytes(passwordBytes).toString('base64url');
   store.tables.installation.put({
     id: 'installation',
     instanceId: newId(),
     password: password(),
-    limitedPasswords: { reader: password(), nobody: password() },
+    limitedPasswords: Object.fromEntries(directory.map((name) => [name, password()])),
     nextEventIndex: 1,
   });
+}
+
+/** An older state has fewer of them. */
+function addToDirectory({ store }: Context): void {
+  const { limitedPasswords } = store.tables.installation.get('installation') ?? { limitedPasswords: {} };
+  const missing = directory.filter((name) => !(name in limitedPasswords));
+  if (missing.length > 0) store.tables.installation.patch('installation', { limitedPasswords: { ...limitedPasswords, ...Object.fromEntries(missing.map((name) => [name, password()])) } });
 }
 
 /** What is there stays as it is, so an older state gets what has been added to the lab since. The first of a kind is the default. */
@@ -39,6 +48,8 @@ function build(context: Context): void {
     place(context, 'host', host, place(context, 'cluster', cluster, dataCenter, macPool(context, cluster, macs)));
   for (const name of ['ovirtmgmt', 'backup-net']) place(context, 'vnic_profile', name, place(context, 'network', name, dataCenter));
   for (const name of ['data-1', 'data-2']) domain(context, name);
+  addToDirectory(context);
+  furnishPermissions(context);
 }
 
 function place({ store }: Context, kind: PlaceRecord['kind'], name: string, parent?: PlaceRecord, pool?: MacPoolRecord): PlaceRecord {
@@ -72,13 +83,12 @@ function domain({ store }: Context, name: string): void {
   domains.put({ id: newId(), name, description: '', comment: '', status: 'active', master, backup: false, criticalGib });
 }
 
-/** Who may log in: the administrator, one who may only read, one without any permission. */
+/** Who may log in, the administrator first. What they may do then is a matter of permissions. */
 export function accounts({ store }: Context): readonly Account[] {
   const installation = store.tables.installation.get('installation');
   if (installation === undefined) throw new Error('the lab has not been furnished');
-  return [
-    { userName: 'admin@internal', role: 'superuser', password: installation.password },
-    { userName: 'reader@internal', role: 'reader', password: installation.limitedPasswords['reader'] ?? '' },
-    { userName: 'nobody@internal', role: 'none', password: installation.limitedPasswords['nobody'] ?? '' },
-  ];
+  const others = Object.entries(installation.limitedPasswords).map(([name, secret]) => ({ userName: `${name}@internal`, password: secret }));
+  return [{ userName: 'admin@internal', password: installation.password }, ...others];
 }
+
+const password = (): string => randomBytes(passwordBytes).toString('base64url');

@@ -13,7 +13,7 @@ import { EventLog } from './events';
 import { accounts, furnish } from './furnish';
 import { base } from './http/call';
 import { Router } from './http/router';
-import { serveHttps } from './http/server';
+import { serveHttps, type Authority } from './http/server';
 import { Sessions, type Account } from './http/sessions';
 import { prepareTls } from './http/tls';
 import { callFaults } from './injected/call-faults';
@@ -25,6 +25,8 @@ import { Locks } from './locks';
 import { Monitor } from './monitor';
 import { noBackupHost, noDaemon } from './no-data-side';
 import { allRoutes } from './resources';
+import { mayLogIn } from './permissions/authority';
+import { lacking } from './permissions/rules';
 import { Store } from './state/store';
 import { Turns } from './turns';
 import { Volumes } from './volumes';
@@ -143,7 +145,7 @@ async function incarnate(
   const known = accounts(context);
   const sessions = new Sessions(known, options.tokenIdleSeconds);
   const router = new Router(allRoutes(context, { transfers: dataSide(options).backups !== noBackupHost }));
-  const server = await serveHttps({ port, tls, sessions, router, callFaults: callFaults(injected, engine), log });
+  const server = await serveHttps({ port, tls, sessions, router, callFaults: callFaults(injected, engine), authority: authorityOf(context), log });
   monitor.start(options.pollMs ?? defaultPollMs);
   return {
     monitor,
@@ -172,4 +174,15 @@ function dropBackupCommands(store: Store): void {
   store.write(() => {
     for (const { id } of store.tables.operations.all().filter(({ kind }) => kind === 'vm-backup')) store.tables.operations.delete(id);
   });
+}
+
+function authorityOf(context: Context): Authority {
+  return {
+    mayLogIn: (userName) => mayLogIn(context, userName),
+    lacking: (route, call) => {
+      const subject = lacking(context, route, call);
+      if (subject === undefined || subject === 'SuperUser') return subject;
+      return `${subject.permit} on ${subject.on === 'system' ? 'System' : `${subject.on} ${subject.id}`}`;
+    },
+  };
 }

@@ -4,6 +4,7 @@ import { operationFailed, HttpFault } from './faults';
 import { backupRefusals } from './refusals-backups';
 import { diskRefusals } from './refusals-disks';
 import { snapshotRefusals } from './refusals-snapshots';
+import { permissionRefusals } from './refusals-permissions';
 import { vmRefusals } from './refusals-vms';
 
 export interface Refusal {
@@ -24,6 +25,7 @@ export const refusals = {
   ...diskRefusals,
   ...vmRefusals,
   ...backupRefusals,
+  ...permissionRefusals,
   'lock/create-snapshot': {
     operation: 'any on the same VM',
     condition: 'a snapshot of the VM is being created',
@@ -58,13 +60,6 @@ export const refusals = {
     http: 409,
     text: '{C}. Disk {disk} is being removed.',
     source: 'engine-rules 1, RemoveDisk',
-  },
-  'any/not-authorized': {
-    operation: 'any change',
-    condition: 'the user may only read',
-    http: 403,
-    text: 'User is not authorized to perform this action.',
-    source: 'engine-rules 1, CommandBase',
   },
 } as const satisfies Readonly<Record<string, Refusal>>;
 

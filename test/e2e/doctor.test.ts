@@ -21,7 +21,7 @@ interface Connection {
   readonly username: string;
   readonly password: string;
   readonly caFile: string;
-  readonly limitedUsers: readonly { readonly username: string; readonly password: string; readonly role: string }[];
+  readonly limitedUsers: readonly { readonly username: string; readonly password: string }[];
 }
 
 const doctor = async (request: RunDoctorRequest = {}): Promise<readonly Check[]> => (await stack().client.runDoctor(request)).checks;
@@ -154,7 +154,7 @@ describe('an engine that is configured wrongly', () => {
   });
 
   test('a user who may only read lacks every permit but the log-in, and they are named', async () => {
-    const reader = connection().limitedUsers.find(({ role }) => role === 'reader');
+    const reader = connection().limitedUsers.find(({ username }) => username === 'reader@internal');
     if (reader === undefined) throw new Error('the lab names no reader');
     const permissions = found(await examineEngine({ user: reader }), 'engine.permissions');
     expect(permissions).toMatchObject({ verdict: 'problem', text: expect.stringContaining('ReadOnlyAdmin on system') as string });

@@ -28,12 +28,20 @@ export interface CallFaults {
   readonly after: (asked: Asked) => Promise<'answer' | 'cut'>;
 }
 
+/** Asked before the command: permissions come before validation and locks. */
+export interface Authority {
+  readonly mayLogIn: (userName: string) => boolean;
+  /** What the user lacks for this call, in words. */
+  readonly lacking: (route: Route, call: Call) => string | undefined;
+}
+
 export interface HttpOptions {
   readonly port: number;
   readonly tls: Tls;
   readonly sessions: Sessions;
   readonly router: Router;
   readonly callFaults: CallFaults;
+  readonly authority: Authority;
   readonly log: (line: string) => void;
 }
 
@@ -123,7 +131,7 @@ async function handleApi(request: IncomingMessage, response: ServerResponse, url
   const asked: Asked = { method: request.method ?? 'GET', path: url.pathname.slice(base.length) || '/' };
   options.callFaults.before(asked);
   const session = authenticate(request, options.sessions);
-  if (session === undefined || session.role === 'none') {
+  if (session === undefined || !options.authority.mayLogIn(session.userName)) {
     response.setHeader('WWW-Authenticate', 'Basic realm="RESTAPI"');
     throw htmlError(401, 'Unauthorized');
   }
@@ -135,8 +143,12 @@ async function handleApi(request: IncomingMessage, response: ServerResponse, url
   try {
     const found = options.router.find(request.method ?? 'GET', path(url));
     route = found.route;
-    if (route.method !== 'GET' && session.role === 'reader') throw refuse('any/not-authorized');
     const call = makeCall(request, url, text, route, found.params, actor);
+    const lacking = options.authority.lacking(route, call);
+    if (lacking !== undefined) {
+      options.log(`${request.method ?? ''} ${url.pathname}: ${session.userName} lacks ${lacking}`);
+      throw refuse('any/not-authorized');
+    }
     options.callFaults.locking(asked);
     const answer = await options.router.run(route, call);
     const followed = call.following
@@ -232,6 +244,10 @@ function sendFault(response: ServerResponse, format: Format, fault: HttpFault, i
   if (fault.kind === 'empty') {
     response.writeHead(fault.status, { 'Content-Length': '0' });
     response.end();
+    return;
+  }
+  if (fault.kind === 'plain') {
+    send(response, fault.status, format === 'xml' ? 'application/xml;charset=UTF-8' : 'application/json', fault.detail);
     return;
   }
   const fields = { detail: fault.detail, reason: fault.reason };

@@ -1,11 +1,8 @@
 // Users, passwords and tokens. Tokens live in memory only: after a restart every client gets a 401, as on the engine.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 
-export type Role = 'superuser' | 'reader' | 'none';
-
 export interface Session {
   readonly userName: string;
-  readonly role: Role;
 }
 
 export interface Account extends Session {
@@ -27,7 +24,7 @@ export class Sessions {
   /** The profile is `internal`; the part before the @ may also be given as `admin@ovirt`-style principal. */
   check(userName: string, password: string): Session | undefined {
     const account = this.accounts.find((candidate) => candidate.userName === userName);
-    return account !== undefined && same(account.password, password) ? { userName: account.userName, role: account.role } : undefined;
+    return account !== undefined && same(account.password, password) ? { userName: account.userName } : undefined;
   }
 
   open(session: Session): string {

@@ -114,6 +114,17 @@ function checkProperties(content: XmlNode): void {
   if (properties !== undefined && properties !== '' && properties.trim() === '') throw new OvfError('invalid custom properties');
 }
 
+/** Of the VM, not of its devices; a configuration that cannot be read has none that anybody could want. */
+export function hasCustomProperties(text: string): boolean {
+  try {
+    const content = child(readRoot(text), 'Content');
+    return ['PredefinedProperties', 'UserDefinedProperties'].some((name) => content !== undefined && (childText(content, name) ?? '').trim() !== '');
+  } catch (error) {
+    if (error instanceof OvfError) return false;
+    throw error;
+  }
+}
+
 function resourceType(item: XmlNode): string {
   return need(childText(item, 'rasd:ResourceType'), 'an item has no resource type').trim();
 }

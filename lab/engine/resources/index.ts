@@ -12,6 +12,8 @@ import { jobRoutes } from './jobs';
 import { macPoolRoutes } from './mac-pools';
 import { nicRoutes } from './nics';
 import { permissionRoutes } from './permissions';
+import { roleRoutes } from './roles';
+import { userRoutes } from './users';
 import { placeRoutes } from './places';
 import { rootRoutes } from './root';
 import { snapshotRoutes } from './snapshots';
@@ -37,6 +39,8 @@ export function allRoutes(context: Context, { transfers }: { readonly transfers:
     ...tagRoutes(context),
     ...jobRoutes(context),
     ...eventRoutes(context),
+    ...userRoutes(context),
+    ...roleRoutes(context),
     ...permissionRoutes(context),
   ];
 }

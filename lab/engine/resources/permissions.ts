@@ -1,175 +1,90 @@
-// Who may do what: the users, their system permissions, and the predefined roles with their permits. Read-only: the lab's accounts are
-// fixed (furnish.ts). Names of permits are the engine's action groups in lower case; ids of roles are those of a fresh oVirt.
-import { createHash } from 'node:crypto';
+// Permissions on System and on objects: listed, given, taken. Whether a call is allowed is asked before any route (permissions/authority.ts).
 import type { Context } from '../context';
-import { notFound } from '../faults';
-import { accounts } from '../furnish';
-import { many, one, param, type Call, type Route } from '../http/call';
-import type { Account } from '../http/sessions';
+import { incomplete, notFound } from '../faults';
+import { bodyId, done, many, param, type Answer, type Call, type Route } from '../http/call';
+import { isSuperUser, parents, permissionOf } from '../permissions/authority';
+import { scopePaths, scopes, type Scope } from '../permissions/scopes';
+import { refuse } from '../refusals';
+import type { PermissionRecord, RoleRecord } from '../state/model';
 import { wire, type Wire } from '../wire/description';
-import { links, ref } from './links';
+import { ref } from './links';
+import { needUser } from './users';
 
-interface Role {
-  readonly id: string;
-  readonly name: string;
-  readonly description: string;
-  readonly administrative: boolean;
-  readonly permits: readonly string[];
+type Place = { readonly on: 'system' } | { readonly on: Scope; readonly id: string };
+
+/** On System no object is named. In an object's own list every permission names that object, where ever it was given. */
+function view({ id, userId, roleId, on, objectId }: PermissionRecord, shown: Place = on === 'system' ? { on } : { on, id: objectId }): Wire {
+  const object = shown.on === 'system' ? {} : { [shown.on]: ref(scopePaths[shown.on], shown.id) };
+  return wire('permission', { ...ref('permissions', id), role: ref('roles', roleId), user: ref('users', userId), ...object });
 }
 
-/** Those of the engine's action groups that the lab's operations are about; SuperUser has them all. */
-const actionGroups = [
-  'create_vm',
-  'delete_vm',
-  'edit_vm_properties',
-  'run_vm',
-  'stop_vm',
-  'shut_down_vm',
-  'reboot_vm',
-  'manipulate_vm_snapshots',
-  'configure_vm_network',
-  'configure_vm_storage',
-  'import_export_vm',
-  'create_template',
-  'edit_template_properties',
-  'delete_template',
-  'create_host',
-  'manipulate_host',
-  'create_storage_domain',
-  'edit_storage_domain_configuration',
-  'delete_storage_domain',
-  'manipulate_storage_domain',
-  'create_storage_pool',
-  'manipulate_permissions',
-  'manipulate_roles',
-  'manipulate_users',
-  'configure_engine',
-  'create_disk',
-  'attach_disk',
-  'edit_disk_properties',
-  'configure_disk_storage',
-  'delete_disk',
-  'backup_disk',
-  'login',
-  'tag_management',
-  'bookmark_management',
-  'event_notification_management',
-  'audit_log_management',
-  'inject_external_events',
-  'inject_external_tasks',
-] as const;
-
-const roles: Readonly<Record<Exclude<Account['role'], 'none'>, Role>> = {
-  superuser: {
-    id: '00000000-0000-0000-0000-000000000001',
-    name: 'SuperUser',
-    description: 'Roles management administrator',
-    administrative: true,
-    permits: actionGroups,
-  },
-  reader: {
-    id: 'def00028-0000-0000-0000-def000000028',
-    name: 'ReadOnlyAdmin',
-    description: 'Read Only Administrator Role',
-    administrative: true,
-    permits: ['login'],
-  },
-};
-
-/** Stable over restarts, different in every lab. */
-function uuidOf(text: string): string {
-  const hex = createHash('sha256').update(text).digest('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+function isThere({ store: { tables } }: Context, { on, id }: { readonly on: Scope; readonly id: string }): boolean {
+  const rows: Readonly<Record<Scope, object | undefined>> = {
+    vm: tables.vms.get(id),
+    disk: tables.disks.get(id),
+    storage_domain: tables.domains.get(id),
+    template: tables.templates.get(id),
+    cluster: tables.places.get(id),
+    data_center: tables.places.get(id),
+    vnic_profile: tables.places.get(id),
+  };
+  return rows[on] !== undefined;
 }
 
-export function userId({ store }: Context, userName: string): string {
-  return uuidOf(`${store.tables.installation.get('installation')?.instanceId ?? ''} user ${userName}`);
+function roleOf({ store }: Context, call: Call): RoleRecord {
+  const [id, name] = [bodyId(call, 'role.id'), call.body.word('role.name')];
+  const role = store.tables.roles.where((each) => (id === undefined ? each.name === name : each.id === id))[0];
+  if (role === undefined) throw refuse('permission/role-unknown');
+  return role;
 }
 
-function userView(context: Context, { userName }: Account): Wire {
-  const id = userId(context, userName);
-  const [name = '', domain = ''] = userName.split('@');
-  return wire(
-    'user',
-    { ...ref('users', id), name, user_name: `${name}@${domain}-authz`, principal: name, namespace: '*' },
-    links(['users', id], ['permissions']),
-  );
-}
-
-function roleView(role: Role): Wire {
-  return wire(
-    'role',
-    { ...ref('roles', role.id), name: role.name, description: role.description, administrative: role.administrative, mutable: false },
-    links(['roles', role.id], ['permits']),
-  );
-}
-
-function permitView(role: Role, permit: string): Wire {
-  const id = String(actionGroups.findIndex((group) => group === permit) + 1);
-  return wire('permit', {
-    ...ref('roles', role.id, 'permits', id),
-    name: permit,
-    administrative: role.administrative,
-    role: ref('roles', role.id),
+function give(context: Context, call: Call, place: Place): Answer {
+  const { body } = call;
+  if (!(body.has('role.id') || body.has('role.name')) || !body.has('user.id')) throw incomplete('Permission', ['role.id|name', 'user|group.id']);
+  const role = roleOf(context, call);
+  if (place.on !== 'system' && !isThere(context, place)) throw refuse('permission/object-unknown');
+  if (!isSuperUser(context, call.actor.user)) throw refuse('permission/not-super-user');
+  const permission = permissionOf(needUser(context, bodyId(call, 'user.id') ?? '').id, role.id, place);
+  context.store.write(() => {
+    context.store.tables.permissions.put(permission);
   });
-}
-
-/** On System: no object is named. */
-function permissionView(context: Context, { userName }: Account, role: Role): Wire {
-  const user = userId(context, userName);
-  return wire('permission', {
-    ...ref('permissions', uuidOf(`permission ${user} ${role.id}`)),
-    role: ref('roles', role.id),
-    user: ref('users', user),
-  });
+  return { kind: 'created', item: view(permission) };
 }
 
 export function permissionRoutes(context: Context): Route[] {
-  const known = accounts(context);
-  const wantedUser = (call: Call): Account => {
-    const account = known.find(({ userName }) => userId(context, userName) === param(call, 'user'));
-    if (account === undefined) throw notFound();
-    return account;
+  const { permissions } = context.store.tables;
+  const body = { type: 'permission', accepts: ['role.id', 'role.name', 'user.id'] };
+  const take = (call: Call): Answer => {
+    const permission = permissions.get(param(call, 'permission'));
+    if (permission === undefined) throw notFound();
+    context.store.write(() => {
+      permissions.delete(permission.id);
+    });
+    return done();
   };
-  const wantedRole = (call: Call): Role => {
-    const role = Object.values(roles).find(({ id }) => id === param(call, 'role'));
-    if (role === undefined) throw notFound();
-    return role;
+  const ofUser = (call: Call): Answer => {
+    const user = needUser(context, param(call, 'user'));
+    return many('permission', permissions.where(({ userId }) => userId === user.id).map((permission) => view(permission)));
   };
-  const permissionsOf = (account: Account): Wire[] =>
-    account.role === 'none' ? [] : [permissionView(context, account, roles[account.role])];
   return [
-    {
-      method: 'GET',
-      path: '/users',
-      query: ['max'],
-      handle: () =>
-        many(
-          'user',
-          known.map((account) => userView(context, account)),
-        ),
-    },
-    { method: 'GET', path: '/users/:user', handle: (call) => one(userView(context, wantedUser(call))) },
-    {
-      method: 'GET',
-      path: '/users/:user/permissions',
-      query: ['max'],
-      handle: (call) => many('permission', permissionsOf(wantedUser(call))),
-    },
-    { method: 'GET', path: '/permissions', query: ['max'], handle: () => many('permission', known.flatMap(permissionsOf)) },
-    { method: 'GET', path: '/roles', query: ['max'], handle: () => many('role', Object.values(roles).map(roleView)) },
-    { method: 'GET', path: '/roles/:role', handle: (call) => one(roleView(wantedRole(call))) },
-    {
-      method: 'GET',
-      path: '/roles/:role/permits',
-      query: ['max'],
-      handle: (call) => {
-        const role = wantedRole(call);
-        return many(
-          'permit',
-          role.permits.map((permit) => permitView(role, permit)),
-        );
-      },
-    },
+    { method: 'GET', path: '/permissions', query: ['max'], handle: () => many('permission', permissions.where(({ on }) => on === 'system').map((permission) => view(permission))) },
+    { method: 'POST', path: '/permissions', body, handle: (call) => give(context, call, { on: 'system' }) },
+    { method: 'DELETE', path: '/permissions/:permission', query: ['async'], handle: take },
+    { method: 'GET', path: '/users/:user/permissions', query: ['max'], handle: ofUser },
+    ...scopes.flatMap((on) => objectRoutes(context, on, body)),
+  ];
+}
+
+function objectRoutes(context: Context, on: Scope, body: NonNullable<Route['body']>): Route[] {
+  const path = `/${scopePaths[on]}/:object/permissions`;
+  const list = (call: Call): Answer => {
+    const place = { on, id: param(call, 'object') };
+    if (!isThere(context, place)) throw notFound();
+    const above = ['', place.id, ...parents(context, on, place.id)];
+    return many('permission', context.store.tables.permissions.where(({ objectId }) => above.includes(objectId)).map((permission) => view(permission, place)));
+  };
+  return [
+    { method: 'GET', path, query: ['max'], handle: list },
+    { method: 'POST', path, body, handle: (call) => give(context, call, { on, id: param(call, 'object') }) },
   ];
 }

@@ -5,7 +5,7 @@ import { wire } from '../wire/description';
 import type { Context } from '../context';
 import { isRunning, placesOf } from '../context';
 import { href, ref } from './links';
-import { userId } from './permissions';
+import { userId } from '../permissions/authority';
 
 const collections = [
   'clusters',

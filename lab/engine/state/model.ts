@@ -1,6 +1,8 @@
 // What the engine remembers. Plain records, written as they are to the journal; times are epoch milliseconds, sizes bytes.
 // Facts that live in files or in QEMU (sizes on disk, damage, a VM's real state) are asked of the host, not stored as truth.
 import type { HostVmStatus, VolumeFormat } from '../../host/port';
+import type { Permit } from '../permissions/permits';
+import type { Scope } from '../permissions/scopes';
 
 export type VmStatus = HostVmStatus | 'image_locked';
 
@@ -212,6 +214,31 @@ export interface TemplateRecord {
   readonly osType: string;
   readonly createdMs: number;
   readonly disks: readonly { readonly diskId: string; readonly interface: DiskInterface; readonly bootable: boolean }[];
+}
+
+/** A user whom the engine has heard of: by being added, or by being given a permission. Who can log in is the directory's business. */
+export interface UserRecord {
+  readonly id: string;
+  /** `admin@internal` */
+  readonly userName: string;
+}
+
+/** Administrative ones only: who has none of those reads through filters, which the lab does not do. */
+export interface RoleRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly mutable: boolean;
+  readonly permits: readonly Permit[];
+}
+
+export interface PermissionRecord {
+  readonly id: string;
+  readonly userId: string;
+  readonly roleId: string;
+  readonly on: 'system' | Scope;
+  /** Empty: System. */
+  readonly objectId: string;
 }
 
 export interface InstallationRecord {

@@ -12,11 +12,14 @@ import type {
   JobRecord,
   MacPoolRecord,
   NicRecord,
+  PermissionRecord,
   PlaceRecord,
+  RoleRecord,
   SnapshotRecord,
   TaggedVmRecord,
   TagRecord,
   TemplateRecord,
+  UserRecord,
   VmRecord,
 } from './model';
 import type { BackupRecord, CheckpointRecord, TransferRecord } from './backup-model';
@@ -40,6 +43,9 @@ interface Schema {
   readonly checkpoints: CheckpointRecord;
   readonly backups: BackupRecord;
   readonly transfers: TransferRecord;
+  readonly users: UserRecord;
+  readonly roles: RoleRecord;
+  readonly permissions: PermissionRecord;
   readonly operations: OperationRecord;
   readonly installation: InstallationRecord;
 }
@@ -62,6 +68,9 @@ const tableNames: readonly TableName[] = [
   'checkpoints',
   'backups',
   'transfers',
+  'users',
+  'roles',
+  'permissions',
   'operations',
   'installation',
 ];

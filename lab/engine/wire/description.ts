@@ -47,6 +47,12 @@ export function wire(type: string, fields: WireObject, links: readonly WireLink[
   return { type, fields, links, actions, followed: new Map() };
 }
 
+export function type(element: string, collection: string, fields: TypeDescription['fields']): TypeDescription {
+  return { element, collection, fields };
+}
+
+export const named = { name: 'string', description: 'string', comment: 'string' } as const;
+
 export const object = (type: string): FieldType => ({ object: type });
 export const list = (type: string, item = type): FieldType => ({ list: type, item });
 export const words = (item: string): FieldType => ({ words: item });

@@ -1,13 +1,9 @@
 // The types of the API that the lab speaks, one description each (names and shapes: api-model 4.6, ovirt-api.md).
 // A field that is not listed here is unknown to the lab and refused in a request body.
-import { list, object, words, type TypeDescription } from './description';
+import { list, named, object, type, words, type TypeDescription } from './description';
+import { accessTypes } from './types-access';
 import { backupTypes } from './types-backups';
 
-function type(element: string, collection: string, fields: TypeDescription['fields']): TypeDescription {
-  return { element, collection, fields };
-}
-
-const named = { name: 'string', description: 'string', comment: 'string' } as const;
 const space = { available: 'int', used: 'int', committed: 'int' } as const;
 
 export const types: Readonly<Record<string, TypeDescription>> = {
@@ -35,10 +31,7 @@ export const types: Readonly<Record<string, TypeDescription>> = {
     vms: object('count'),
   }),
   count: type('count', 'counts', { active: 'int', total: 'int' }),
-  user: type('user', 'users', { ...named, user_name: 'string', principal: 'string', namespace: 'string' }),
-  role: type('role', 'roles', { ...named, administrative: 'bool', mutable: 'bool', permits: list('permit') }),
-  permit: type('permit', 'permits', { ...named, administrative: 'bool', role: object('role') }),
-  permission: type('permission', 'permissions', { role: object('role'), user: object('user') }),
+  ...accessTypes,
 
   data_center: type('data_center', 'data_centers', {
     ...named,

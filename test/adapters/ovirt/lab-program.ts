@@ -19,7 +19,7 @@ export interface LabProgram {
   readonly username: string;
   readonly password: string;
   readonly caFile: string;
-  readonly limitedUsers: readonly { readonly username: string; readonly password: string; readonly role: string }[];
+  readonly limitedUsers: readonly { readonly username: string; readonly password: string }[];
   readonly stop: () => Promise<void>;
 }
 

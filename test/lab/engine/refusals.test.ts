@@ -5,16 +5,18 @@ import { child, childText, parseXml } from '../../../lab/engine/xml';
 import type { backupRefusals } from '../../../lab/engine/refusals-backups';
 import type { diskRefusals } from '../../../lab/engine/refusals-disks';
 import type { snapshotRefusals } from '../../../lab/engine/refusals-snapshots';
+import type { permissionRefusals } from '../../../lab/engine/refusals-permissions';
 import type { vmRefusals } from '../../../lab/engine/refusals-vms';
-import { attachment, newDisk, newSnapshot, Lab } from './lab-client';
+import { attachment, newSnapshot, Lab } from './lab-client';
 import type { Provocation, Provocations } from './provocation';
 import { backupProvocations } from './provoke-backups';
 import { diskProvocations } from './provoke-disks';
 import { snapshotProvocations } from './provoke-snapshots';
+import { permissionProvocations } from './provoke-permissions';
 import { vmProvocations } from './provoke-vms';
 
 const lockProvocations: Provocations<
-  Omit<typeof refusals, keyof typeof snapshotRefusals | keyof typeof diskRefusals | keyof typeof vmRefusals | keyof typeof backupRefusals>
+  Omit<typeof refusals, keyof typeof snapshotRefusals | keyof typeof diskRefusals | keyof typeof vmRefusals | keyof typeof backupRefusals | keyof typeof permissionRefusals>
 > = {
   'lock/create-snapshot': async (lab) => {
     const { vmId } = await lab.vmWithDisk('a');
@@ -47,8 +49,6 @@ const lockProvocations: Provocations<
     await lab.api('DELETE', `/disks/${diskId}`);
     return lab.api('POST', `/vms/${vmId}/diskattachments`, { body: attachment(diskId) });
   },
-  'any/not-authorized': async (lab) =>
-    lab.api('POST', '/disks', { body: newDisk('d'), headers: { Authorization: `Bearer ${await lab.logIn('reader@internal')}` } }),
 };
 
 /** A disk on its way into a running VM. */
@@ -78,6 +78,7 @@ const provocations: Readonly<Record<RefusalKey, Provocation>> = {
   ...diskProvocations,
   ...vmProvocations,
   ...backupProvocations,
+  ...permissionProvocations,
 };
 
 let lab: Lab;
