@@ -1,6 +1,6 @@
 // What the composition root (worker/) hands to the activities.
 import type { Catalog } from '../adapters/catalog/port';
-import type { Engine } from '../adapters/ovirt/port';
+import type { Engine, EngineExamination } from '../adapters/ovirt/port';
 import type { Repository } from '../adapters/repository/port';
 import type { CopyLimits } from '../domain/copy-slots';
 import type { RunSettings } from '../domain/flows/settings';
@@ -16,6 +16,7 @@ export interface ConfiguredCopyLimits extends Omit<CopyLimits, 'ofStorageDomain'
 }
 
 export interface ControlDependencies extends EngineDependencies {
+  readonly engineOf: (name: string) => Engine & Pick<EngineExamination, 'ownPermissions'>;
   readonly catalog: Catalog;
   readonly settingsOf: (engine: string) => RunSettings;
   readonly copyLimitsOf: (engine: string) => ConfiguredCopyLimits;

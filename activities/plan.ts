@@ -1,11 +1,16 @@
 // Planning: reads what the engine has and lets the pure decisions of domain/plan judge it. Changes nothing. Role control.
-import type { Engine, VmDisk } from '../adapters/ovirt/port';
+import type { Engine, Vm, VmDisk } from '../adapters/ovirt/port';
 import type { DiskSettings } from '../domain/disks';
 import type { BackupVmInput } from '../domain/flows/backup-vm';
 import { applianceReasons, chooseBackup, type ApplianceFacts, type BackupChoice } from '../domain/plan/backup';
+import { lackingRights, rightsForBackup, rightsForRestore, type NeededRight, type Places } from '../domain/plan/permits';
 import { reason, type Reason } from '../domain/plan/reasons';
 import { chooseRestore, type RestoreChoice } from '../domain/plan/restore';
+import { HoldfastError, type FailureCode } from '../domain/failures';
 import type { ControlDependencies } from './dependencies';
+
+type PermittingEngine = ReturnType<ControlDependencies['engineOf']>;
+const untold: readonly FailureCode[] = ['engine.forbidden', 'engine.not-found', 'engine.protocol'];
 
 export interface PlannedVm {
   readonly id: string;
@@ -35,6 +40,7 @@ export interface PlanRestoreInput {
   readonly clusterId?: string | undefined;
   readonly storageDomainId?: string | undefined;
   readonly applianceId?: string | undefined;
+  readonly start?: boolean;
 }
 
 export interface PlanActivities {
@@ -63,7 +69,11 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
         disks: choice.disks.map((disk) => disk.settings),
         leftOut: choice.leftOut,
         neededBytes: neededBytes(vmDisks.filter((disk) => chosen.has(disk.settings.diskId))),
-        reasons: [...choice.reasons, ...applianceReasons(appliance, engineName, vmId, [...chosen])],
+        reasons: [
+          ...choice.reasons,
+          ...applianceReasons(appliance, engineName, vmId, [...chosen]),
+          ...(await permitReasons(engine, (places) => rightsForBackup({ vm, appliance: appliance.vm, disks: choice.disks.map((disk) => disk.settings) }, places))),
+        ],
       };
     },
 
@@ -71,13 +81,33 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
       const engine = engineOf(input.engine);
       const taken = await engine.findVmByName(input.name);
       const choice = chooseRestore({ ...input, nameTakenBy: taken?.id, clusters: await engine.listClusters(), domains: await engine.listStorageDomains() });
-      const appliance = applianceReasons(await applianceFacts(engine, input.applianceId), input.engine, undefined, []);
-      return { ...choice, reasons: [...choice.reasons, ...appliance] };
+      const appliance = await applianceFacts(engine, input.applianceId);
+      const { clusterId, domainOfDisk } = choice;
+      const objects = { appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false };
+      // While nobody knows where the VM is to go, nobody knows what is needed there.
+      const rights = clusterId === undefined ? [] : await permitReasons(engine, (places) => rightsForRestore({ ...objects, clusterId }, places));
+      return { ...choice, reasons: [...choice.reasons, ...applianceReasons(appliance, input.engine, undefined, []), ...rights] };
     },
   };
 }
 
-async function applianceFacts(engine: Engine, applianceId: string | undefined): Promise<ApplianceFacts> {
+/** What the engine does not tell about its user is no reason to refuse: then the engine itself refuses what is not allowed. */
+async function permitReasons(engine: PermittingEngine, rightsAt: (places: Places) => readonly NeededRight[]): Promise<readonly Reason[]> {
+  let held: Awaited<ReturnType<PermittingEngine['ownPermissions']>>;
+  try {
+    held = await engine.ownPermissions();
+  } catch (error) {
+    if (error instanceof HoldfastError && untold.includes(error.code)) return [];
+    throw error;
+  }
+  const nowhere: Places = { dataCenterOf: () => undefined };
+  const lacking = lackingRights(engine.name, held, rightsAt(nowhere));
+  if (lacking.length === 0) return [];
+  const clusters = await engine.listClusters();
+  return lackingRights(engine.name, held, rightsAt({ dataCenterOf: (clusterId) => clusters.find(({ id }) => id === clusterId)?.dataCenterId }));
+}
+
+async function applianceFacts(engine: Engine, applianceId: string | undefined): Promise<ApplianceFacts & { readonly vm?: Vm }> {
   const vm = applianceId === undefined ? undefined : await engine.getVm(applianceId);
   if (!vm) return { applianceId, snapshots: [], attachedDiskIds: [] };
   const attachments = await engine.listAttachments(vm.id);

@@ -107,7 +107,7 @@ function openEngine(name: string, engine: WorkerConfig['engines'][string], log: 
   });
 }
 
-async function controlDependencies(config: WorkerConfig, log: Log, connection: NativeConnection, engineOf: (name: string) => Engine, closers: (() => Promise<void>)[]): Promise<ControlDependencies> {
+async function controlDependencies(config: WorkerConfig, log: Log, connection: NativeConnection, engineOf: (name: string) => Engine & EngineExamination, closers: (() => Promise<void>)[]): Promise<ControlDependencies> {
   if (!config.catalog) throw new HoldfastError('config.invalid', 'catalog.url: role "control" needs the catalog');
   const catalog = createCatalog({ url: readSecret(config.catalog.url), log });
   closers.push(() => catalog.close());

@@ -37,7 +37,7 @@ export function judgeEngineVersion(product: string, version: string): Judgement 
 interface NeededPermit {
   readonly permit: string;
   readonly why: string;
-  readonly needed: 'always' | 'method transfer';
+  readonly needed: 'always' | 'a VM with custom properties' | 'method transfer';
   /** Only a permission on System counts, whatever it is used on. */
   readonly systemOnly?: true;
 }
@@ -52,9 +52,11 @@ export const neededPermits: readonly NeededPermit[] = [
   { permit: 'delete_disk', why: 'undo a restore', needed: 'always' },
   { permit: 'create_vm', why: 'create the restored VM', needed: 'always' },
   { permit: 'delete_vm', why: 'undo a restore', needed: 'always' },
-  { permit: 'import_export_vm', why: 'create a VM from its saved configuration', needed: 'always' },
+  // ImportVmCommand asks on the source's storage domain; a configuration has none, and above the empty id is System alone.
+  { permit: 'import_export_vm', why: 'create a VM from its saved configuration, which the engine checks on System', needed: 'always', systemOnly: true },
   { permit: 'run_vm', why: 'start the restored VM', needed: 'always' },
   { permit: 'stop_vm', why: 'stop a restored VM that is undone', needed: 'always' },
+  { permit: 'change_vm_custom_properties', why: 'restore a VM that has custom properties', needed: 'a VM with custom properties' },
   { permit: 'backup_disk', why: 'start VM backups', needed: 'method transfer' },
   { permit: 'edit_disk_properties', why: 'open image transfers', needed: 'method transfer' },
   { permit: 'create_disk', why: 'act on image transfers, which the engine checks on System', needed: 'method transfer', systemOnly: true },
@@ -78,8 +80,12 @@ export function judgePermissions(user: string, permissions: readonly PermissionF
   const held = permissions.map(({ role, on }) => `${role} on ${on}`).join(', ') || 'no role at all';
   if (missing.length > 0) return problem(`${user} (${held}) lacks ${list(missing)}`);
   if (partly.length > 0) return warning(`${user} (${held}) has ${list(partly)} only on some objects: VMs, disks and storage domains elsewhere are refused`);
-  if (later.length > 0) return warning(`${user} (${held}) may do all that method appliance needs, but method transfer would lack ${list(later)}`);
+  if (later.length > 0) return warning(`${user} (${held}) may do all that method appliance always needs; ${purposes(later)}`);
   return ok(`${user}: ${held}`);
+}
+
+function purposes(later: readonly NeededPermit[]): string {
+  return [...new Set(later.map(({ needed }) => needed))].map((needed) => `${needed} would lack ${list(later.filter((each) => each.needed === needed))}`).join('; ');
 }
 
 function list(permits: readonly NeededPermit[]): string {

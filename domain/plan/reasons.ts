@@ -8,7 +8,7 @@ export const reasonCodes = [
   'appliance.unset', 'appliance.unknown', 'appliance.down', 'appliance.is-the-vm', 'appliance.preview', 'appliance.busy', 'appliance.no-worker', 'appliance.repository', 'appliance.devices', 'appliance.other',
   'repository.not-writable', 'repository.full', 'repository.unknown', 'repository.no-worker',
   'name.taken', 'cluster.unknown', 'domain.unknown', 'domain.inactive', 'domain.backup', 'domain.full', 'domain.other-center',
-  'quiesce.impossible',
+  'quiesce.impossible', 'engine.permit',
 ] as const;
 export type ReasonCode = (typeof reasonCodes)[number];
 

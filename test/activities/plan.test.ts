@@ -29,6 +29,21 @@ test('a VM in order gives its disks and how much room they may need, and the run
   expect(runs).toEqual([expect.objectContaining({ vmName: 'demo' })]);
 });
 
+test('a right that the engine\'s user lacks is a reason that names the permit; one on the cluster is enough for what lies in it', async () => {
+  const { engine, vm } = desk;
+  const [all] = engine.permissions;
+  if (!all) throw new Error('the fake has a SuperUser');
+  const without = (...permits: readonly string[]) => ({ ...all, permits: all.permits.filter((permit) => !permits.includes(permit)) });
+  engine.permissions = [without('manipulate_vm_snapshots', 'attach_disk')];
+  const { reasons } = await plan();
+  expect(reasons.map(({ code, object }) => [code, object])).toEqual([['engine.permit', 'manipulate_vm_snapshots'], ['engine.permit', 'attach_disk']]);
+  expect(reasons[1]?.text).toContain('attach disk demo_Disk1; attach disk demo_Disk2');
+  engine.permissions = [...engine.permissions, { role: 'Backup', on: `cluster ${vm.clusterId}`, permits: ['manipulate_vm_snapshots', 'attach_disk'] }];
+  expect(await codes()).toEqual([]);
+  engine.permissions = [{ role: 'Backup', on: `cluster ${randomUUID()}`, permits: all.permits }];
+  expect(await codes()).toEqual(['engine.permit', 'engine.permit', 'engine.permit']);
+});
+
 test('a disk that says it takes more than its size counts with its size; one that is left out does not count', async () => {
   const [first, second] = desk.disks;
   if (!first || !second) throw new Error('the desk has two disks');

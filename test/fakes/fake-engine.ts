@@ -2,6 +2,7 @@
 // demand, and passes the same contract as the HTTP adapter. It serves no bytes.
 import { randomUUID } from 'node:crypto';
 import type { Attachment, Cluster, Disk, Engine, EngineEvent, NewDisk, Snapshot, SnapshotDisk, StorageDomain, Vm, VmDisk } from '../../adapters/ovirt/port';
+import { neededPermits, type PermissionFacts } from '../../domain/doctor/judge-engine';
 import { HoldfastError, type FailureCode } from '../../domain/failures';
 import { readOvf } from '../../domain/ovf';
 import { ovfOf } from '../domain/ovf-samples';
@@ -93,6 +94,10 @@ export class FakeEngine implements Engine {
       if (found) look(found);
       return found && this.disks.has(diskId) ? { id: diskId, alias: found.settings.alias, status: found.status, virtualBytes: found.settings.virtualBytes } : undefined;
     });
+  /** SuperUser on System, unless a test takes something away. */
+  permissions: readonly PermissionFacts[] = [{ role: 'SuperUser', on: 'system', permits: neededPermits.map(({ permit }) => permit) }];
+  ownPermissions = (): Promise<readonly PermissionFacts[]> => Promise.resolve(this.permissions);
+
   listClusters = (): Promise<readonly Cluster[]> => this.read('listClusters', () => this.clusters);
   listStorageDomains = (): Promise<readonly StorageDomain[]> => this.read('listStorageDomains', () => this.domains);
   listEvents = (query: Parameters<Engine['listEvents']>[0]): Promise<readonly EngineEvent[]> =>

@@ -15,7 +15,7 @@ describe('permissions', () => {
 
   test.each(always)('without %s anywhere it is a problem that names it', (permit) => {
     const { verdict, text } = judgePermissions('u', [on('system', everything.filter((each) => each !== permit))]);
-    expect([verdict, text]).toEqual(['problem', expect.stringContaining(`lacks ${permit} (`)]);
+    expect([verdict, text]).toEqual(['problem', expect.stringMatching(new RegExp(`lacks ${permit}( on System)? \\(`))]);
   });
 
   test('no role at all lacks everything', () => {
@@ -27,6 +27,15 @@ describe('permissions', () => {
   test('on some objects only is a warning', () => {
     const limited = judgePermissions('u', [on('system', everything.filter((each) => each !== 'create_vm')), on('cluster 1', ['create_vm'])]);
     expect(limited).toMatchObject({ verdict: 'warning', text: expect.stringContaining('create_vm (create the restored VM) only on some objects') as string });
+  });
+
+  test('IMPORT_EXPORT_VM counts on System alone: a configuration comes from no storage domain', () => {
+    const limited = judgePermissions('u', [on('system', everything.filter((each) => each !== 'import_export_vm')), on('data_center 1', everything)]);
+    expect(limited).toMatchObject({ verdict: 'problem', text: expect.stringContaining('lacks import_export_vm on System (') as string });
+  });
+
+  test('what only VMs with custom properties need is a warning', () => {
+    expect(judgePermissions('u', [on('system', everything.filter((each) => each !== 'change_vm_custom_properties'))])).toMatchObject({ verdict: 'warning', text: expect.stringContaining('a VM with custom properties would lack change_vm_custom_properties') as string });
   });
 
   test('what only method transfer needs is a warning; its CREATE_DISK counts on System alone', () => {

@@ -1,0 +1,46 @@
+// Rights for one backup or restore: where a permission has to be given so that it counts, object by object.
+import type { PermissionFacts } from '../../domain/doctor/judge-engine';
+import { lackingRights, rightsForBackup, rightsForRestore, type NeededRight } from '../../domain/plan/permits';
+
+const vm = { id: 'v', name: 'demo', clusterId: 'c' };
+const appliance = { id: 'a', name: 'appliance', clusterId: 'c2' };
+const places = { dataCenterOf: () => 'dc' };
+const backup = rightsForBackup({ vm, appliance, disks: [{ diskId: 'd', alias: 'root', storageDomainId: 's' }] }, places);
+const restore = rightsForRestore({ clusterId: 'c', appliance, storageDomainIds: ['s', 's'], start: true }, places);
+const everything = [...new Set([...backup, ...restore].map(({ permit }) => permit))];
+
+const permission = (on: string, permits: readonly string[] = everything): PermissionFacts => ({ role: 'Backup', on, permits });
+const lacking = (rights: readonly NeededRight[], ...held: readonly PermissionFacts[]): readonly string[] => lackingRights('lab', held, rights).map(({ object }) => object);
+
+test.each<[string, readonly PermissionFacts[], readonly string[]]>([
+  ['nothing', [], ['manipulate_vm_snapshots', 'configure_vm_storage', 'attach_disk']],
+  ['all on System', [permission('system')], []],
+  ['all on the data center', [permission('data_center dc')], []],
+  ['all on the VM\'s cluster: the appliance is in another', [permission('cluster c')], ['configure_vm_storage']],
+  ['all on both clusters', [permission('cluster c'), permission('cluster c2')], []],
+  ['all on the VM and the appliance', [permission('vm v'), permission('vm a')], []],
+  ['disks by their storage domain, the rest by VM', [permission('storage_domain s', ['attach_disk']), permission('vm v', ['manipulate_vm_snapshots']), permission('vm a', ['configure_vm_storage'])], []],
+  ['the disk itself', [permission('disk d', ['attach_disk'])], ['manipulate_vm_snapshots', 'configure_vm_storage']],
+  ['another data center', [permission('data_center other')], ['manipulate_vm_snapshots', 'configure_vm_storage', 'attach_disk']],
+])('a backup, with %s', (_what, held, expected) => {
+  expect(lacking(backup, ...held)).toEqual(expected);
+});
+
+test.each<[string, readonly PermissionFacts[], readonly string[]]>([
+  ['nothing', [], ['create_disk', 'attach_disk', 'delete_disk', 'configure_vm_storage', 'create_vm', 'import_export_vm', 'delete_vm', 'stop_vm', 'run_vm']],
+  ['all on System', [permission('system')], []],
+  ['all on the data center: a configuration is imported on System', [permission('data_center dc')], ['import_export_vm']],
+  ['clusters and storage domain', [permission('cluster c'), permission('cluster c2'), permission('storage_domain s'), permission('system', ['import_export_vm'])], []],
+])('a restore, with %s', (_what, held, expected) => {
+  expect(lacking(restore, ...held)).toEqual(expected);
+});
+
+test('a VM that is not to be started needs no run_vm', () => {
+  expect(rightsForRestore({ clusterId: 'c', storageDomainIds: ['s'], start: false }, places).map(({ permit }) => permit)).not.toContain('run_vm');
+});
+
+test('a reason names permit, purpose and remedy, once for all objects', () => {
+  const [reason] = lackingRights('lab', [], backup);
+  expect(reason).toEqual({ code: 'engine.permit', object: 'manipulate_vm_snapshots', text: expect.stringMatching(/^The user of engine lab lacks the permit manipulate_vm_snapshots \(create and remove a snapshot of VM demo\)\. Give it a role/) as string });
+  expect(lackingRights('lab', [], restore).filter(({ object }) => object === 'configure_vm_storage')).toHaveLength(1);
+});
