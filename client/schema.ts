@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { copyReportSchema, bandwidthSchema, progressSchema } from '../domain/flows/progress';
 import { failureRules } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
-import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate } from '../workflows/messages';
+import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate, typeNames } from '../workflows/messages';
 import { reasonCodes } from '../domain/plan/reasons';
 import { runFailureDetailsSchema } from './errors';
 import type { RunEndCode } from './errors';
@@ -67,7 +67,7 @@ export function publishedMessages(): JsonSchema {
       reasonCodes,
       firstDetail: toJsonSchema(runFailureDetailsSchema, 'input'),
     },
-    searchAttributes: Object.fromEntries(Object.values(searchAttributes).map((key) => [key.name, 'Keyword'])),
+    searchAttributes: Object.fromEntries(Object.values(searchAttributes).map(({ name, type }) => [name, typeNames[type]])),
   };
 }
 

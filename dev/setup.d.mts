@@ -1,5 +1,5 @@
 // Types of dev/setup.mjs.
-export type SetupStep = 'npm' | 'debian' | 'temporal' | 'guest' | 'build' | 'venv';
+export type SetupStep = 'npm' | 'debian' | 'temporal' | 'guest' | 'build' | 'venv' | 'browser';
 
 export interface SetupResult {
   readonly cacheDir: string;
@@ -10,6 +10,8 @@ export interface SetupResult {
   readonly temporalOrigin?: string;
   readonly guestDir?: string;
   readonly venvPython?: string;
+  /** Its own environment: the libraries unpacked for it are nobody else's. */
+  readonly browser?: { readonly path: string; readonly env: NodeJS.ProcessEnv };
 }
 
 export declare const usualWants: readonly SetupStep[];

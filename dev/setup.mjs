@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
+import { ensureBrowser } from './setup/browser.mjs';
 import { ensureBuild } from './setup/build.mjs';
 import { ensureDebianPackages } from './setup/debian-packages.mjs';
 import { ensureNpmPackages } from './setup/npm-packages.mjs';
@@ -11,12 +12,13 @@ import { cacheDirectory } from './setup/shell.mjs';
 import { ensureTemporalCli } from './setup/temporal-cli.mjs';
 import { ensureVenv } from './setup/venv.mjs';
 
-/** Everything but the Python environment, which only tests and image transfers need. */
+/** Everything but the Python environment, which only tests and image transfers need, and the browser, which only screenshots need. */
 export const usualWants = ['npm', 'debian', 'temporal', 'guest', 'build'];
 
 /**
- * @param {{ want?: string[], say?: (line: string) => void }} options steps: npm, debian, temporal, guest, build, venv
- * @returns {Promise<{ cacheDir: string, env: object, temporalCli?: string, guestDir?: string, venvPython?: string, secondsByStep: object }>}
+ * @param {{ want?: string[], say?: (line: string) => void }} options steps: npm, debian, temporal, guest, build, venv, browser
+ * @returns {Promise<{ cacheDir: string, env: object, temporalCli?: string, guestDir?: string, venvPython?: string,
+ *   browser?: { path: string, env: object }, secondsByStep: object }>}
  *   `env` is the environment for every child: it finds what the set-up brought.
  */
 export async function setup({ want = usualWants, say = (line) => console.log(line) } = {}) {
@@ -41,12 +43,14 @@ export async function setup({ want = usualWants, say = (line) => console.log(lin
     await checkRequirements({ python: true });
     return ensureVenv({ cacheDir, say, env });
   });
+  const browser = await step('browser', () => ensureBrowser({ cacheDir, say }));
   return {
     cacheDir,
     secondsByStep,
     ...(temporal && { temporalCli: temporal.path, temporalOrigin: temporal.origin }),
     ...(guestDir && { guestDir }),
     ...(venvPython && { venvPython }),
+    ...(browser && { browser }),
     env: {
       ...env,
       HOLDFAST_CACHE: cacheDir,

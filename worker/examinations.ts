@@ -2,7 +2,7 @@
 import type { NativeConnection } from '@temporalio/worker';
 import type { ControlExamination, TemporalExamination } from '../activities/doctor';
 import type { NamespaceFacts } from '../domain/doctor/judge-workers';
-import { searchAttributes } from '../workflows/messages';
+import { searchAttributes, typeNames } from '../workflows/messages';
 import type { WorkerConfig } from './config';
 
 /** Numbers of Temporal's API: temporal.api.enums.v1.NamespaceState and IndexedValueType. */
@@ -25,7 +25,7 @@ export function controlExamination(config: WorkerConfig, connection: NativeConne
 export function temporalExamination(connection: NativeConnection, namespace: string): TemporalExamination {
   const soon = <T>(call: () => Promise<T>): Promise<T> => connection.withDeadline(Date.now() + callDeadlineMs, call);
   return {
-    expectedSearchAttributes: Object.fromEntries(Object.values(searchAttributes).map(({ name }) => [name, 'Keyword'])),
+    expectedSearchAttributes: Object.fromEntries(Object.values(searchAttributes).map(({ name, type }) => [name, typeNames[type]])),
     async namespace() {
       const { namespaceInfo, config } = await soon(() => connection.workflowService.describeNamespace({ namespace }));
       const retentionSeconds = Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0);

@@ -45,6 +45,7 @@ export async function backupVm(request: BackupVmRequest): Promise<BackupVmOutput
     return CancellationScope.nonCancellable(async () => {
       const sealed = await backupSealed(backup, plan, snapshot, disks);
       partial.disarm();
+      run.made(`Backup ${backupId} is sealed in repository ${input.repository}.`);
       await indexed(backup, sealed);
       run.enter('cleanup');
       await run.cleanUp();

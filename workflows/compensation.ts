@@ -1,6 +1,6 @@
 // The undo stack. An undo is pushed BEFORE its step, is idempotent, and treats "not there" as done; so it may run whether the step happened,
 // half happened or never began. Unwinding goes newest first, cannot be cancelled, and swallows nothing: what could not be
-// undone comes back as a leftover.
+// undone is told as a leftover.
 import { CancellationScope, sleep } from '@temporalio/workflow';
 import type { Leftover } from '../domain/holdings';
 import { failureText, readFailure } from './failures';
@@ -20,19 +20,28 @@ export interface ArmedUndo {
   now(): Promise<void>;
 }
 
-export interface Unwound {
-  readonly undone: readonly string[];
-  readonly leftovers: readonly Leftover[];
+/** Hears what becomes of the steps, one after the other. */
+export interface UnwindListener {
+  /** Why a step has to be tried again; undefined when it is over. */
+  trouble(text: string | undefined): void;
+  undone(name: string): void;
+  left(leftover: Leftover): void;
 }
 
 export class UndoStack {
-  private steps: Undo[] = [];
+  private steps: readonly Undo[] = [];
+
+  /** `changed` hears that `holds` is another. */
+  constructor(private readonly changed: () => void) {}
+
+  /** What would be left behind if nothing were undone, newest first. */
+  get holds(): readonly Undo['leftover'][] {
+    return this.steps.map(({ leftover }) => leftover).reverse();
+  }
 
   push(undo: Undo): ArmedUndo {
-    this.steps.push(undo);
-    const disarm = (): void => {
-      this.steps = this.steps.filter((each) => each !== undo);
-    };
+    this.set([...this.steps, undo]);
+    const disarm = (): void => this.drop(undo);
     return {
       disarm,
       now: async () => {
@@ -42,18 +51,25 @@ export class UndoStack {
     };
   }
 
-  /** Each step is tried until `patienceMs` after the first try; `onTrouble` hears why it has to be tried again. */
-  async unwind(patienceMs: number, onTrouble: (trouble: string | undefined) => void): Promise<Unwound> {
-    const undone: string[] = [];
-    const leftovers: Leftover[] = [];
+  /** Each step is tried until `patienceMs` after the first try. */
+  async unwind(patienceMs: number, listener: UnwindListener): Promise<void> {
     await CancellationScope.nonCancellable(async () => {
-      for (let step = this.steps.pop(); step; step = this.steps.pop()) {
-        const failure = await tryUntil(step, Date.now() + patienceMs, onTrouble);
-        if (failure === undefined) undone.push(step.name);
-        else leftovers.push({ ...step.leftover, reason: `${step.name}: ${failure}` });
+      for (let step = this.steps.at(-1); step; step = this.steps.at(-1)) {
+        const failure = await tryUntil(step, Date.now() + patienceMs, (trouble) => listener.trouble(trouble));
+        this.drop(step);
+        if (failure === undefined) listener.undone(step.name);
+        else listener.left({ ...step.leftover, reason: `${step.name}: ${failure}` });
       }
     });
-    return { undone, leftovers };
+  }
+
+  private drop(undo: Undo): void {
+    this.set(this.steps.filter((each) => each !== undo));
+  }
+
+  private set(steps: readonly Undo[]): void {
+    this.steps = steps;
+    this.changed();
   }
 }
 

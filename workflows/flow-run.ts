@@ -1,15 +1,16 @@
 // One run of a flow: opens and closes it in the catalog, owns its undo stack, answers `progress`, obeys pause, resume and setBandwidth,
 // and keeps the operators' view in the Temporal UI current. The flows themselves read as runbooks on top of this.
-import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, isCancellation, metricMeter, setCurrentDetails, setHandler, upsertSearchAttributes, uuid4, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, isCancellation, metricMeter, setHandler, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { NewRun } from '../activities/runs';
 import { bandwidthSchema, copyReportSchema, type CopyReport, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
 import type { Leftover } from '../domain/holdings';
 import { UndoStack } from './compensation';
 import { Copies, type CopyOf } from './copies';
-import { describeProgress } from './details';
+import type { RunEnd } from './details';
 import { failureText, readFailure, wasCancelled } from './failures';
 import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate } from './messages';
+import { OperatorView } from './operator-view';
 import { opening, proxiesFor, type Proxies } from './proxies';
 
 export interface FlowStart {
@@ -30,10 +31,11 @@ export class FlowRun {
   readonly runId = uuid4();
   readonly startedAtMs = Date.now();
   private phaseSinceMs = Date.now();
-  readonly undo = new UndoStack();
+  readonly undo = new UndoStack(() => this.publish());
   private readonly state: { -readonly [Key in keyof Progress]: Progress[Key] };
   private readonly copies: Copies;
   private opened: { readonly proxies: Proxies; readonly settings: RunSettings } | undefined;
+  private readonly view: OperatorView;
 
   constructor(readonly start: FlowStart) {
     this.state = {
@@ -49,21 +51,26 @@ export class FlowRun {
       undone: [],
       leftovers: [],
     };
+    this.view = new OperatorView({ ...start, startedAtMs: this.startedAtMs }, this.state, this.undo);
     this.copies = new Copies({
       isPaused: () => this.state.paused,
       bandwidthBytesPerSecond: () => this.state.bandwidthBytesPerSecond ?? undefined,
-      setDisk: (diskId, change) => this.setDisk(diskId, change),
+      setDisk: (diskId, change) => {
+        this.setDisk(diskId, change);
+        if (change.waitingFor !== undefined) this.view.tell();
+      },
       warn: (warning) => this.warn(warning),
     });
     this.installHandlers();
-    upsertSearchAttributes([
+    this.view.tell([
       { key: searchAttributes.engine, value: start.engine },
       { key: searchAttributes.method, value: start.method },
       { key: searchAttributes.outcome, value: 'running' },
       ...(start.vmId === undefined ? [] : [{ key: searchAttributes.vm, value: start.vmId }]),
       ...(start.kind === undefined ? [] : [{ key: searchAttributes.kind, value: start.kind }]),
+      { key: searchAttributes.phase, value: this.state.phase },
     ]);
-    this.enter('planning');
+    this.publish();
   }
 
   /** The catalog knows the run from here on. */
@@ -82,17 +89,26 @@ export class FlowRun {
   }
 
   enter(phase: Phase): void {
-    const nowMs = Date.now();
-    phaseSeconds.record((nowMs - this.phaseSinceMs) / 1000, { phase: this.state.phase, workflow: workflowInfo().workflowType });
-    this.phaseSinceMs = nowMs;
-    this.state.phase = phase;
-    upsertSearchAttributes([{ key: searchAttributes.phase, value: phase }]);
+    this.setPhase(phase);
+    this.view.tell([{ key: searchAttributes.phase, value: phase }]);
     this.publish();
+  }
+
+  /** How the run calls an object: operators know names, not ids. */
+  nameOf(id: string): string | undefined {
+    const disk = this.state.disks.find(({ diskId }) => diskId === id);
+    if (disk) return `disk ${disk.alias}`;
+    return id === this.state.vmId && this.state.vmName !== '' ? `VM ${this.state.vmName}` : undefined;
+  }
+
+  /** What stays, and where it is found: the page of a run that has ended says it. */
+  made(product: string): void {
+    this.view.made(product);
   }
 
   name(vmName: string): void {
     this.state.vmName = vmName;
-    upsertSearchAttributes([{ key: searchAttributes.vmName, value: vmName }]);
+    this.view.tell([{ key: searchAttributes.vmName, value: vmName }]);
     this.publish();
   }
 
@@ -126,24 +142,43 @@ export class FlowRun {
   /** Undoes what is on the stack; what cannot be undone is a leftover and a warning, never an exception. */
   async cleanUp(): Promise<void> {
     const patienceMs = (this.opened?.settings.deadlines.undoSeconds ?? 0) * 1000;
-    const { undone, leftovers } = await this.undo.unwind(patienceMs, (trouble) => {
-      this.state.trouble = trouble ?? null;
-      this.publish();
+    await this.undo.unwind(patienceMs, {
+      trouble: (trouble) => {
+        this.state.trouble = trouble ?? null;
+        this.view.tell();
+        this.publish();
+      },
+      undone: (name) => {
+        this.state.undone = [...this.state.undone, name];
+        this.publish();
+      },
+      left: (leftover) => {
+        this.state.leftovers = [...this.state.leftovers, leftover];
+        this.warn(`left behind: ${leftover.kind} ${leftover.objectId ?? leftover.mark} (${leftover.reason})`);
+      },
     });
-    this.state.undone = [...this.state.undone, ...undone];
-    this.state.leftovers = [...this.state.leftovers, ...leftovers];
-    for (const leftover of leftovers) this.warn(`left behind: ${leftover.kind} ${leftover.objectId ?? leftover.mark} (${leftover.reason})`);
+  }
+
+  finish(outcome: RunEnd['outcome'], failure?: RunEnd['failure']): void {
+    this.view.end(outcome, failure);
+    if (outcome === 'completed') this.setPhase('done');
+    this.view.tell([
+      { key: searchAttributes.outcome, value: outcome },
+      { key: searchAttributes.phase, value: this.state.phase },
+      { key: searchAttributes.leftovers, value: this.state.leftovers.length },
+    ]);
     this.publish();
   }
 
-  finish(outcome: 'completed' | 'failed' | 'cancelled'): void {
-    upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
-    if (outcome === 'completed') this.enter('done');
-    else this.publish();
+  publish(): void {
+    this.view.publish();
   }
 
-  publish(): void {
-    setCurrentDetails(describeProgress(this.state));
+  private setPhase(phase: Phase): void {
+    const nowMs = Date.now();
+    phaseSeconds.record((nowMs - this.phaseSinceMs) / 1000, { phase: this.state.phase, workflow: workflowInfo().workflowType });
+    this.phaseSinceMs = nowMs;
+    this.state.phase = phase;
   }
 
   /** Anybody can send a signal: one that is no report must not stop the run. A report that comes after its disk was done says nothing new. */
@@ -152,7 +187,9 @@ export class FlowRun {
     if (!parsed.success) return;
     const { diskId, ...figures } = parsed.data;
     const disk = this.state.disks.find((each) => each.diskId === diskId);
-    if (disk?.state === 'copying' || disk?.state === 'proving') this.setDisk(diskId, figures);
+    if (disk?.state !== 'copying' && disk?.state !== 'proving') return;
+    this.setDisk(diskId, figures);
+    this.view.tell();
   }
 
   private installHandlers(): void {
@@ -162,10 +199,12 @@ export class FlowRun {
       if (this.state.paused) return;
       this.state.paused = true;
       this.copies.stop('waiting', 'copying');
+      this.view.tell();
       this.publish();
     });
     setHandler(resumeSignal, () => {
       this.state.paused = false;
+      this.view.tell();
       this.publish();
     });
     setHandler(
@@ -173,6 +212,7 @@ export class FlowRun {
       ({ bytesPerSecond }) => {
         this.state.bandwidthBytesPerSecond = bytesPerSecond;
         this.copies.stop('copying');
+        this.view.tell();
         this.publish();
         return { bytesPerSecond };
       },
@@ -203,7 +243,7 @@ export async function inRun<T extends { readonly warnings: readonly string[] }>(
     ...(start.requestId === undefined ? {} : { requestId: start.requestId }),
   };
   const settings = await opened(run, row);
-  const proxies = proxiesFor(settings);
+  const proxies = proxiesFor(settings, (id) => run.nameOf(id));
   run.begin(proxies, settings);
   try {
     const result = await work(run, proxies, settings);
@@ -233,14 +273,14 @@ async function opened(run: FlowRun, row: NewRun): Promise<RunSettings> {
 
 async function close(run: FlowRun, catalog: Pick<Proxies['undo'], 'closeRun'>, outcome: 'completed' | 'failed' | 'cancelled', error?: unknown): Promise<void> {
   const { engine, vmId } = run.start;
-  const failure = error === undefined ? {} : { failure: (({ code, message }) => ({ code, message }))(readFailure(error)) };
+  const failure = error === undefined ? undefined : (({ code, message }) => ({ code, message }))(readFailure(error));
   await CancellationScope.nonCancellable(async () => {
     try {
-      await catalog.closeRun({ runId: run.runId, engine, outcome, warnings: run.warnings, leftovers: run.leftovers, ...failure, ...(vmId === undefined ? {} : { vmId }) });
+      await catalog.closeRun({ runId: run.runId, engine, outcome, warnings: run.warnings, leftovers: run.leftovers, ...(failure ? { failure } : {}), ...(vmId === undefined ? {} : { vmId }) });
     } catch (closing) {
       run.warn(`the catalog still calls this run open: ${failureText(closing)}`);
     }
-    run.finish(outcome);
+    run.finish(outcome, failure);
   });
 }
 

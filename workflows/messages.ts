@@ -13,6 +13,7 @@ export const copyReportSignal = defineSignal<[CopyReport]>('copyReport');
 
 export const setBandwidthUpdate = defineUpdate<Bandwidth, [Bandwidth]>('setBandwidth');
 
+const int = (name: string) => defineSearchAttributeKey(name, SearchAttributeType.INT);
 const keyword = (name: string) => defineSearchAttributeKey(name, SearchAttributeType.KEYWORD);
 
 export const searchAttributes = {
@@ -23,4 +24,11 @@ export const searchAttributes = {
   kind: keyword('HoldfastKind'),
   phase: keyword('HoldfastPhase'),
   outcome: keyword('HoldfastOutcome'),
+  /** For people: how far and how fast, or how it ended. */
+  progress: keyword('HoldfastProgress'),
+  /** Told at the end: how many objects the run left behind. */
+  leftovers: int('HoldfastLeftovers'),
 } as const;
+
+/** As `temporal operator search-attribute create` and the published documents spell the SDK's words for them. */
+export const typeNames = { KEYWORD: 'Keyword', INT: 'Int' } as const satisfies Partial<Record<SearchAttributeType, string>>;

@@ -5,6 +5,7 @@ import type { ApplianceDoctor, ControlDoctor, MoverDoctor, QueueActivities } fro
 import type { FailureCode } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
 import type { RunSettings } from '../domain/flows/settings';
+import { summarizedActivities, type NameOf } from './summaries';
 
 const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '30 seconds' } as const;
 /** A cancelled step is over before its undo begins: otherwise the undo races it. */
@@ -25,24 +26,26 @@ export interface Proxies {
 }
 
 /** Before the settings are known: opening a run. */
-export const opening = proxyActivities<ControlActivities>({ taskQueue: taskQueues.control, startToCloseTimeout: '1 minute', heartbeatTimeout: '10 seconds', scheduleToCloseTimeout: '15 minutes', cancellationType, retry });
+export const opening = summarizedActivities<ControlActivities>({ taskQueue: taskQueues.control, startToCloseTimeout: '1 minute', heartbeatTimeout: '10 seconds', scheduleToCloseTimeout: '15 minutes', cancellationType, retry }, () => undefined);
 
-export function proxiesFor(settings: RunSettings): Proxies {
+/** `nameOf`: how the run calls its objects, for the summaries. */
+export function proxiesFor(settings: RunSettings, nameOf: NameOf): Proxies {
   const { deadlines, callSeconds, heartbeatSeconds } = settings;
+  const proxy = <Activities extends object>(options: ActivityOptions): ActivityInterfaceFor<Activities> => summarizedActivities<Activities>(options, nameOf);
   const call = (taskQueue: string, more: Partial<ActivityOptions>): ActivityOptions => ({ taskQueue, startToCloseTimeout: `${callSeconds} seconds`, heartbeatTimeout: `${heartbeatSeconds} seconds`, cancellationType, retry, ...more });
   const waiting = (seconds: number): ActivityOptions => call(taskQueues.control, { scheduleToCloseTimeout: `${seconds} seconds` });
   const quickDeadline = { scheduleToCloseTimeout: `${deadlines.attachSeconds} seconds` } as const;
   const undoDeadline = { scheduleToCloseTimeout: `${deadlines.undoSeconds} seconds` } as const;
   const workerDeadline = { scheduleToStartTimeout: `${deadlines.workerSeconds} seconds` } as const;
   return {
-    control: proxyActivities<ControlActivities>(call(taskQueues.control, quickDeadline)),
-    waiting: (seconds) => proxyActivities<ControlActivities>(waiting(seconds)),
-    undo: proxyActivities<ControlActivities>(waiting(deadlines.undoSeconds)),
-    mover: (repository) => proxyActivities<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...quickDeadline, ...workerDeadline })),
-    moverLong: (repository) => proxyActivities<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...undoDeadline, startToCloseTimeout: `${deadlines.undoSeconds} seconds` })),
-    applianceQuick: (engine, applianceId) => proxyActivities<ApplianceQuickActivities>(call(taskQueues.applianceQuick(engine, applianceId), { ...quickDeadline, ...workerDeadline })),
+    control: proxy<ControlActivities>(call(taskQueues.control, quickDeadline)),
+    waiting: (seconds) => proxy<ControlActivities>(waiting(seconds)),
+    undo: proxy<ControlActivities>(waiting(deadlines.undoSeconds)),
+    mover: (repository) => proxy<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...quickDeadline, ...workerDeadline })),
+    moverLong: (repository) => proxy<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...undoDeadline, startToCloseTimeout: `${deadlines.undoSeconds} seconds` })),
+    applianceQuick: (engine, applianceId) => proxy<ApplianceQuickActivities>(call(taskQueues.applianceQuick(engine, applianceId), { ...quickDeadline, ...workerDeadline })),
     applianceCopies: (engine, applianceId) =>
-      proxyActivities<ApplianceCopyActivities>({
+      proxy<ApplianceCopyActivities>({
         taskQueue: taskQueues.applianceCopies(engine, applianceId),
         scheduleToStartTimeout: `${deadlines.queueSeconds} seconds`,
         startToCloseTimeout: '7 days',

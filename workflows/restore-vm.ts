@@ -47,6 +47,7 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
     const started = input.start && (await vmStarted(restore));
     return CancellationScope.nonCancellable(async () => {
       for (const product of [...made, vm]) product.disarm();
+      run.made(`VM ${input.name} (${restore.newVmId}) stands, its disks proven${started ? ', and was started' : ''}.`);
       await productsKept(restore);
       await run.cleanUp();
       return {

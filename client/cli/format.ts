@@ -1,28 +1,4 @@
-// Figures and tables for people: sizes in powers of 1024, times in UTC. Pure; programs get raw numbers with --json.
-import { humanBytes } from '../../domain/units';
-
-export function humanRate(bytesPerSecond: number): string {
-  return `${humanBytes(bytesPerSecond)}/s`;
-}
-
-/** 42 s · 3 min 05 s · 2 h 07 min · 3 d 04 h */
-export function formatDuration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  if (seconds < 10 && seconds > 0 && whole !== seconds) return `${seconds.toFixed(1)} s`;
-  if (whole < 60) return `${whole} s`;
-  const two = (value: number): string => String(value).padStart(2, '0');
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
-  return `${Math.floor(whole / 86_400)} d ${two(Math.floor((whole % 86_400) / 3600))} h`;
-}
-
-/** 2026-11-21 05:42:28 UTC; what is not a time is shown as it is. */
-export function formatTime(iso: string): string {
-  const time = new Date(iso);
-  if (Number.isNaN(time.getTime())) return iso;
-  return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
-}
-
+// Tables for people, and sizes as people type them. Pure; programs get raw numbers with --json. Figures: domain/units.ts.
 const sizePattern = /^(\d+(?:\.\d+)?)\s*(?:(K|M|G|T)(?:i?B)?|B)?(?:\/s)?$/i;
 
 /** 1048576 · 50M · 50MiB · 1.5 GiB/s: units are powers of 1024. Undefined when it is no size. */

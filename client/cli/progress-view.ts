@@ -1,10 +1,9 @@
 // Shows a running backup or restore: redrawn bars on a terminal, plain lines elsewhere. It writes to stderr's or stdout's function as told
 // and decides nothing about the run.
+import { Estimator, type Estimate } from '../../domain/estimate';
 import type { DiskProgress, Progress } from '../../domain/flows/progress';
-import { Estimator } from './estimate';
-import type { Estimate } from './estimate';
-import { humanBytes } from '../../domain/units';
-import { formatDuration, humanRate, oneLine } from './format';
+import { formatDuration, humanBytes, humanRate } from '../../domain/units';
+import { oneLine } from './format';
 
 export interface ProgressView {
   update(progress: Progress, atMs: number): void;

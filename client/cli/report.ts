@@ -4,8 +4,8 @@ import type { FindVmsOutput, RebuildCatalogOutput, Run } from '../../domain/flow
 import type { RestoreVmOutput } from '../../domain/flows/restore-vm';
 import type { Leftover } from '../../domain/holdings';
 import type { BackupSummary } from '../../domain/manifest';
-import { humanBytes } from '../../domain/units';
-import { formatDuration, formatFields, humanRate, formatTable, formatTime, oneLine } from './format';
+import { formatDuration, formatTime, humanBytes, humanRate } from '../../domain/units';
+import { formatFields, formatTable, oneLine } from './format';
 import { describeLeftovers } from './print-error';
 
 export function reportBackup(output: BackupVmOutput): string {

@@ -11,6 +11,7 @@ import { clientVariables } from '../../client/config';
 import { failureGuide } from '../../client/failure-guide';
 import { flows } from '../../client/flows';
 import { failureRules } from '../../domain/failures';
+import { leftoverGuidance } from '../../domain/guidance';
 import { phases } from '../../domain/flows/progress';
 import { holdingKinds } from '../../domain/holdings';
 import { reasonCodes } from '../../domain/plan/reasons';
@@ -34,6 +35,7 @@ describe('tables in operators.md', () => {
     ['exit-codes', markdownTable(['code', 'meaning'], Object.values(exitCodes).map(({ code, meaning }) => [String(code), meaning]))],
     ['failure-codes', markdownTable(['code', 'retried', 'cause', 'what to do'], [...codes.map((code) => [`\`${code}\``, retried(code), failureGuide[code].cause, failureGuide[code].remedy]), ...runEndCodes.map((code) => [`\`${code}\``, 'no', failureGuide[code].cause, failureGuide[code].remedy])])],
     ['client-codes', markdownTable(['code', 'cause', 'what to do'], guideRows(clientErrorCodes))],
+    ['leftovers', markdownTable(['kind', 'what it is', 'what to do'], Object.entries(leftoverGuidance).map(([kind, { what, remedy }]) => [`\`${kind}\``, what, remedy]))],
     ['reason-codes', markdownTable(['about', 'codes'], Object.entries(reasonSubjects).map(([prefix, about]) => [about, reasonCodes.filter((code) => code.startsWith(`${prefix}.`)).map((code) => `\`${code}\``).join(', ')]))],
   ])('%s is current', (name, current) => expect(generatedBlock(operators, name, current)).toBe(current));
 

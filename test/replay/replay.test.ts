@@ -117,7 +117,7 @@ describe('a history that the flow did not write is noticed', () => {
 
 test('a change that is not about steps replays', async () => {
   const reworded = await bundleFlows([
-    { module: 'details.ts', from: "list('Undone', progress.undone)", to: "list('Taken back', progress.undone)" },
+    { module: 'details.ts', from: "'Undone, newest first'", to: "'Taken back'" },
   ]);
   expect((await replay(reworded, committedHistories())).filter(({ error }) => error)).toEqual([]);
 }, 120_000);
@@ -141,8 +141,8 @@ describe('a change of the flows that open runs would not survive is noticed', ()
       [
         {
           module: 'compensation.ts',
-          from: 'let step = this.steps.pop(); step; step = this.steps.pop()',
-          to: 'let step = this.steps.shift(); step; step = this.steps.shift()',
+          from: 'let step = this.steps.at(-1); step; step = this.steps.at(-1)',
+          to: 'let step = this.steps.at(0); step; step = this.steps.at(0)',
         },
       ],
     ],

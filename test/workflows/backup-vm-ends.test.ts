@@ -24,6 +24,10 @@ const closing = ({ script }: Backup): unknown => {
   return closings[0];
 };
 
+/** Ours, as the UI's list shows them. */
+const attributesOf = async ({ handle }: Backup): Promise<Readonly<Record<string, unknown>>> =>
+  Object.fromEntries((await handle.describe()).typedSearchAttributes.getAll().filter(({ key }) => key.name.startsWith('Holdfast')).map(({ key, value }) => [key.name, value]));
+
 describe('a refusal', () => {
   test('has every reason of engine, appliance and repository at once, before anything is made', async () => {
     const run = await backup((script, { vmId, settings: { applianceIds } }) => {
@@ -77,6 +81,7 @@ describe('what cannot be undone', () => {
     expect(run.script.of('dropPartialBackup', 'ensureSnapshotGone').map((call) => call.outcome)).toEqual(['completed', 'completed']);
     expect(closing(run)).toMatchObject({ outcome: 'failed', failure: { code: 'digest.mismatch' }, leftovers: [leftover] });
     expect(await run.handle.query<Progress>('progress')).toMatchObject({ phase: 'cleanup', leftovers: [leftover], undone: ['drop the partial backup', 'remove the snapshot'], warnings: [expect.stringContaining('left behind: attachment')] });
+    expect(await attributesOf(run)).toMatchObject({ HoldfastOutcome: 'failed', HoldfastProgress: 'failed [digest.mismatch], 1 left behind', HoldfastLeftovers: 1 });
   });
 
   test('is tried until its own deadline, then says what it waited for', async () => {
@@ -210,14 +215,23 @@ describe('what an earlier run left on the VM', () => {
 test('operators find the ended run by its search attributes', async () => {
   const run = await backup();
   await ending(run.handle);
-  const expected = { HoldfastEngine: engine, HoldfastVm: run.world.vmId, HoldfastVmName: 'demo', HoldfastMethod: 'appliance', HoldfastKind: 'full', HoldfastPhase: 'done', HoldfastOutcome: 'completed' };
-  const attributes = (await run.handle.describe()).typedSearchAttributes.getAll().filter(({ key }) => key.name.startsWith('Holdfast'));
-  expect(Object.fromEntries(attributes.map(({ key, value }) => [key.name, value]))).toEqual(expected);
+  const expected = { HoldfastEngine: engine, HoldfastVm: run.world.vmId, HoldfastVmName: 'demo', HoldfastMethod: 'appliance', HoldfastKind: 'full', HoldfastPhase: 'done', HoldfastOutcome: 'completed', HoldfastProgress: 'completed, nothing left behind', HoldfastLeftovers: 0 };
+  expect(await attributesOf(run)).toEqual(expected);
   const query = `HoldfastVm="${run.world.vmId}" AND HoldfastOutcome="completed" AND HoldfastPhase="done"`;
   await until(async () => {
     for await (const found of stageOf().client.workflow.list({ query })) return found.workflowId === run.handle.workflowId;
     return false;
   }, () => `${query} to find the run`);
+});
+
+test('every step of a run says in the history what it does', async () => {
+  const run = await backup();
+  await ending(run.handle);
+  const { events } = await run.handle.fetchHistory();
+  const scheduled = (events ?? []).filter(({ activityTaskScheduledEventAttributes }) => activityTaskScheduledEventAttributes);
+  const said = scheduled.map(({ activityTaskScheduledEventAttributes, userMetadata }) => [activityTaskScheduledEventAttributes?.activityType?.name, Buffer.from(userMetadata?.summary?.data ?? []).toString()]);
+  expect(said.filter(([, summary]) => summary === '')).toEqual([]);
+  expect(said).toEqual(expect.arrayContaining([['backupDisk', '"copy disk a into the repository"'], ['ensureSnapshotGone', '"remove the snapshot of VM demo and wait for the merge"']]));
 });
 
 test('payloads stay small: nothing of twenty disks is over 32 KiB, and the whole run under 512 KiB', async () => {

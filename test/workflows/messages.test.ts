@@ -15,6 +15,8 @@ const progressOf = ({ handle }: Backup): Promise<Progress> => handle.query<Progr
 const copies = ({ script }: Backup): ReturnType<Script['of']> => script.of('backupDisk');
 /** The operators' page, as the Temporal UI asks for it. */
 const detailsOf = async ({ handle }: Backup): Promise<string> => (await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata')).currentDetails ?? '';
+/** The run's row in the UI's list. */
+const lineOf = async ({ handle }: Backup): Promise<unknown> => (await handle.describe()).typedSearchAttributes.getAll().find(({ key }) => key.name === 'HoldfastProgress')?.value;
 const firstCopy = (of: () => Script) => (call: { readonly activity: string }): boolean => of().of('backupDisk').indexOf(call as never) === 0;
 
 /** A backup that is in the middle of its first copy; a second attempt goes through. */
@@ -32,7 +34,8 @@ describe('pause and resume', () => {
     await until(() => copies(run)[0]?.outcome === 'cancelled', () => 'the copy to stop');
     await run.handle.signal('pause');
     expect(await progressOf(run)).toMatchObject({ paused: true, phase: 'copy' });
-    expect(await detailsOf(run)).toContain('**paused**');
+    expect(await detailsOf(run)).toMatch(/\*\*demo\*\*: backup, \*\*paused\*\*, phase \*\*copying\*\*/);
+    expect(await lineOf(run)).toBe('paused at 0 %');
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(copies(run)).toHaveLength(1);
     await run.handle.signal('resume');
@@ -111,7 +114,8 @@ describe('reports of a copy', () => {
     const [{ diskId } = disk('none')] = run.world.disks;
     await run.handle.signal<[CopyReport]>('copyReport', { diskId, ...figures });
     expect(await progressOf(run)).toMatchObject({ vmName: 'demo', disks: [{ diskId, alias: 'a', state: 'copying', ...figures }] });
-    expect(await detailsOf(run)).toMatch(/\*\*demo\*\* · phase \*\*copy\*\*[^]*\| a \| copying \| 50 % \| 4\.8 MiB of 64\.0 MiB \| 3\.0 MiB\/s \|/);
+    expect(await detailsOf(run)).toMatch(/^\*\*demo\*\*: backup, \*\*copying\*\* · \*\*50 %\*\* of 64\.0 MiB · 3\.0 MiB\/s · about [^]*\| a \| copying \| 50 % \| 64\.0 MiB \| 4\.8 MiB \| 3\.0 MiB\/s \|/);
+    expect(await lineOf(run)).toMatch(/^copy 50 %, 3\.0 MiB\/s, about .* left$/);
     await run.handle.cancel();
     await ending(run.handle);
   });

@@ -1,10 +1,10 @@
 // `holdfast cancel | pause | resume | bandwidth`: tells an open run something.
 import type { Command } from 'commander';
+import { humanRate } from '../../../domain/units';
 import { HoldfastCancelledError } from '../../errors';
 import { findRun } from '../../find-run';
 import type { RunHandle } from '../../run-handle';
 import { exitCodes } from '../exit-codes';
-import { humanRate } from '../format';
 import { rateArgument } from '../options';
 import { errorDocument } from '../print-error';
 import { concerns } from '../report';

@@ -1,8 +1,9 @@
 // `holdfast holdings`: what runs hold in the engines, or have left behind there, how old it is, and how it is released.
 import type { Command } from 'commander';
 import { openStates, type OpenHolding } from '../../../domain/flows/holdings';
+import { formatDuration } from '../../../domain/units';
 import { exitCodes } from '../exit-codes';
-import { formatDuration, formatTable, oneLine } from '../format';
+import { formatTable, oneLine } from '../format';
 import { given, wholeNumberOption } from '../options';
 import { leaf, runSession } from '../session';
 import type { CommonOptions, Host, Session } from '../session';

@@ -1,5 +1,5 @@
 // How far a run is and how long it still takes, from the progress it tells. Pure: the clock is an argument.
-import type { Progress } from '../../domain/flows/progress';
+import type { Progress } from './flows/progress';
 
 export interface Estimate {
   readonly doneBytes: number;
