@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pages } from './screenshots/pages.mjs';
+import { shrinkPng } from './screenshots/shrink-png.mjs';
 import { reportAndFail, setup, usualWants } from './setup.mjs';
 import { Problem, checkout } from './setup/shell.mjs';
 
@@ -35,7 +36,7 @@ async function lookAtAll(ui, runs, { check, out }, say) {
       unsaid.push(error.message);
       continue;
     }
-    const picture = await ui.picture(page);
+    const picture = shrinkPng(await ui.picture(page));
     if (picture.length > largestBytes) unsaid.push(`the picture of "${page.name}" has ${picture.length} bytes, more than ${largestBytes}`);
     if (!check) writeFileSync(join(out, `${page.name}.png`), picture);
     say(`${page.name}: says everything (${Object.keys(page.says).length} questions)`);

@@ -2,6 +2,7 @@
 export interface Page {
   readonly name: string;
   readonly height: number;
+  readonly from?: number;
   readonly at: 'list' | { readonly run: 'running' | 'failed' | 'cancelled'; readonly tab: string };
   readonly says: Readonly<Record<string, RegExp>>;
 }

@@ -10,9 +10,9 @@ export const listQuery = 'WorkflowType = "backupVm"';
 const tab = (run, name) => ({ run, tab: name });
 
 /**
- * `says`: what is asked → the text that answers it, on the page or in its frames. `height`: of the picture; its width is always 1280. `scrollTo`: a text that
- * must be in it.
- * @type {readonly { name: string, height: number, scrollTo?: string, at: 'list' | { run: 'running'|'failed'|'cancelled', tab: string }, says: Record<string, RegExp> }[]}
+ * `says`: what is asked → the text that answers it, on the page or in its frames. `height`: of the picture; its width is always 1280. `from`:
+ * where on the page it begins.
+ * @type {readonly { name: string, height: number, from?: number, at: 'list' | { run: 'running'|'failed'|'cancelled', tab: string }, says: Record<string, RegExp> }[]}
  */
 export const pages = [
   {
@@ -41,17 +41,8 @@ export const pages = [
     },
   },
   {
-    name: 'timeline',
-    height: 900,
-    scrollTo: 'snapshot of VM demo',
-    at: tab('running', 'history'),
-    says: {
-      'what each step does, to which object': /copy disk demo_Disk1 into the repository, at most 1\.0 MiB\/s[^]*attach disk demo_Disk1 to the appliance[^]*snapshot of VM demo/,
-    },
-  },
-  {
     name: 'failed',
-    height: 1100,
+    height: 1000,
     at: tab('failed', 'user-metadata'),
     says: {
       'which VM, and that it failed': /demo: backup failed after /,
@@ -70,6 +61,16 @@ export const pages = [
       'which VM, that it was cancelled, and that nothing is left': /demo: backup cancelled after .+, nothing left behind/,
       'how far it came': /demo_Disk1\s+stopped\s+\d+ %/,
       'what was undone': /Undone, newest first[^]*detach disk demo_Disk1 from the appliance[^]*drop the partial backup[^]*remove the snapshot/,
+    },
+  },
+  {
+    name: 'timeline',
+    from: 560,
+    height: 900,
+    at: tab('cancelled', 'history'),
+    says: {
+      'what each step did, to which object': /copy disk demo_Disk1 into the repository, at most 1\.0 MiB\/s[^]*attach disk demo_Disk1 to the appliance[^]*snapshot of VM demo/,
+      'what undid it': /remove the snapshot of VM demo and wait for the merge[^]*drop the partial backup [0-9a-f-]{36}[^]*detach disk demo_Disk1 from the appliance/,
     },
   },
 ];

@@ -24,23 +24,9 @@ export async function openUi({ browser: { path, env }, uiUrl, namespace }) {
   return {
     chooseColumns: () => chooseColumns(page, base),
     show: (wanted, runs) => show(page, wanted, urlOf(base, wanted, runs)),
-    picture: async ({ scrollTo }) => {
-      if (scrollTo) await scrollInto(page, scrollTo);
-      return page.screenshot({ animations: 'disabled', caret: 'hide' });
-    },
+    picture: ({ from = 0, height }) => page.screenshot({ animations: 'disabled', caret: 'hide', clip: { x: 0, y: from, width, height } }),
     close: () => browser.close(),
   };
-}
-
-/** The timeline of a running workflow is drawn anew every few seconds: what was found may be gone when it is to be scrolled to. */
-async function scrollInto(page, text) {
-  for (const endsAt = Date.now() + loadSeconds * 1000; ; ) {
-    try {
-      return await page.getByText(text).first().evaluate((element) => element.scrollIntoView({ block: 'center' }), undefined, { timeout: 2000 });
-    } catch (error) {
-      if (Date.now() >= endsAt) throw error;
-    }
-  }
 }
 
 function urlOf(base, { at }, runs) {
@@ -62,7 +48,7 @@ async function chooseColumns(page, base) {
 }
 
 async function show(page, wanted, url) {
-  await page.setViewportSize({ width, height: wanted.height });
+  await page.setViewportSize({ width, height: (wanted.from ?? 0) + wanted.height });
   const endsAt = Date.now() + pageSeconds * 1000;
   for (;;) {
     await page.goto(url);

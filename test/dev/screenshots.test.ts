@@ -2,6 +2,7 @@
 // every page. That the pages answer is proven by `npm run screenshots`.
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { crc32, deflateSync, inflateSync } from 'node:zlib';
 import { searchAttributes } from '../../workflows/messages';
 
 const root = path.resolve(__dirname, '../..');
@@ -28,6 +29,7 @@ test('each is a picture of the size that the script asks for, and small', async 
     expect([name, sizeOf(png)]).toEqual([name, { width: 1280, height }]);
     expect(png.length).toBeGreaterThan(10_000);
     expect(png.length).toBeLessThanOrEqual(200_000);
+    expect([name, png[25]]).toEqual([name, 3]);
   }
 });
 
@@ -57,4 +59,62 @@ test('the browser is what HOLDFAST_CHROMIUM names, which must exist', async () =
 test('only the screenshots want a browser: set-up for npm start and npm test brings none', async () => {
   expect((await import('../../dev/setup.mjs')).usualWants).not.toContain('browser');
   expect(readFileSync(path.join(root, 'dev/test.mjs'), 'utf8')).not.toContain('browser');
+});
+
+describe('the pictures are packed with a palette', () => {
+  const width = 4;
+  const colors = [[10, 20, 30], [200, 100, 50], [0, 0, 0], [255, 255, 255], [7, 77, 177]] as const;
+  const colorAt = (x: number, y: number): readonly number[] => colors[(x * 3 + y * y) % colors.length] ?? [];
+  const byteAt = (index: number, y: number): number => (index < 0 || y < 0 ? 0 : (colorAt(Math.floor(index / 3), y)[index % 3] ?? 0));
+
+  /** PNG's specification, section 9.2: what a filter takes away from a byte. */
+  function predicted(filter: number, left: number, up: number, corner: number): number {
+    const paeth = [left, up, corner].sort((one, other) => Math.abs(left + up - corner - one) - Math.abs(left + up - corner - other))[0] ?? 0;
+    return [0, left, up, Math.floor((left + up) / 2), paeth][filter] ?? 0;
+  }
+
+  const chunk = (type: string, data: Buffer): Buffer => {
+    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+    const frame = Buffer.alloc(8);
+    frame.writeUInt32BE(data.length, 0);
+    frame.writeUInt32BE(crc32(body), 4);
+    return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
+  };
+
+  /** One row by each filter; the data in two pieces, as encoders may write it. */
+  function rgbPicture(height: number, bits = 8): Buffer {
+    const rows = Array.from({ length: height }, (_, y) => {
+      const filter = y % 5;
+      return [filter, ...Array.from({ length: width * 3 }, (_byte, index) => (byteAt(index, y) - predicted(filter, byteAt(index - 3, y), byteAt(index, y - 1), byteAt(index - 3, y - 1)) + 256) % 256)];
+    });
+    const header = Buffer.from([0, 0, 0, width, 0, 0, 0, height, bits, 2, 0, 0, 0]);
+    const data = deflateSync(Buffer.from(rows.flat()));
+    return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', data.subarray(0, 5)), chunk('IDAT', data.subarray(5)), chunk('IEND', Buffer.alloc(0))]);
+  }
+
+  const dataOf = (png: Buffer, type: string): Buffer => {
+    const at = png.indexOf(type, 0, 'latin1');
+    return png.subarray(at + 4, at + 4 + png.readUInt32BE(at - 4));
+  };
+
+  test('and every pixel stays, whatever the rows were filtered with', async () => {
+    const { shrinkPng } = await import('../../dev/screenshots/shrink-png.mjs');
+    const height = 10;
+    const shrunk = shrinkPng(rgbPicture(height));
+    expect(sizeOf(shrunk)).toEqual({ width, height });
+    const palette = dataOf(shrunk, 'PLTE');
+    const rows = inflateSync(dataOf(shrunk, 'IDAT'));
+    for (let y = 0; y < height; y += 1) {
+      expect(rows[y * (width + 1)]).toBe(0);
+      for (let x = 0; x < width; x += 1) {
+        const place = rows[y * (width + 1) + 1 + x] ?? 0;
+        expect([...palette.subarray(place * 3, place * 3 + 3)]).toEqual(colorAt(x, y));
+      }
+    }
+  });
+
+  test('or refused when it is another kind of picture', async () => {
+    const { shrinkPng } = await import('../../dev/screenshots/shrink-png.mjs');
+    expect(() => shrinkPng(rgbPicture(5, 16))).toThrow('not RGB with 8 bits');
+  });
 });

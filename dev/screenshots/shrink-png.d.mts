@@ -1,0 +1,2 @@
+// Types of dev/screenshots/shrink-png.mjs for tests.
+export declare function shrinkPng(png: Buffer): Buffer;
