@@ -32,6 +32,7 @@ export class FakeImageio implements Stand {
   features = ['checksum', 'extents', 'flush', 'zero'];
   unixSocket: string | undefined;
   private readonly tickets = new Map<string, Ticket>();
+  private readonly contents = new Map<string, Buffer>();
   private readonly server: Server = createServer((request, response) => void this.serve(request, response));
   private port = 0;
 
@@ -50,8 +51,7 @@ export class FakeImageio implements Stand {
 
   ticket(wanted: TicketRequest): Promise<StandTicket> {
     const raw = `${wanted.image}.fake`;
-    qemuImg('convert', '-f', 'qcow2', '-O', 'raw', wanted.image, raw);
-    const content = readFileSync(raw);
+    const content = Buffer.from(this.contentOf(wanted.image, raw));
     const uuid = randomUUID();
     const timeoutMs = (wanted.timeoutSeconds ?? 300) * 1000;
     const ticket: Ticket = { request: wanted, content, sizeBytes: wanted.sizeBytes ?? content.length, timeoutMs, dirty: wanted.bitmap === undefined ? undefined : bitmapOf(wanted.image, wanted.bitmap, content), connections: new Set(), expiresAtMs: Date.now() + timeoutMs, cancelled: false, broken: false };
@@ -70,6 +70,16 @@ export class FakeImageio implements Stand {
       end: () => Promise.resolve(),
       stopStorage: () => Promise.resolve(void (ticket.broken = true)),
     });
+  }
+
+  /** An image is converted once: nobody writes to it while it has a ticket here. */
+  private contentOf(image: string, raw: string): Buffer {
+    const known = this.contents.get(image);
+    if (known !== undefined) return known;
+    qemuImg('convert', '-f', 'qcow2', '-O', 'raw', image, raw);
+    const content = readFileSync(raw);
+    this.contents.set(image, content);
+    return content;
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -22,8 +22,10 @@ describe('the fake', () => {
   describeImageio(() => daemon, () => directory.path, 'tcp');
 });
 
+/** One disk for all of them: only the answers differ. */
+let shared: string | undefined;
 async function optionsFor(op: 'read' | 'write', more: Partial<ImageioOptions> = {}): Promise<ImageioOptions> {
-  const ticket = await daemon.ticket({ image: newDisk(directory.path).image, op });
+  const ticket = await daemon.ticket({ image: (shared ??= newDisk(directory.path).image), op });
   return { transferUrl: ticket.transferUrl, label: 'disk X', sizeBytes: ticket.sizeBytes, insecure: true, ...more };
 }
 
