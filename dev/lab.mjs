@@ -3,7 +3,7 @@ import { optionHelp, readOptions, startAndStay } from './parts/options.mjs';
 import { reportAndFail, setup } from './setup.mjs';
 
 async function start({ state, ports, say }) {
-  const ready = await setup({ want: ['npm', 'debian', 'guest', 'build'], say });
+  const ready = await setup({ want: ['npm', 'debian', 'guest', 'build', 'venv'], say });
   const { startParts } = await import('./parts.mjs'); // It needs npm packages, which set-up has brought by now.
   return startParts({ state, ports, only: ['lab'], setup: ready, say });
 }

@@ -15,6 +15,8 @@ const schema = z.object({
   /** As engines since May 2026: detaching a disk, a snapshot's included, ends its change tracking. */
   detachWipesTracking: z.boolean(),
   qemuData: z.array(z.string()),
+  /** Of an environment that has the ovirt-imageio package. Absent: the lab has no data daemon. */
+  python: z.string().min(1).optional(),
   fuse: z.enum(['auto', 'off'], { error: 'HOLDFAST_FUSE must be auto or off' }),
 });
 export type LabConfig = z.infer<typeof schema>;
@@ -38,6 +40,7 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv = pro
     detachWipesTracking: values['detach-wipes-tracking'] ?? false,
     qemuData: (env['HOLDFAST_QEMU_DATA'] ?? '').split(path.delimiter).filter((directory) => directory !== ''),
     fuse: env['HOLDFAST_FUSE'] ?? 'auto',
+    python: env['HOLDFAST_SDK_PYTHON'],
   });
   if (!result.success) throw new ConfigError(result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'));
   return result.data;

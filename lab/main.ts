@@ -13,6 +13,7 @@ import { serveControl } from './control/server';
 import { startEngine, type Engine } from './engine';
 import { makeDemo } from './engine/demo';
 import { createFilesystemVolume, createHost } from './host';
+import { startImageio } from './imageio';
 
 const connectionFile = 'connection.json';
 /** A unix socket's path has to fit into 108 bytes; some room is left for whoever connects through a longer name. */
@@ -26,9 +27,12 @@ async function main(): Promise<void> {
   const { guestDirectory: guestDir, cacheDirectory: cacheDir, qemuData, fuse } = config;
   const host = createHost({ stateDir: stateDirectory, guestDir, cacheDir, qemuData, fuse, log });
   await host.start();
+  const imageio = await startImageio({ stateDirectory, python: config.python, log });
   const engine = await startEngine({
     stateDirectory,
     host,
+    ...(imageio === undefined ? {} : { imageio }),
+    settings: { detachWipesTracking: config.detachWipesTracking },
     port: await choosePort(config),
     tokenIdleSeconds: config.tokenIdleSeconds,
     log: (line) => {
@@ -43,6 +47,7 @@ async function main(): Promise<void> {
     await control.close();
     await engine.close();
     await host.close({ stopVms: config.stopVmsOnExit });
+    await (config.stopVmsOnExit ? imageio?.stop() : imageio?.release());
     process.exit(0);
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);

@@ -144,7 +144,7 @@ async function incarnate(
   const monitor = new Monitor(context);
   const known = accounts(context);
   const sessions = new Sessions(known, options.tokenIdleSeconds);
-  const router = new Router(allRoutes(context, { transfers: dataSide(options).backups !== noBackupHost }));
+  const router = new Router(allRoutes(context, { transfers: options.host.backups !== undefined && options.imageio !== undefined }));
   const server = await serveHttps({ port, tls, sessions, router, callFaults: callFaults(injected, engine), authority: authorityOf(context), log });
   monitor.start(options.pollMs ?? defaultPollMs);
   return {
@@ -165,8 +165,7 @@ async function incarnate(
 }
 
 function dataSide({ host, imageio }: EngineOptions): { readonly backups: BackupHost; readonly imageio: ImageioDaemon } {
-  if (host.backups === undefined || imageio === undefined) return { backups: noBackupHost, imageio: noDaemon };
-  return { backups: host.backups, imageio };
+  return { backups: host.backups ?? noBackupHost, imageio: imageio ?? noDaemon };
 }
 
 /** As when the engine's command rows are gone (a database that was restored): whatever they drove is nobody's any more. */

@@ -7,6 +7,8 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { startEngine, type Engine } from '../../../lab/engine';
 import { makeDemo } from '../../../lab/engine/demo';
+import { startImageio } from '../../../lab/imageio';
+import { pythonOfSetup } from '../../support/python';
 import { createFilesystemVolume, createHost, type LocalHost } from '../../../lab/host';
 
 const run = promisify(execFile);
@@ -51,7 +53,15 @@ export async function startRealLab(): Promise<RealLab> {
     log: quiet,
   });
   await host.start();
-  const engine = await startEngine({ stateDirectory: directory, host, port: 0, tokenIdleSeconds: 1800, log: () => undefined });
+  const imageio = await startImageio({ stateDirectory: directory, python: await pythonOfSetup(), log: quiet });
+  const engine = await startEngine({
+    stateDirectory: directory,
+    host,
+    ...(imageio === undefined ? {} : { imageio }),
+    port: 0,
+    tokenIdleSeconds: 1800,
+    log: () => undefined,
+  });
   await makeDemo(engine.context, directory, (volume, source) => createFilesystemVolume(host, volume, source));
   const connectionFile = path.join(directory, 'connection.json');
   const [admin] = engine.accounts;
@@ -63,6 +73,7 @@ export async function startRealLab(): Promise<RealLab> {
     await engine.context.background.idle();
     await engine.close();
     await host.close({ stopVms: true });
+    await imageio?.stop();
     await rm(directory, { recursive: true, force: true });
   };
   return { engine, host, directory, connectionFile, remove };
