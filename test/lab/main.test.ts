@@ -95,7 +95,7 @@ if (!existsSync(program)) {
       expect(second).toEqual(first);
       expect(await status(second)).toBe('up');
       await end('SIGTERM');
-      const third = await start(directory);
+      const third = await start(directory, '--stop-vms-on-exit');
       expect(await status(third)).toBe('down');
     },
     realLabDeadlineMs,
@@ -106,7 +106,7 @@ if (!existsSync(program)) {
     async () => {
       const state = path.join(directory, 'a'.repeat(100));
       await mkdir(state);
-      const { controlSocket } = await start(state);
+      const { controlSocket } = await start(state, '--stop-vms-on-exit');
       expect(existsSync(controlSocket)).toBe(true);
       expect(controlSocket.length).toBeLessThan(100);
       await end('SIGTERM');
