@@ -59,7 +59,8 @@ const newNic: Rule = (call, context) => {
 
 /** Plugging is a command of its own beside the change of the attachment's settings. */
 const changeAttachment: Rule = (call) => {
-  const settings = ['interface', 'bootable', 'read_only', 'pass_discard'].some((field) => call.body.has(field));
+  const ofDisk = Object.keys(call.body.child('disk')?.value ?? {}).some((field) => field !== 'id' && field !== 'href');
+  const settings = ofDisk || ['interface', 'bootable', 'read_only', 'pass_discard'].some((field) => call.body.has(field));
   return [
     ...(call.body.has('active') ? [{ permit: 'configure_vm_storage', on: 'vm', id: param(call, 'vm') } as const] : []),
     ...(settings ? [{ permit: 'edit_disk_properties', on: 'disk', id: param(call, 'disk') } as const] : []),

@@ -123,6 +123,18 @@ describe('a permission counts on its object and on what lies in it', () => {
   });
 });
 
+test('a disk is not changed through its attachment by one who may only plug it', async () => {
+  const own = await Lab.start();
+  try {
+    const { vmId, diskId } = await own.vmWithDisk('a');
+    const user = await permitted(own, ['login', 'configure_vm_storage'], `/vms/${vmId}/permissions`);
+    const grow = '<disk_attachment><disk><provisioned_size>2147483648</provisioned_size></disk></disk_attachment>';
+    expect((await user.api('PUT', `/vms/${vmId}/diskattachments/${diskId}`, { body: grow })).status).toBe(403);
+  } finally {
+    await own.remove();
+  }
+});
+
 test('every rule is about a route that the lab has', () => {
   const routes = new Set(allRoutes(lab.engine.context, { transfers: true }).map(({ method, path }) => `${method} ${path}`));
   expect(Object.keys(rules).filter((route) => !routes.has(route))).toEqual([]);
