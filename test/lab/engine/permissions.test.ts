@@ -127,7 +127,7 @@ test('a disk is not changed through its attachment by one who may only plug it',
   const own = await Lab.start();
   try {
     const { vmId, diskId } = await own.vmWithDisk('a');
-    const user = await permitted(own, ['login', 'configure_vm_storage'], `/vms/${vmId}/permissions`);
+    const user = await permitted(own, ['login', 'configure_vm_storage'], `/vms/${vmId}`);
     const grow = '<disk_attachment><disk><provisioned_size>2147483648</provisioned_size></disk></disk_attachment>';
     expect((await user.api('PUT', `/vms/${vmId}/diskattachments/${diskId}`, { body: grow })).status).toBe(403);
   } finally {
