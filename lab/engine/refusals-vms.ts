@@ -100,7 +100,7 @@ export const vmRefusals = {
   },
   'import-vm/mac-used': {
     operation: 'add VM from configuration',
-    condition: 'a MAC address is in use',
+    condition: "a MAC address is in use by a VM of the cluster's MAC pool, or twice in the OVF",
     http: 409,
     text: 'Cannot import VM. The following MAC addresses are already in use: {macs}.',
     source: `${observed}; text believed`,
@@ -187,8 +187,22 @@ export const vmRefusals = {
     operation: 'remove VM with detach_only',
     condition: 'a disk of it has snapshots',
     http: 409,
-    text: 'Cannot remove VM. The following disk(s) have snapshots: {disks}.',
-    source: 'text believed',
+    text: 'Cannot remove VM with detaching disks, snapshots exist.',
+    source: 'RemoveVmCommand, AppErrors; code believed',
+  },
+  'remove-vm/detach-from-template': {
+    operation: 'remove VM with detach_only',
+    condition: 'it was made from a template, whether it still has disks or not',
+    http: 409,
+    text: 'Cannot remove VM with detaching disks, VM is based from template.',
+    source: 'RemoveVmCommand, AppErrors; code believed',
+  },
+  'remove-vm/locked': {
+    operation: 'remove VM',
+    condition: 'it is locked (still being made, or removed)',
+    http: 409,
+    text: 'Cannot remove VM: VM is locked. Please try again in a few minutes.',
+    source: rules,
   },
 
   'nic/name-used': {

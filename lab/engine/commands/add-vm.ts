@@ -78,7 +78,7 @@ export async function importVm(context: Context, request: ImportRequest, actor: 
   const name = request.overrides.name ?? ovf.name;
   const id = request.regenerateIds ? newId() : ovf.vmId;
   const { store } = context;
-  if (!request.regenerateIds) refuseUsedMacs(context, ovf.nics);
+  if (!request.regenerateIds) refuseUsedMacs(context, ovf.nics, clusterId);
   if (nameUsed(context, name)) throw refuse('import-vm/name-used');
   const same = store.tables.vms.get(id);
   if (same !== undefined) throw refuse('import-vm/id-used', { vm: same.name });
@@ -110,10 +110,13 @@ function parse(data: string): OvfVm {
   }
 }
 
-function refuseUsedMacs({ store }: Context, nics: readonly OvfNic[]): void {
-  const used = nics
-    .filter(({ mac }) => mac !== '' && store.tables.nics.all().some((other) => other.mac === mac.toLowerCase()))
-    .map(({ mac }) => mac);
+/** Each MAC pool knows only the addresses of its own clusters' VMs (macs are looked up by pool), and none of these pools allows duplicates. */
+function refuseUsedMacs({ store }: Context, nics: readonly OvfNic[], clusterId: string): void {
+  const { nics: known, vms, places } = store.tables;
+  const poolOf = (id: string | undefined): string | undefined => places.get(id)?.macPoolId;
+  const taken = known.all().filter(({ vmId }) => poolOf(vms.get(vmId)?.clusterId) === poolOf(clusterId)).map(({ mac }) => mac);
+  const wanted = nics.map(({ mac }) => mac.toLowerCase()).filter((mac) => mac !== '');
+  const used = wanted.filter((mac, index) => taken.includes(mac) || wanted.indexOf(mac) < index);
   if (used.length > 0) throw refuse('import-vm/mac-used', { macs: used.join(', ') });
 }
 

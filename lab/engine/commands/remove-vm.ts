@@ -1,5 +1,5 @@
 // Removes a VM: with its own disks and their chains, or (detach_only) leaving the disks floating.
-import { aliases, attachmentsOf, imagesOf, needVm, ownImageDisks, snapshotsOf, type Context } from '../context';
+import { attachmentsOf, imagesOf, needVm, ownImageDisks, snapshotsOf, type Context } from '../context';
 import { newId, type Actor } from '../events';
 import { refuse } from '../refusals';
 import type { DiskRecord, VmRecord } from '../state/model';
@@ -37,17 +37,19 @@ export function removeVm(
   }
 }
 
+/** In the order of RemoveVmCommand, whose detach_only asks for the template before the snapshots, even of a VM without disks. */
 function validate(context: Context, vm: VmRecord, own: readonly DiskRecord[], detachOnly: boolean): void {
+  if (vm.deleteProtected) throw refuse('remove-vm/delete-protected');
+  if (detachOnly && vm.templateId !== undefined) throw refuse('remove-vm/detach-from-template');
+  if (detachOnly && own.some((disk) => imagesOf(context, disk.id).length > 1)) throw refuse('remove-vm/detach-with-snapshots');
   refuseRunning(vm, 'remove-vm/running');
   if (unfinishedBackup(context, vm.id) !== undefined) throw refuse('remove-vm/in-backup');
-  if (vm.deleteProtected) throw refuse('remove-vm/delete-protected');
   refuseLockedSnapshot(context, vm.id, 'remove-vm/during-snapshot');
   if (inPreview(context, vm.id)) throw refuse('remove-vm/preview');
   refuseLockedDisks(own, 'remove-vm/disks-locked');
-  const list = attachedElsewhere(context, snapshotsOf(context, vm.id));
+  if (vm.status === 'image_locked') throw refuse('remove-vm/locked');
+  const list = detachOnly ? '' : attachedElsewhere(context, snapshotsOf(context, vm.id));
   if (list !== '') throw refuse('remove-vm/attached', { list });
-  const withSnapshots = own.filter((disk) => imagesOf(context, disk.id).length > 1);
-  if (detachOnly && withSnapshots.length > 0) throw refuse('remove-vm/detach-with-snapshots', { disks: aliases(withSnapshots) });
 }
 
 function record(context: Context, vm: VmRecord, disks: readonly DiskRecord[], actor: Actor): RemoveVmOperation {

@@ -127,6 +127,21 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
     return lab.api('DELETE', `/vms/${vmId}`);
   },
   'remove-vm/detach-with-snapshots': async (lab) => lab.api('DELETE', `/vms/${(await snapped(lab)).vmId}?detach_only=true`),
+  'remove-vm/detach-from-template': async (lab) => {
+    await lab.template('golden');
+    const body = '<vm><name>thin</name><cluster><name>Default</name></cluster><template><name>golden</name></template></vm>';
+    const vmId = await lab.post('/vms', body);
+    await lab.idle();
+    return lab.api('DELETE', `/vms/${vmId}?detach_only=true`);
+  },
+  'remove-vm/locked': async (lab) => {
+    const vmId = await lab.vm('a');
+    const { store } = lab.engine.context;
+    store.write(() => {
+      store.tables.vms.patch(vmId, { status: 'image_locked' });
+    });
+    return lab.api('DELETE', `/vms/${vmId}`);
+  },
 
   'nic/name-used': async (lab) => {
     const vmId = await lab.vm('a');
