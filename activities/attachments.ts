@@ -21,7 +21,7 @@ export interface AttachmentOfRun {
 export interface AttachmentActivities {
   attachSnapshotDisk(input: AttachmentOfRun & { readonly snapshotId: string; readonly sourceVmId: string }): Promise<void>;
   /** A disk of our own to the appliance, writable and plugged. */
-  attachToAppliance(input: AttachmentOfRun): Promise<void>;
+  attachToAppliance(input: AttachmentOfRun & { readonly lockedVmId?: string | undefined }): Promise<void>;
   /** A restored disk to the restored VM, with the settings it had. Not a holding: it goes with the VM. */
   attachRestoredDisk(input: { readonly engine: string; readonly vmId: string; readonly diskId: string; readonly settings: DiskSettings }): Promise<void>;
   /** Detaches and waits until it is gone; releases the holding. */
@@ -56,7 +56,7 @@ export function createAttachmentActivities({ engineOf, catalog }: ControlDepende
 
     async attachToAppliance(input) {
       const engine = engineOf(input.engine);
-      await hold(input);
+      await hold(input, input.lockedVmId);
       const { toVmId, diskId } = input;
       await createUnlessThere(
         () => engine.getAttachment(toVmId, diskId),

@@ -6,6 +6,8 @@ import { createCopySlotActivities, type CopySlotActivities } from './copy-slots'
 import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from './dependencies';
 import { createDiskActivities, type DiskActivities } from './disks';
 import { createPlanActivities, type PlanActivities } from './plan';
+import { createReplacedConfigurationActivities, type ReplacedConfigurationActivities } from './replaced-configurations';
+import { createReplacedVmActivities, type ReplacedVmActivities } from './replaced-vms';
 import { createRepositoryActivities, type RepositoryActivities } from './repository';
 import { createRunActivities, type RunActivities } from './runs';
 import { createSnapshotActivities, type SnapshotActivities } from './snapshots';
@@ -13,9 +15,9 @@ import { withFailures } from './to-failure';
 import { withHeartbeats } from './alive';
 import { createVmActivities, type VmActivities } from './vms';
 
-export type ControlActivities = RunActivities & PlanActivities & SnapshotActivities & AttachmentActivities & DiskActivities & VmActivities & CopySlotActivities & CatalogActivities;
+export type ControlActivities = RunActivities & PlanActivities & SnapshotActivities & AttachmentActivities & DiskActivities & VmActivities & ReplacedVmActivities & CopySlotActivities & CatalogActivities;
 /** Queue `mover.<repository>.quick`. */
-export type MoverQuickActivities = RepositoryActivities & ScanActivities;
+export type MoverQuickActivities = RepositoryActivities & ReplacedConfigurationActivities & ScanActivities;
 /** Queue `appliance.<engine>.<vmId>.quick`. */
 export type ApplianceQuickActivities = ApplianceCheckActivities;
 /** Queue `appliance.<engine>.<vmId>`. */
@@ -34,13 +36,14 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createAttachmentActivities(dependencies),
     ...createDiskActivities(dependencies),
     ...createVmActivities(dependencies),
+    ...createReplacedVmActivities(dependencies),
     ...createCopySlotActivities(dependencies),
     ...createCatalogActivities(dependencies),
   });
 }
 
 export function createMoverQuickActivities(dependencies: MoverDependencies): MoverQuickActivities {
-  return calls({ ...createRepositoryActivities(dependencies), ...createScanActivities(dependencies) });
+  return calls({ ...createRepositoryActivities(dependencies), ...createReplacedConfigurationActivities(dependencies), ...createScanActivities(dependencies) });
 }
 
 export function createApplianceQuickActivities(dependencies: ApplianceDependencies): ApplianceQuickActivities {

@@ -1,12 +1,14 @@
 // Planning: reads what the engine has and lets the pure decisions of domain/plan judge it. Changes nothing. Role control.
-import type { Engine, Vm, VmDisk } from '../adapters/ovirt/port';
+import type { Cluster, Engine, Vm, VmDisk } from '../adapters/ovirt/port';
 import type { DiskSettings } from '../domain/disks';
 import type { BackupVmInput } from '../domain/flows/backup-vm';
 import { applianceReasons, chooseBackup, type ApplianceFacts, type BackupChoice } from '../domain/plan/backup';
 import { lackingRights, rightsForBackup, rightsForRestore, type NeededRight, type Places } from '../domain/plan/permits';
 import { reason, type Reason } from '../domain/plan/reasons';
-import { chooseRestore, type RestoreChoice } from '../domain/plan/restore';
 import { HoldfastError, type FailureCode } from '../domain/failures';
+import { chooseRestore, nameOf, type RestoreAsked, type RestoreChoice, type RestoreFacts, type SavedVm } from '../domain/plan/restore';
+import { wantsMacs } from '../domain/plan/restore-nics';
+import type { OldVmFacts } from '../domain/plan/restore-target';
 import type { ControlDependencies } from './dependencies';
 
 type PermittingEngine = ReturnType<ControlDependencies['engineOf']>;
@@ -32,20 +34,20 @@ export interface BackupPlan {
   readonly reasons: readonly Reason[];
 }
 
-export interface PlanRestoreInput {
-  readonly engine: string;
-  readonly name: string;
-  readonly disks: readonly (DiskSettings & { readonly dataBytes: number })[];
-  readonly origin: { readonly clusterId?: string | undefined; readonly clusterName?: string | undefined };
-  readonly clusterId?: string | undefined;
-  readonly storageDomainId?: string | undefined;
+export interface PlanRestoreInput extends RestoreAsked {
+  readonly runId: string;
+  /** Undefined when nobody could read the backup. */
+  readonly saved?: SavedVm | undefined;
   readonly applianceId?: string | undefined;
   readonly start?: boolean;
+  /** Every appliance of the engine: none of them is replaced. */
+  readonly applianceIds: readonly string[];
 }
 
 export interface PlanActivities {
   /** Gives the run in the catalog its VM's name on the way. */
   planBackup(input: Pick<BackupVmInput, 'engine' | 'vmId' | 'leaveOutDiskIds' | 'quiesce'> & { readonly runId: string; readonly applianceId?: string | undefined }): Promise<BackupPlan>;
+  /** Gives the run in the catalog its VM's name on the way. */
   planRestore(input: PlanRestoreInput): Promise<RestoreChoice>;
 }
 
@@ -78,9 +80,23 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
     },
 
     async planRestore(input) {
+      const { saved, runId } = input;
       const engine = engineOf(input.engine);
-      const taken = await engine.findVmByName(input.name);
-      const choice = chooseRestore({ ...input, nameTakenBy: taken?.id, clusters: await engine.listClusters(), domains: await engine.listStorageDomains() });
+      const name = nameOf(input, saved);
+      if (name !== '') await catalog.nameRun(runId, name);
+      const taken = await engine.findVmByName(name);
+      const clusters = await engine.listClusters();
+      const choice = chooseRestore({
+        asked: input,
+        saved,
+        clusters,
+        domains: await engine.listStorageDomains(),
+        profiles: await engine.listVnicProfiles(),
+        nameTakenBy: taken?.id,
+        original: await oldVmFacts(engine, input),
+        takenDiskIds: input.as === 'original' ? await takenDiskIds(engine, saved) : [],
+        ...(wantsMacs(input) ? await macFacts(engine, clusters) : { macsInUse: [], poolsWithDuplicates: [] }),
+      });
       const appliance = await applianceFacts(engine, input.applianceId);
       const { clusterId, domainOfDisk } = choice;
       const objects = { appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false };
@@ -105,6 +121,25 @@ async function permitReasons(engine: PermittingEngine, rightsAt: (places: Places
   if (lacking.length === 0) return [];
   const clusters = await engine.listClusters();
   return lackingRights(engine.name, held, rightsAt({ dataCenterOf: (clusterId) => clusters.find(({ id }) => id === clusterId)?.dataCenterId }));
+}
+
+async function oldVmFacts(engine: Engine, { as, vmId, applianceId, applianceIds }: PlanRestoreInput): Promise<OldVmFacts | undefined> {
+  const vm = as === 'new' || vmId === undefined ? undefined : await engine.getVm(vmId);
+  return vm && { vm, snapshots: await engine.listSnapshots(vm.id), disks: await engine.listVmDisks(vm.id), isAppliance: vm.id === applianceId || applianceIds.includes(vm.id) };
+}
+
+async function takenDiskIds(engine: Engine, saved: SavedVm | undefined): Promise<readonly string[]> {
+  const taken: string[] = [];
+  for (const { diskId } of saved?.disks ?? []) if (await engine.getDisk(diskId)) taken.push(diskId);
+  return taken;
+}
+
+async function macFacts(engine: Engine, clusters: readonly Cluster[]): Promise<Pick<RestoreFacts, 'macsInUse' | 'poolsWithDuplicates'>> {
+  const poolOf = (clusterId: string): string | undefined => clusters.find(({ id }) => id === clusterId)?.macPoolId;
+  const poolsWithDuplicates: string[] = [];
+  for (const id of new Set(clusters.flatMap(({ macPoolId }) => macPoolId ?? []))) if (await engine.macPoolAllowsDuplicates(id)) poolsWithDuplicates.push(id);
+  const macsInUse = (await engine.listNics()).map(({ mac, vmId, vmName, clusterId }) => ({ mac, vmId, vmName, macPoolId: poolOf(clusterId) }));
+  return { macsInUse, poolsWithDuplicates };
 }
 
 async function applianceFacts(engine: Engine, applianceId: string | undefined): Promise<ApplianceFacts & { readonly vm?: Vm }> {

@@ -3,10 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { BackupRef, Repository, SealedDiskFacts } from '../adapters/repository/port';
 import type { DiskSettings } from '../domain/disks';
 import { HoldfastError } from '../domain/failures';
+import type { NamedDisk } from '../domain/flows/restore-vm';
 import { summarize, type BackupSummary, type Manifest } from '../domain/manifest';
 import { readOvf, rewriteOvf } from '../domain/ovf';
 import { spaceReasons } from '../domain/plan/backup';
 import { reason, type Reason } from '../domain/plan/reasons';
+import type { NicChoice, SavedNic } from '../domain/plan/restore-nics';
 import type { MoverDependencies } from './dependencies';
 import type { OfRun } from './of-run';
 
@@ -24,6 +26,8 @@ export interface SealInput extends BackupInRepository {
 export interface BackupContents {
   readonly backup: BackupSummary;
   readonly origin: { readonly clusterId?: string | undefined; readonly clusterName?: string | undefined };
+  readonly leftOut: readonly NamedDisk[];
+  readonly nics: readonly SavedNic[];
   readonly disks: readonly (DiskSettings & { readonly dataBytes: number; readonly root: string })[];
 }
 
@@ -32,6 +36,10 @@ export interface CreateVmInput extends BackupInRepository {
   readonly name: string;
   readonly clusterId: string;
   readonly mark: string;
+  /** By the NIC's place. */
+  readonly nics: readonly NicChoice[];
+  /** `same`: the VM's own ids of NICs, because the VM they belonged to is gone. */
+  readonly nicIds: 'same' | 'new';
 }
 
 export interface RepositoryActivities {
@@ -44,8 +52,10 @@ export interface RepositoryActivities {
   dropPartialBackup(input: BackupInRepository): Promise<'dropped' | 'sealed'>;
   /** `backup.not-found`, `backup.not-sealed`, `repository.corrupt`. */
   readBackup(input: OfRun & { readonly repository: string; readonly backupId: string }): Promise<BackupContents>;
-  /** Makes the VM from the saved configuration, its disks stripped and its ids new. Found again by the id we chose. */
+  /** Makes the VM from the saved configuration, its disks stripped. Found again by its id and our mark; another VM of that id is `engine.foreign`. */
   createVmFromBackup(input: CreateVmInput): Promise<void>;
+  /** Takes our mark off a VM that has its own identity back: it gets the comment that it was backed up with. */
+  unmarkVm(input: BackupInRepository & { readonly mark: string }): Promise<void>;
 }
 
 export function createRepositoryActivities({ repositoryOf, engineOf, now, version }: MoverDependencies): RepositoryActivities {
@@ -86,20 +96,30 @@ export function createRepositoryActivities({ repositoryOf, engineOf, now, versio
       const ref = await store.findBackup(backupId);
       if (!ref) throw new HoldfastError('backup.not-found', `Repository ${repository} has no backup ${backupId}. List what it has with: holdfast list backups`, { repository, backupId });
       const { manifest, manifestSha256 } = await store.readManifest(ref);
+      const ovf = readOvf(await store.readConfiguration(ref));
       return {
         backup: summarize(manifest, repository, manifestSha256),
         origin: { clusterId: manifest.vm.clusterId, clusterName: manifest.vm.clusterName },
+        leftOut: manifest.leftOut,
+        nics: ovf.nics.map(({ name, mac, network, profile }) => ({ name, mac, network, profile })),
         disks: manifest.disks.map((disk) => ({ ...disk.settings, dataBytes: disk.dataBytes, root: disk.digests.root })),
       };
     },
 
-    async createVmFromBackup({ repository, engine: name, vmId, backupId, newVmId, name: vmName, clusterId, mark }) {
+    async createVmFromBackup({ repository, engine: name, vmId, backupId, newVmId, name: vmName, clusterId, mark, nics, nicIds }) {
       const engine = engineOf(name);
       const there = await engine.getVm(newVmId);
+      if (there && there.comment !== mark) throw new HoldfastError('engine.foreign', `VM ${there.name} (${newVmId}) was to be made, but there is one of that id that this run did not make. Nothing is done to it. Look who made it; to put the backup in its place use replace.`, { vmId: newVmId });
       if (there) return;
       const saved = await repositoryOf(repository).readConfiguration({ vmId, backupId });
-      const ovf = rewriteOvf(saved, { vmId: newVmId, name: vmName, nics: 'new', newIds: randomUUID, stripDisks: true });
+      const ovf = rewriteOvf(saved, { vmId: newVmId, name: vmName, ...(nicIds === 'same' ? { nics: 'keep' } : { nics: 'new', newIds: randomUUID }), nicChanges: nics, stripDisks: true });
       await engine.createVmFromConfiguration({ name: vmName, clusterId, comment: mark, ovf });
+    },
+
+    async unmarkVm({ repository, engine: name, vmId, backupId, mark }) {
+      const engine = engineOf(name);
+      const { comment } = readOvf(await repositoryOf(repository).readConfiguration({ vmId, backupId }));
+      if ((await engine.getVm(vmId))?.comment === mark) await engine.changeVm({ vmId, comment });
     },
   };
 }

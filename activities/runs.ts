@@ -1,6 +1,6 @@
 // Runs and holdings in the catalog: opening, closing, and what an earlier run on the same VM left behind. Role control.
 import type { NewRun, RunEnd } from '../adapters/catalog/port';
-import type { Holding } from '../domain/holdings';
+import type { EarlierHolding, Holding } from '../domain/holdings';
 import { holdingId } from '../domain/holdings';
 import type { RunSettings } from '../domain/flows/settings';
 import type { ControlDependencies } from './dependencies';
@@ -9,6 +9,8 @@ export type { NewRun };
 
 export interface EarlierRun {
   readonly runId: string;
+  readonly workflowType: string;
+  /** The backup that it made, or restored from. */
   readonly backupId: string | null;
   readonly repository: string | null;
 }
@@ -19,7 +21,7 @@ export interface RunActivities {
   /** Idempotent. Every leftover raises an alert; holdings that are leftovers are marked so. */
   closeRun(end: RunEnd & { readonly engine: string; readonly vmId?: string }): Promise<void>;
   /** Holdings on this VM whose run is no longer this one: with the VM's lock in hand, their owners are gone. */
-  listEarlierHoldings(of: { readonly engine: string; readonly vmId: string; readonly runId: string }): Promise<readonly Holding[]>;
+  listEarlierHoldings(of: { readonly engine: string; readonly vmId: string; readonly runId: string }): Promise<readonly EarlierHolding[]>;
   /** Runs on this VM that the catalog calls open: with the VM's lock in hand, they were terminated. */
   listEarlierRuns(of: { readonly engine: string; readonly vmId: string; readonly runId: string }): Promise<readonly EarlierRun[]>;
   /** Clears the alert about a leftover that was released after all. */
@@ -27,12 +29,22 @@ export interface RunActivities {
   /** Disks that the catalog says this run created: the only serials its writers may open. */
   listHeldDisks(of: { readonly runId: string }): Promise<readonly string[]>;
   /** Written before the VM is created by a worker that has no catalog. */
-  holdVm(vm: { readonly runId: string; readonly engine: string; readonly vmId: string; readonly mark: string }): Promise<void>;
-  /** The run's result names these objects from now on: no longer holdings to be released. */
+  holdVm(vm: { readonly runId: string; readonly engine: string; readonly vmId: string; readonly mark: string; readonly lockedVmId?: string | undefined }): Promise<void>;
+  /**
+   * The run's result names these objects from now on: no longer holdings to be released. The restored VM is the first: with that one row it
+   * is decided that the VM stands and that what it replaced goes.
+   */
   keepProducts(of: { readonly runId: string }): Promise<void>;
 }
 
+const isProduct = ({ kind }: Holding): boolean => kind === 'disk' || kind === 'vm';
+
 export function createRunActivities({ catalog, settingsOf }: ControlDependencies): RunActivities {
+  const whatBecameOf = async (runId: string): Promise<Pick<EarlierHolding, 'committed' | 'repository'>> => {
+    const [run] = await catalog.listRuns({ runId, page: { limit: 1, offset: 0 } });
+    const committed = (await catalog.listHoldings({ runId })).some(({ kind, state }) => kind === 'vm' && state === 'product');
+    return { committed, ...(run?.repository == null ? {} : { repository: run.repository }) };
+  };
   return {
     async openRun(run) {
       const settings = settingsOf(run.engine);
@@ -54,20 +66,22 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
       }
       const left = (await catalog.listHoldings({ runId: end.runId })).filter((holding) => holding.state === 'held');
       // What a completed run made and did not undo is its product: no sweep may ever take a restored VM for a leftover.
-      const product = ({ kind }: Holding): boolean => end.outcome === 'completed' && (kind === 'disk' || kind === 'vm');
-      for (const holding of left) await catalog.releaseHolding(holding.holdingId, product(holding) ? 'product' : 'leftover');
+      for (const holding of left) await catalog.releaseHolding(holding.holdingId, end.outcome === 'completed' && isProduct(holding) ? 'product' : 'leftover');
       await catalog.closeRun(end);
     },
 
     async listEarlierHoldings({ engine, vmId, runId }) {
       const held = await catalog.listHoldings({ engine, vmId, state: 'held' });
       const left = await catalog.listHoldings({ engine, vmId, state: 'leftover' });
-      return [...held, ...left].filter((holding) => holding.runId !== runId);
+      const earlier = [...held, ...left].filter((holding) => holding.runId !== runId);
+      const about = new Map<string, Pick<EarlierHolding, 'committed' | 'repository'>>();
+      for (const id of new Set(earlier.map((holding) => holding.runId))) about.set(id, await whatBecameOf(id));
+      return earlier.map((holding) => ({ ...holding, committed: false, ...about.get(holding.runId) }));
     },
 
     async listEarlierRuns({ engine, vmId, runId }) {
       const open = await catalog.listRuns({ engine, vmId, outcome: 'running', page: { limit: 100, offset: 0 } });
-      return open.filter((run) => run.runId !== runId).map(({ runId: earlier, backupId, repository }) => ({ runId: earlier, backupId, repository }));
+      return open.filter((run) => run.runId !== runId).map(({ runId: earlier, workflowType, backupId, repository }) => ({ runId: earlier, workflowType, backupId, repository }));
     },
 
     forgetLeftover: ({ runId, kind, mark }) => catalog.clearAlert(leftoverKey(runId, kind, mark)),
@@ -77,13 +91,14 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
       return holdings.filter((holding) => holding.kind === 'disk' && holding.state === 'held').map((holding) => holding.objectId ?? holding.mark);
     },
 
-    async holdVm({ runId, engine, vmId, mark }) {
-      await catalog.hold({ holdingId: holdingId(runId, 'vm', vmId), runId, engine, kind: 'vm', objectId: vmId, mark });
+    async holdVm({ runId, engine, vmId, mark, lockedVmId }) {
+      await catalog.hold({ holdingId: holdingId(runId, 'vm', vmId), runId, engine, kind: 'vm', objectId: vmId, mark, ...(lockedVmId === undefined ? {} : { vmId: lockedVmId }) });
     },
 
     async keepProducts({ runId }) {
-      for (const holding of await catalog.listHoldings({ runId })) {
-        if (holding.state === 'held') await catalog.releaseHolding(holding.holdingId, 'product');
+      const products = (await catalog.listHoldings({ runId })).filter((holding) => isProduct(holding) && holding.state === 'held');
+      for (const kind of ['vm', 'disk'] as const) {
+        for (const holding of products.filter((each) => each.kind === kind)) await catalog.releaseHolding(holding.holdingId, 'product');
       }
     },
   };

@@ -45,6 +45,8 @@ export function createVmActivities({ engineOf, catalog }: ControlDependencies): 
       const vm = await engine.getVm(vmId);
       if (vm && vm.comment !== mark) throw new HoldfastError('engine.foreign', `VM ${vm.name} (${vmId}) does not carry the mark "${mark}" of this run, so it is not removed. Remove it by hand if it is a leftover.`, { vmId });
       if (vm) {
+        // The protection that it was backed up with: as long as the restore is not done it protects nothing.
+        if (vm.deleteProtected) await engine.changeVm({ vmId, deleteProtected: false });
         // A VM that is still being made is locked, and cannot be stopped: it will be down by itself.
         if (vm.status !== 'down' && vm.status !== 'image_locked') await engine.stopVm(vmId);
         await waitFor(async () => {

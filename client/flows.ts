@@ -28,6 +28,8 @@ export interface Flow {
   readonly workflowId: string;
   /** What Temporal does with the id of a closed run. The conflict policy with an open run is always FAIL: the id is the lock. */
   readonly idReusePolicy: 'ALLOW_DUPLICATE' | 'REJECT_DUPLICATE';
+  /** Where one flow has two kinds of ids: the other one, and when. */
+  readonly workflowIdElse?: { readonly workflowId: string; readonly when: string; readonly idReusePolicy: Flow['idReusePolicy'] };
   readonly messages: readonly ('progress' | 'pause' | 'resume' | 'setBandwidth')[];
 }
 
@@ -43,10 +45,11 @@ export const flows = {
     messages: runMessages,
   },
   restoreVm: {
-    summary: 'Restore a backup as a new VM',
+    summary: 'Restore a backup as a new VM, as the original that is gone, or in the place of the original',
     input: restoreVmInputSchema,
     output: restoreVmOutputSchema,
     workflowId: workflowIds.restore('<requestId>'),
+    workflowIdElse: { workflowId: workflowIds.vm('<engine>', '<vmId>'), when: 'as: original or replace', idReusePolicy: 'ALLOW_DUPLICATE' },
     idReusePolicy: 'REJECT_DUPLICATE',
     messages: runMessages,
   },

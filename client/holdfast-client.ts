@@ -42,8 +42,8 @@ export interface StartOptions {
   readonly vmName?: string;
 }
 
-/** A restore's request id may be left out: then it is a fresh one. Give it to be safe against starting twice. */
-export type RestoreRequest = Omit<RestoreVmRequest, 'requestId'> & { readonly requestId?: string };
+/** As a new VM the request id may be left out: then it is a fresh one. Give it to be safe against starting twice. */
+export type RestoreRequest = RestoreVmRequest;
 
 const defaultPatience: ClientPatience = { pickUpMs: 15_000, answerMs: 120_000, reconnectMs: 60_000 };
 
@@ -79,9 +79,12 @@ export class HoldfastClient {
   }
 
   async restoreVm(request: RestoreRequest): Promise<RestoreHandle> {
-    const input = parseRequest('restoreVm', flows.restoreVm.input, { ...request, requestId: request.requestId ?? randomUUID() });
-    const title = `Restore ${input.backupId} from ${input.repository} as ${input.name} on ${input.engine}`;
-    return this.#start<RestoreVmOutput>('restoreVm', workflowIds.restore(input.requestId), input, title, flows.restoreVm.output);
+    const isNew = (request.as ?? 'new') === 'new';
+    const input = parseRequest('restoreVm', flows.restoreVm.input, isNew ? { ...request, requestId: request.requestId ?? randomUUID() } : request);
+    const { as, name, vmId = '', requestId = '', engine, backupId, repository } = input;
+    const target = { new: `as ${name ?? ''}`, original: `as the original VM ${name ?? vmId}`, replace: `in the place of VM ${name ?? vmId}` }[as];
+    const workflowId = as === 'new' ? workflowIds.restore(requestId) : workflowIds.vm(engine, vmId);
+    return this.#start<RestoreVmOutput>('restoreVm', workflowId, input, `Restore ${backupId} from ${repository} ${target} on ${engine}`, flows.restoreVm.output);
   }
 
   findVms(request: FindVmsRequest): Promise<FindVmsOutput> {
@@ -158,7 +161,7 @@ export class HoldfastClient {
         taskQueue: taskQueues.control,
         args: [input],
         workflowIdConflictPolicy: 'FAIL',
-        workflowIdReusePolicy: flows[flow].idReusePolicy,
+        workflowIdReusePolicy: workflowId.startsWith('vm/') ? 'ALLOW_DUPLICATE' : flows[flow].idReusePolicy,
         staticSummary: title,
         memo: { title },
       });
@@ -173,7 +176,7 @@ export class HoldfastClient {
     const other = await this.temporal.workflow.getHandle(workflowId).describe().catch(() => undefined);
     const about = other ? `${other.type} since ${other.startTime.toISOString()}, Temporal run ${other.runId}` : 'details unknown';
     const details = { workflowId, ...(other ? { type: other.type, startedAt: other.startTime.toISOString(), temporalRunId: other.runId, status: other.status.name } : {}) };
-    const message = flow === 'restoreVm'
+    const message = flow === 'restoreVm' && workflowId.startsWith('restore/')
       ? `Restore request ${workflowId} was used before (${about}). A request id is unique for ever: choose a new one, or look at that run with \`holdfast show ${workflowId}\`.`
       : `This VM has an open run: ${workflowId} (${about}). One run per VM at a time: wait for it with \`holdfast show ${workflowId} --watch\` or end it with \`holdfast cancel ${workflowId}\`.`;
     return new HoldfastClientError('client.already-running', message, details, { cause });

@@ -9,7 +9,7 @@ import { reasonCodes } from '../domain/plan/reasons';
 import { runFailureDetailsSchema } from './errors';
 import type { RunEndCode } from './errors';
 import { flowNames, flows } from './flows';
-import type { FlowName } from './flows';
+import type { Flow, FlowName } from './flows';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -37,7 +37,7 @@ function portable(pattern: string): string {
 }
 
 export function publishedFlow(name: FlowName): JsonSchema {
-  const flow = flows[name];
+  const flow: Flow = flows[name];
   return {
     flow: name,
     summary: flow.summary,
@@ -46,6 +46,7 @@ export function publishedFlow(name: FlowName): JsonSchema {
     workflowId: flow.workflowId,
     workflowIdConflictPolicy: 'FAIL',
     workflowIdReusePolicy: flow.idReusePolicy,
+    ...(flow.workflowIdElse === undefined ? {} : { workflowIdElse: flow.workflowIdElse }),
     messages: flow.messages,
     input: toJsonSchema(flow.input, 'input'),
     output: toJsonSchema(flow.output, 'output'),

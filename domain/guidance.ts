@@ -71,6 +71,11 @@ export const leftoverGuidance = {
   },
   disk: { what: 'a disk that a restore had created', remedy: 'remove it in the engine once nothing uses it' },
   vm: { what: 'a VM that a restore had created, with the comment `Holdfast restore <run id>`', remedy: 'look at it; then remove it, its disks too unless they are wanted' },
+  'replaced-vm': {
+    what: 'a VM that a restore took away and could not put back; its configuration and attachments lie in the file that the mark names, its disks float in the engine',
+    remedy: 'mend what the reason says (a name, a MAC address or an id that somebody took meanwhile), then start any run on the VM: it puts the VM back first. By hand: create the VM from the OVF in the file and attach the disks that it lists',
+  },
+  'replaced-disk': { what: 'a disk of a VM that was replaced; the new VM stands', remedy: 'the next run on the VM tries again; by hand: remove it in the engine once nothing uses it' },
   'partial-backup': {
     what: 'a directory without `manifest.json` in the repository',
     remedy: 'it is no backup and is never listed; remove the directory named in the mark when no run of that VM is open',

@@ -3,7 +3,11 @@
 import { z } from 'zod';
 import { uuidSchema } from './ids';
 
-export const holdingKinds = ['snapshot', 'attachment', 'disk', 'vm'] as const;
+/**
+ * `replaced-vm`: a VM that a restore takes away, to be put back unless the new one stands; its configuration lies in the repository.
+ * `replaced-disk`: a disk of it, to be removed once the new VM stands and not before.
+ */
+export const holdingKinds = ['snapshot', 'attachment', 'disk', 'vm', 'replaced-vm', 'replaced-disk'] as const;
 export type HoldingKind = (typeof holdingKinds)[number];
 
 export const holdingSchema = z.object({
@@ -11,9 +15,9 @@ export const holdingSchema = z.object({
   runId: uuidSchema,
   engine: z.string(),
   kind: z.enum(holdingKinds),
-  /** The VM whose lock protects it: the source VM of a backup, absent for a restore as a new VM. */
+  /** The VM whose lock protects it: the one that is backed up, restored as the original, or replaced. Absent for a restore as a new VM. */
   vmId: uuidSchema.optional(),
-  /** snapshot: snapshot id once known · attachment: disk id · disk: disk id · vm: VM id once known. */
+  /** snapshot: snapshot id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id. */
   objectId: uuidSchema.optional(),
   /** attachment: the VM it is attached to; snapshot: its VM. */
   parentId: uuidSchema.optional(),
@@ -33,6 +37,15 @@ export const leftoverSchema = z.object({
   reason: z.string(),
 });
 export type Leftover = z.infer<typeof leftoverSchema>;
+
+/**
+ * What an earlier run on a VM left, as the next one finds it. `committed`: its restored VM stands for good, so what it replaced is to be
+ * removed and not put back. `repository`: where it saved what it replaced.
+ */
+export interface EarlierHolding extends Holding {
+  readonly committed: boolean;
+  readonly repository?: string | undefined;
+}
 
 /** Deterministic, so that a repeated activity attempt writes the same row. */
 export function holdingId(runId: string, kind: HoldingKind, key: string): string {

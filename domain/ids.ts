@@ -12,7 +12,7 @@ export const configNameSchema = z
 
 export const zeroUuid = '00000000-0000-0000-0000-000000000000';
 
-/** Workflow ids. Temporal allows one open run of an id, so `vm` is the per-VM lock that every flow on an existing VM takes. */
+/** Workflow ids. Temporal allows one open run of an id, so `vm` is the per-VM lock that every flow on a VM takes that exists or shall exist again. */
 export const workflowIds = {
   vm: (engine: string, vmId: string): string => `vm/${engine}/${vmId}`,
   restore: (requestId: string): string => `restore/${requestId}`,
@@ -33,6 +33,11 @@ export const taskQueues = {
 /** Description of a snapshot that Holdfast made: prefix for humans, backup id for us. Ownership is this mark AND a holding. */
 export function snapshotMark(prefix: string, backupId: string): string {
   return `${prefix} backup ${backupId}`;
+}
+
+/** Where the configuration of a VM lies that a run replaces, in words: file and repository. */
+export function replacedMark(repository: string, runId: string): string {
+  return `${repository}: replaced/${runId}.json`;
 }
 
 /** Comment of a VM that Holdfast made. */

@@ -36,6 +36,7 @@ const phaseWords: Readonly<Record<Phase, string>> = {
   seal: 'sealing the backup',
   disks: 'creating the disks',
   prove: 'proving: re-reading what was written',
+  replace: 'taking the old VM away',
   'create-vm': 'creating the VM',
   cleanup: 'cleaning up',
   done: 'done',

@@ -1,23 +1,30 @@
 // A run that was terminated (not cancelled) undid nothing. With the VM's lock in hand its holdings have no owner: the next run on the VM
-// releases them before anything else, drops its half-written backup, and closes it.
+// releases them before anything else, puts back or finishes a replacement, drops a half-written backup, and closes the run.
 import type { EarlierRun } from '../activities/runs';
-import type { Holding } from '../domain/holdings';
-import { failureText, wasCancelled } from './failures';
+import type { EarlierHolding } from '../domain/holdings';
+import { vmMark } from '../domain/ids';
+import { fail, failureText, wasCancelled } from './failures';
 import type { FlowRun } from './flow-run';
 import type { Proxies } from './proxies';
 
-/** All that a flow on an existing VM holds; attachments before the snapshots they hold on to. */
-const order = ['attachment', 'snapshot'] as const;
+/** Attachments before the snapshots and disks they hold on to; a new VM before the old one whose id it has, and before its disks. */
+const order = ['attachment', 'snapshot', 'vm', 'replaced-vm', 'disk', 'replaced-disk'] as const;
 
 export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine: string, vmId: string): Promise<void> {
   const of = { engine, vmId, runId: run.runId };
   const holdings = await proxies.control.listEarlierHoldings(of);
+  for (const runId of new Set(holdings.filter(({ committed }) => committed).map((holding) => holding.runId))) {
+    await told(run, runId, 'its restored VM unmarked as a product', async () => {
+      await proxies.undo.keepProducts({ runId });
+      return `an earlier run (${runId}) was cut when its restored VM stood already: the VM is kept`;
+    });
+  }
   for (const kind of order) {
-    for (const holding of holdings.filter((each) => each.kind === kind)) {
+    for (const holding of holdings.filter((each) => each.kind === kind && !isSettled(each))) {
       await told(run, holding.runId, `${holding.kind} ${holding.mark}`, async () => {
         await release(proxies, holding);
         await proxies.undo.forgetLeftover({ runId: holding.runId, kind, mark: holding.mark });
-        return `released what an earlier run (${holding.runId}) had left: ${holding.kind} ${holding.mark}`;
+        return `${holding.kind === 'replaced-vm' && !holding.committed ? 'put back' : 'released'} what an earlier run (${holding.runId}) had left: ${holding.kind} ${holding.mark}`;
       });
     }
   }
@@ -25,6 +32,9 @@ export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine:
     await told(run, earlier.runId, 'its run open', async () => closeEarlier(proxies, engine, vmId, earlier));
   }
 }
+
+/** Products of a restore that stands; and disks of a VM that is put back, which are released with it. */
+const isSettled = ({ kind, committed }: EarlierHolding): boolean => (committed ? kind === 'vm' || kind === 'disk' : kind === 'replaced-disk');
 
 /** What cannot be released now is no reason to make no backup: it is a warning, and stays what it was. */
 async function told(run: FlowRun, earlierRunId: string, what: string, work: () => Promise<string>): Promise<void> {
@@ -36,16 +46,31 @@ async function told(run: FlowRun, earlierRunId: string, what: string, work: () =
   }
 }
 
-async function release(proxies: Proxies, { kind, engine, runId, vmId, objectId, parentId, snapshotId, mark, holdingId }: Holding): Promise<void> {
+async function release(proxies: Proxies, holding: EarlierHolding): Promise<void> {
+  const { kind, engine, runId, vmId, objectId, parentId, snapshotId, mark, holdingId } = holding;
+  if (kind === 'replaced-vm') return releaseReplaced(proxies, holding);
   if (kind === 'attachment' && objectId && parentId) return proxies.undo.detachDisk({ engine, runId, toVmId: parentId, diskId: objectId, snapshotId });
   if (kind === 'snapshot' && vmId) return proxies.undo.ensureSnapshotGone({ engine, runId, vmId, mark, backupId: holdingId.split('/').at(-1) ?? '' });
+  if (kind === 'vm' && objectId) return proxies.undo.removeRestoredVm({ engine, runId, vmId: objectId, mark });
+  if (kind === 'disk' && objectId) return proxies.undo.removeDisk({ engine, runId, diskId: objectId });
+  if (kind === 'replaced-disk' && objectId) return proxies.undo.removeReplacedDisk({ engine, runId, diskId: objectId });
   return undefined;
 }
 
-async function closeEarlier(proxies: Proxies, engine: string, vmId: string, { runId, backupId, repository }: EarlierRun): Promise<string> {
-  const fate = backupId && repository ? await proxies.mover(repository).dropPartialBackup({ engine, runId, repository, vmId, backupId }) : 'dropped';
-  if (fate === 'sealed' && backupId && repository) await proxies.control.indexBackup((await proxies.mover(repository).readBackup({ engine, runId, repository, backupId })).backup);
+async function releaseReplaced(proxies: Proxies, { engine, runId, objectId, repository, committed }: EarlierHolding): Promise<void> {
+  if (!objectId || !repository) throw fail('repository.unknown', `The catalog does not say in which repository run ${runId} saved the VM that it replaced.`);
+  const of = { engine, runId, vmId: objectId };
+  if (committed) await proxies.moverLong(repository).dropReplacedVm({ ...of, repository });
+  else await proxies.moverLong(repository).putBackReplacedVm({ ...of, repository, mark: vmMark(runId) });
+  await proxies.undo.releaseReplacedVm({ ...of, fate: committed ? 'replaced' : 'back' });
+}
+
+async function closeEarlier(proxies: Proxies, engine: string, vmId: string, { runId, workflowType, backupId, repository }: EarlierRun): Promise<string> {
   const failure = { code: 'run.terminated', message: 'the run was terminated from outside; the next run on its VM released what it held' };
+  const isBackup = workflowType === 'backupVm';
+  const fate = isBackup && backupId && repository ? await proxies.mover(repository).dropPartialBackup({ engine, runId, repository, vmId, backupId }) : 'dropped';
+  if (fate === 'sealed' && backupId && repository) await proxies.control.indexBackup((await proxies.mover(repository).readBackup({ engine, runId, repository, backupId })).backup);
   await proxies.undo.closeRun({ runId, engine, vmId, outcome: 'failed', failure, warnings: [], leftovers: [] });
+  if (!isBackup) return `an earlier run (${runId}) of ${workflowType} was terminated`;
   return fate === 'sealed' ? `an earlier run (${runId}) was terminated after its backup ${backupId ?? ''} was sealed: the backup is kept` : `an earlier run (${runId}) was terminated: its partial backup is dropped`;
 }

@@ -15,6 +15,19 @@ export interface Vm {
   readonly comment: string;
   readonly clusterId: string;
   readonly clusterName?: string;
+  readonly deleteProtected: boolean;
+  readonly poolId?: string;
+  /** The template it was made from; absent: Blank. */
+  readonly templateId?: string;
+}
+
+/** A NIC of any VM. */
+export interface Nic {
+  readonly vmId: string;
+  readonly vmName: string;
+  readonly clusterId: string;
+  /** As the engine spells it; empty: none. */
+  readonly mac: string;
 }
 
 /** A disk attachment with its disk. */
@@ -76,6 +89,16 @@ export interface Cluster {
   readonly id: string;
   readonly name: string;
   readonly dataCenterId: string;
+  readonly macPoolId?: string;
+}
+
+/** A way onto a network. */
+export interface VnicProfile {
+  readonly id: string;
+  readonly name: string;
+  readonly networkId: string;
+  readonly networkName: string;
+  readonly dataCenterId: string;
 }
 
 export interface EngineEvent {
@@ -126,14 +149,23 @@ export interface Engine {
   /** Absent is fine. */
   removeDisk(diskId: string): Promise<void>;
 
+  /** OVF of the VM as it is now (All-Content). */
+  getVmConfiguration(vmId: string): Promise<string>;
   createVmFromConfiguration(request: { readonly name: string; readonly clusterId: string; readonly comment: string; readonly ovf: string }): Promise<Vm>;
-  /** Keeps disks (detach_only). Absent is fine. */
+  changeVm(request: { readonly vmId: string; readonly comment?: string; readonly deleteProtected?: boolean }): Promise<void>;
+  /** Keeps disks (detach_only), which the engine refuses for a VM that was made from a template. Absent is fine. */
   removeVm(vmId: string): Promise<void>;
+  /** Would delete disks: only for a VM whose disks are all detached, and only where `removeVm` is refused for its template. Absent is fine. */
+  removeVmWithoutDisks(vmId: string): Promise<void>;
   startVm(vmId: string): Promise<void>;
   stopVm(vmId: string): Promise<void>;
   shutdownVm(vmId: string): Promise<void>;
 
   listClusters(): Promise<readonly Cluster[]>;
+  listVnicProfiles(): Promise<readonly VnicProfile[]>;
+  /** Of all VMs. */
+  listNics(): Promise<readonly Nic[]>;
+  macPoolAllowsDuplicates(macPoolId: string): Promise<boolean>;
   listStorageDomains(): Promise<readonly StorageDomain[]>;
   /** Newest first. */
   listEvents(query: { readonly correlationId: string } | { readonly search: string }): Promise<readonly EngineEvent[]>;

@@ -1,9 +1,9 @@
-// What is not about one VM: the engine itself, clusters, storage domains and events.
+// What is not about one VM: the engine itself, clusters, networks, MAC pools, storage domains and events.
 import { type Connection, pathOf, queryOf } from './connection';
 import type { Engine, StorageDomain } from './port';
-import { apiRootSchema, clusterSchema, dataCenterSchema, eventSchema, listOf, parseAnswer, storageDomainSchema } from './wire';
+import { apiRootSchema, clusterSchema, dataCenterSchema, eventSchema, listOf, macPoolSchema, networkSchema, parseAnswer, storageDomainSchema, vnicProfileSchema } from './wire';
 
-type SystemCalls = Pick<Engine, 'about' | 'listClusters' | 'listStorageDomains' | 'listEvents'>;
+type SystemCalls = Pick<Engine, 'about' | 'listClusters' | 'listVnicProfiles' | 'macPoolAllowsDuplicates' | 'listStorageDomains' | 'listEvents'>;
 
 const maxEvents = 100;
 
@@ -22,7 +22,20 @@ export function systemCalls(engine: Connection): SystemCalls {
     async listClusters() {
       const clusters = await list(pathOf('clusters'), 'cluster', clusterSchema, 'listing clusters');
       // A cluster outside of every data center cannot hold a VM.
-      return clusters.flatMap(({ id, name, data_center: dataCenter }) => (dataCenter === undefined ? [] : [{ id, name, dataCenterId: dataCenter.id }]));
+      return clusters.flatMap(({ id, name, data_center: dataCenter, mac_pool: macPool }) => (dataCenter === undefined ? [] : [{ id, name, dataCenterId: dataCenter.id, ...(macPool === undefined ? {} : { macPoolId: macPool.id }) }]));
+    },
+    async listVnicProfiles() {
+      const networks = await list(pathOf('networks'), 'network', networkSchema, 'listing networks');
+      const profiles = await list(pathOf('vnicprofiles'), 'vnic_profile', vnicProfileSchema, 'listing vNIC profiles');
+      return profiles.flatMap(({ id, name, network: { id: networkId } }) => {
+        const network = networks.find((each) => each.id === networkId);
+        return network?.data_center === undefined ? [] : [{ id, name, networkId, networkName: network.name, dataCenterId: network.data_center.id }];
+      });
+    },
+    async macPoolAllowsDuplicates(macPoolId) {
+      const what = `reading MAC pool ${macPoolId}`;
+      const { body } = await engine.call({ method: 'GET', path: pathOf('macpools', macPoolId), what });
+      return parseAnswer(macPoolSchema, body, what, engine.engineName).allow_duplicates;
     },
     async listStorageDomains() {
       const domains = await list(pathOf('storagedomains'), 'storage_domain', storageDomainSchema, 'listing storage domains');

@@ -1,10 +1,11 @@
 // Virtual machines: find, read, create from a saved configuration, remove, start and stop.
 import { HoldfastError } from '../../domain/failures';
 import { type Connection, pathOf, queryOf, unlessAbsent } from './connection';
-import type { Engine, Vm } from './port';
-import { listOf, parseAnswer, vmSchema, vmStatus } from './wire';
+import type { Engine, Nic, Vm } from './port';
+import { zeroUuid } from '../../domain/ids';
+import { configurationSchema, listOf, parseAnswer, vmSchema, vmStatus, vmWithNicsSchema } from './wire';
 
-type VmCalls = Pick<Engine, 'listVms' | 'getVm' | 'findVmByName' | 'createVmFromConfiguration' | 'removeVm' | 'startVm' | 'stopVm' | 'shutdownVm'>;
+type VmCalls = Pick<Engine, 'listVms' | 'getVm' | 'findVmByName' | 'listNics' | 'getVmConfiguration' | 'createVmFromConfiguration' | 'changeVm' | 'removeVm' | 'removeVmWithoutDisks' | 'startVm' | 'stopVm' | 'shutdownVm'>;
 
 const vmAnswer = vmSchema.transform(
   (vm): Vm => ({
@@ -15,6 +16,9 @@ const vmAnswer = vmSchema.transform(
     comment: vm.comment,
     clusterId: vm.cluster.id,
     ...(vm.cluster.name === undefined ? {} : { clusterName: vm.cluster.name }),
+    deleteProtected: vm.delete_protected,
+    ...(vm.vm_pool === undefined ? {} : { poolId: vm.vm_pool.id }),
+    ...(vm.template === undefined || vm.template.id === zeroUuid ? {} : { templateId: vm.template.id }),
   }),
 );
 
@@ -36,6 +40,25 @@ export function vmCalls(engine: Connection): VmCalls {
       const answer = await unlessAbsent(engine.call({ method: 'GET', path: pathOf('vms', vmId), what }));
       return answer && parseAnswer(vmAnswer, answer.body, what, engine.engineName);
     },
+    async listNics() {
+      const found: Nic[] = [];
+      const max = 100;
+      for (let page = 1, full = true; full; page += 1) {
+        const what = `listing the NICs of all VMs, page ${page}`;
+        const path = pathOf('vms') + queryOf({ search: searchPage(undefined, page), max: String(max), follow: 'nics' });
+        const { body } = await engine.call({ method: 'GET', path, what });
+        const vms = parseAnswer(listOf('vm', vmWithNicsSchema), body, what, engine.engineName);
+        for (const vm of vms) found.push(...(vm.nics?.nic ?? []).map(({ mac }) => ({ vmId: vm.id, vmName: vm.name, clusterId: vm.cluster.id, mac: mac?.address ?? '' })));
+        full = vms.length === max;
+      }
+      return found;
+    },
+    async getVmConfiguration(vmId) {
+      const what = `reading the configuration of VM ${vmId}`;
+      const path = pathOf('vms', vmId) + queryOf({ all_content: 'true' });
+      const { body } = await engine.call({ method: 'GET', path, headers: { 'all-content': 'true' }, what });
+      return parseAnswer(configurationSchema, body, what, engine.engineName).initialization.configuration.data;
+    },
     async createVmFromConfiguration({ name, clusterId, comment, ovf }) {
       const what = `creating VM "${name}" from its configuration`;
       // No `id` (links inside the OVF would keep the old one) and no `regenerate_ids` (disks would be attached to the VM that
@@ -44,9 +67,16 @@ export function vmCalls(engine: Connection): VmCalls {
       const answer = await engine.call({ method: 'POST', path: pathOf('vms'), body, what });
       return parseAnswer(vmAnswer, answer.body, what, engine.engineName);
     },
+    async changeVm({ vmId, comment, deleteProtected }) {
+      const body = { ...(comment === undefined ? {} : { comment }), ...(deleteProtected === undefined ? {} : { delete_protected: String(deleteProtected) }) };
+      await engine.call({ method: 'PUT', path: pathOf('vms', vmId), body, what: `changing VM ${vmId}` });
+    },
     async removeVm(vmId) {
       const path = pathOf('vms', vmId) + queryOf({ detach_only: 'true' });
       await unlessAbsent(engine.call({ method: 'DELETE', path, what: `removing VM ${vmId}` }));
+    },
+    async removeVmWithoutDisks(vmId) {
+      await unlessAbsent(engine.call({ method: 'DELETE', path: pathOf('vms', vmId), what: `removing VM ${vmId}, which has no disks` }));
     },
     startVm: (vmId) => act(vmId, 'start'),
     stopVm: (vmId) => act(vmId, 'stop'),

@@ -34,7 +34,11 @@ export const vmSchema = z.object({
   status: z.string().default('unknown'),
   comment: z.string().default(''),
   cluster: reference.extend({ name: z.string().optional() }),
+  delete_protected: flag.default(false),
+  vm_pool: reference.optional(),
+  template: reference.optional(),
 });
+export const vmWithNicsSchema = vmSchema.extend({ nics: z.object({ nic: z.array(z.object({ mac: z.object({ address: z.string().default('') }).optional() })).default([]) }).optional() });
 export const vmStatus = word(['up', 'down', 'paused', 'powering_up', 'powering_down', 'image_locked']);
 
 export const snapshotSchema = z.object({
@@ -88,8 +92,11 @@ export const attachmentSchema = z.object({
 });
 export type WireAttachment = z.infer<typeof attachmentSchema>;
 
-export const clusterSchema = z.object({ id: uuidSchema, name: z.string(), data_center: reference.optional() });
+export const clusterSchema = z.object({ id: uuidSchema, name: z.string(), data_center: reference.optional(), mac_pool: reference.optional() });
 export const dataCenterSchema = reference;
+export const networkSchema = z.object({ id: uuidSchema, name: z.string(), data_center: reference.optional() });
+export const vnicProfileSchema = z.object({ id: uuidSchema, name: z.string(), network: reference });
+export const macPoolSchema = z.object({ allow_duplicates: flag.default(false) });
 export const storageDomainSchema = z.object({
   id: uuidSchema,
   name: z.string(),

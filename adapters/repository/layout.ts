@@ -8,6 +8,8 @@ export const markerFile = 'holdfast-repository.json';
 export const vmsDirectory = 'vms';
 export const manifestFile = 'manifest.json';
 export const configurationFile = 'vm.ovf';
+/** Beside the backups: what a restore took away, until the new VM stands or the old one is back. */
+export const replacedDirectory = 'replaced';
 /** Only in a partial backup: what the manifest will say about configuration and disks. */
 export const partialFile = 'partial.json';
 
@@ -61,6 +63,10 @@ export function fencingOf(fileName: string, diskId: string, kind: 'lock' | 'prog
 export function diskIdsIn(fileNames: readonly string[]): string[] {
   const ids = fileNames.map((name) => /^([0-9a-f-]{36})\.(?:qcow2|digests|\d+\.lock|\d+\.progress)$/.exec(name)?.[1]);
   return [...new Set(ids.filter((id) => id !== undefined && isUuid(id)))] as string[];
+}
+
+export function replacedFile(runId: string): string {
+  return `${checkedId('run', runId)}.json`;
 }
 
 /** Files that a partial backup needs and a sealed one does not. */

@@ -54,6 +54,16 @@ export interface ChainLink {
   readonly sealedAt: string;
 }
 
+/** A VM that a restore replaces, with all that is needed to make it again and give it its disks. */
+export interface ReplacedVm {
+  readonly vmId: string;
+  readonly name: string;
+  readonly comment: string;
+  readonly clusterId: string;
+  readonly ovf: string;
+  readonly attachments: readonly Pick<DiskSettings, 'diskId' | 'interface' | 'bootable' | 'active' | 'readOnly' | 'passDiscard'>[];
+}
+
 export interface Repository {
   readonly name: string;
   /** Creates `holdfast-repository.json` when the directory is empty; refuses a foreign or newer one. */
@@ -84,6 +94,11 @@ export interface Repository {
    */
   checkChain(ref: BackupRef): Promise<readonly ChainLink[]>;
   /** The disk as it was, read through the chain, after that disk's chain was checked. */
+  /** By the run that replaces it. The first one stays: a repeat changes nothing. */
+  saveReplacedVm(runId: string, vm: ReplacedVm): Promise<void>;
+  readReplacedVm(runId: string): Promise<ReplacedVm | undefined>;
+  /** Absent is fine. */
+  dropReplacedVm(runId: string): Promise<void>;
   openImage(ref: BackupRef, diskId: string): Promise<BlockReader>;
   /** Block digests, checked against the manifest (file hash and root). */
   openDigests(ref: BackupRef, diskId: string): Promise<DigestSource>;

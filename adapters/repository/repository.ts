@@ -14,6 +14,7 @@ import type { BackupRef, Repository } from './port';
 import { corrupt, readManifest } from './read-manifest';
 import { dropPartial, saveConfiguration, seal } from './seal';
 import { backupRefs, listBackups, openDigests, openImage, readConfiguration } from './sealed-backups';
+import { dropReplacedVm, readReplacedVm, saveReplacedVm } from './replaced-vms';
 
 export interface RepositoryOptions {
   readonly name: string;
@@ -66,6 +67,9 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
       }),
     readConfiguration: (ref) => guarded('reading a configuration', inBackup(ref), () => readConfiguration(place(ref))),
     checkChain: (ref) => guarded(`checking the chain of backup ${ref.backupId}`, inBackup(ref), () => checkChain(place(ref))),
+    saveReplacedVm: (runId, vm) => guarded(`saving what run ${runId} replaces`, root, () => saveReplacedVm(path, runId, vm)),
+    readReplacedVm: (runId) => guarded(`reading what run ${runId} replaces`, root, () => readReplacedVm(name, path, runId)),
+    dropReplacedVm: (runId) => guarded(`dropping what run ${runId} replaced`, root, () => dropReplacedVm(path, runId)),
     openImage: (ref, diskId) => guarded(`opening the image of disk ${diskId}`, inBackup(ref), () => openImage(place(ref), diskId)),
     openDigests: (ref, diskId) => guarded(`reading the digests of disk ${diskId}`, inBackup(ref), () => openDigests(place(ref), diskId)),
   };

@@ -22,6 +22,18 @@ export function collect(text: string, earlier: readonly string[]): readonly stri
   return [...earlier, text];
 }
 
+/** `<from>=<to>`: a mapping on the command line. The last "=" counts: a network's name may have one. */
+export function pairOption(text: string, earlier: readonly Pair[]): readonly Pair[] {
+  const at = text.lastIndexOf('=');
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError('Give it as <from>=<to>.');
+  return [...earlier, { from: text.slice(0, at), to: text.slice(at + 1) }];
+}
+
+export interface Pair {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** Requests have no keys that were not given: `undefined` is not a value in them. */
 export function given<Options extends object>(options: Options): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;

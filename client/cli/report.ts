@@ -28,11 +28,17 @@ export function reportRestore(output: RestoreVmOutput): string {
     `Restored ${oneLine(output.vmName)} (VM ${output.vmId}) from backup ${output.backupId}${output.started ? ' and started it' : ''}.\n`,
     formatFields([
       ['disks', output.disks.map((disk) => `${oneLine(disk.alias)} ${humanBytes(disk.virtualBytes)}, proved by re-reading: ${disk.root.slice(0, 16)}…`).join('\n') || 'none'],
+      ...named('not restored', output.leftOut),
+      ...named('old disks that stay', output.keptDisks),
+      ...(output.removedDiskIds.length === 0 ? [] : [['old disks removed', output.removedDiskIds.join('\n')] as const]),
       ['took', `${formatDuration(output.seconds)}, ${humanRate(output.bytesPerSecond)}`],
     ]),
     concerns(output),
   ].join('');
 }
+
+const named = (title: string, disks: RestoreVmOutput['leftOut']): readonly (readonly [string, string])[] =>
+  disks.length === 0 ? [] : [[title, disks.map(({ diskId, alias, why }) => `${oneLine(alias)} (${diskId}): ${oneLine(why)}`).join('\n')]];
 
 export function reportVms(vms: FindVmsOutput['vms']): string {
   return formatTable(vms, [

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { leftoverSchema } from '../holdings';
 import { uuidSchema } from '../ids';
 
-export const phases = ['planning', 'snapshot', 'configuration', 'attach', 'copy', 'seal', 'disks', 'prove', 'create-vm', 'cleanup', 'done'] as const;
+export const phases = ['planning', 'snapshot', 'configuration', 'attach', 'copy', 'seal', 'disks', 'prove', 'replace', 'create-vm', 'cleanup', 'done'] as const;
 export type Phase = (typeof phases)[number];
 
 export const diskProgressSchema = z.object({

@@ -36,6 +36,7 @@ export interface OvfNic {
 export interface OvfSummary {
   readonly vmId: string;
   readonly name: string;
+  readonly comment: string;
   readonly clusterName: string;
   readonly disks: readonly OvfDisk[];
   readonly nics: readonly OvfNic[];
@@ -46,6 +47,7 @@ export function readOvf(xml: string): OvfSummary {
   return {
     vmId: vmIdOf(ovf),
     name: textOf(childrenOf(ovf.content, 'Name')[0]) ?? '',
+    comment: childrenOf(ovf.content, 'Comment')[0]?.textContent ?? '',
     clusterName: textOf(childrenOf(ovf.content, 'ClusterName')[0]) ?? '',
     disks: readDisks(ovf),
     nics: hardwareItems(ovf, resourceTypes.nic).map((item, index) => ({

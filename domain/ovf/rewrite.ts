@@ -10,18 +10,20 @@ export interface RewriteRequest {
   /** The restored VM's id: a new one, or the saved one when the original is gone. */
   readonly vmId: string;
   readonly name: string;
-  /** `new`: fresh NIC ids (a used one is a database error) and empty MACs (the engine takes them from its pool). `keep`: as saved. */
+  /** `new`: fresh NIC ids (a used one is a database error) and, unless `nicChanges` says otherwise, empty MACs. `keep`: as saved. */
   readonly nics: 'new' | 'keep';
   /** One id per NIC for `nics: 'new'`, in the order of `readOvf(..).nics`; fixed ids make a repeated rewrite give the same text. */
   readonly newIds?: readonly string[] | (() => string);
-  /** By the saved network's name. Networks without an entry keep their name. */
-  readonly networkMap?: Readonly<Record<string, { readonly network: string; readonly profile: string }>>;
+  /** By the NIC's place. An empty MAC: the engine takes one from its pool. An empty network: none. */
+  readonly nicChanges?: readonly { readonly mac: string; readonly network: string; readonly profile: string }[];
+  /** Back to where it was taken away a moment ago: what names objects of that engine (pinning, lease, groups, users) stays. */
+  readonly samePlace?: boolean;
   /** Always: the engine attaches disks named in an OVF without saying when it could not; the restore attaches each by its own call. */
   readonly stripDisks: true;
 }
 
-/** Sections of Content that describe the place the VM came from, or its past. */
-const foreignSections = ['SnapshotsSection', 'AffinityGroupsSection', 'AffinityLabelsSection', 'UserDomainsSection', 'VmExternalDataSection'] as const;
+/** Sections of Content that describe the place the VM came from. */
+const foreignSections = ['AffinityGroupsSection', 'AffinityLabelsSection', 'UserDomainsSection', 'VmExternalDataSection'] as const;
 /** Elements of Content that name objects of the old engine: quota, lease domain, hosts, host CPUs. */
 const foreignElements = ['quota_id', 'LeaseDomainId', 'DedicatedVmForVds', 'CpuPinning'] as const;
 /** An empty list that has been pretty-printed is refused by the engine. */
@@ -34,9 +36,10 @@ export function rewriteOvf(xml: string, request: RewriteRequest): string {
   checkRequest(request);
   identify(ovf, request);
   stripDisks(ovf);
-  dropForeign(ovf);
+  dropPast(ovf);
+  if (!request.samePlace) dropPlace(ovf);
   rewriteNics(ovf, request);
-  mapNetworks(ovf, request);
+  changeNics(ovf, request);
   return serializeOvf(ovf);
 }
 
@@ -56,20 +59,19 @@ function stripDisks(ovf: OvfDocument): void {
   for (const element of [...files, ...disks, ...hardwareItems(ovf, resourceTypes.disk)]) removeElement(element);
 }
 
-function dropForeign({ content }: OvfDocument): void {
+function dropPast({ content }: OvfDocument): void {
   const items = sectionsOf(content, 'VirtualHardwareSection').flatMap((section) => childrenOf(section, 'Item'));
-  const gone = [
-    ...foreignSections.flatMap((type) => sectionsOf(content, type)),
-    ...foreignElements.flatMap((name) => childrenOf(content, name)),
-    ...items.flatMap((item) => childrenOf(item, 'SnapshotId')),
-  ];
-  for (const element of gone) removeElement(element);
+  for (const element of [...sectionsOf(content, 'SnapshotsSection'), ...items.flatMap((item) => childrenOf(item, 'SnapshotId'))]) removeElement(element);
+  for (const list of propertyLists.flatMap((name) => childrenOf(content, name))) {
+    if (textOf(list) === '') list.textContent = '';
+  }
+}
+
+function dropPlace({ content }: OvfDocument): void {
+  for (const element of [...foreignSections.flatMap((type) => sectionsOf(content, type)), ...foreignElements.flatMap((name) => childrenOf(content, name))]) removeElement(element);
   // Manual pinning without pins means nothing.
   for (const policy of childrenOf(content, 'CpuPinningPolicy')) {
     if (textOf(policy) === manualPinningPolicy) policy.textContent = '0';
-  }
-  for (const list of propertyLists.flatMap((name) => childrenOf(content, name))) {
-    if (textOf(list) === '') list.textContent = '';
   }
 }
 
@@ -87,23 +89,18 @@ function rewriteNics(ovf: OvfDocument, { nics, newIds = [] }: RewriteRequest): v
   });
 }
 
-function mapNetworks(ovf: OvfDocument, { networkMap = {} }: RewriteRequest): void {
-  for (const item of hardwareItems(ovf, resourceTypes.nic)) {
-    const connection = required(item, 'Connection', textOf(rasdOf(item, 'Name')) ?? '');
-    const target = targetOf(networkMap, textOf(connection));
-    if (target === undefined) continue;
-    connection.textContent = target.network;
+/** The NetworkSection is never read by an engine, so it stays what it was. */
+function changeNics(ovf: OvfDocument, { nicChanges = [] }: RewriteRequest): void {
+  hardwareItems(ovf, resourceTypes.nic).forEach((item, index) => {
+    const name = textOf(rasdOf(item, 'Name')) ?? String(index + 1);
+    const connection = required(item, 'Connection', name);
+    const change = nicChanges[index];
+    if (change === undefined) return;
+    connection.textContent = change.network;
     const profile = rasdOf(item, 'OtherResourceType');
-    if (profile !== undefined) profile.textContent = target.profile;
-  }
-  for (const network of sectionsOf(ovf.envelope, 'NetworkSection').flatMap((section) => childrenOf(section, 'Network'))) {
-    const target = targetOf(networkMap, network.getAttribute('ovf:name') ?? '');
-    if (target !== undefined) network.setAttribute('ovf:name', target.network);
-  }
-}
-
-function targetOf(map: NonNullable<RewriteRequest['networkMap']>, network = ''): { network: string; profile: string } | undefined {
-  return Object.hasOwn(map, network) ? map[network] : undefined;
+    if (profile !== undefined) profile.textContent = change.profile;
+    if (change.mac !== '' || rasdOf(item, 'MACAddress') !== undefined) required(item, 'MACAddress', name).textContent = change.mac;
+  });
 }
 
 function required(item: Element, name: string, nic: string): Element {

@@ -1,77 +1,79 @@
-// Where do a backup's disks and its VM go? Pure: what the engine has in, mapping and reasons out.
-import type { DiskSettings } from '../disks';
+// May this backup be restored as asked, and where does everything go? Pure: what the backup and the engine have in, choices and all reasons
+// out. The parts decide for themselves: places, NICs, and which VM it is.
+import type { NamedDisk, RestoreVmInput } from '../flows/restore-vm';
 import { reason, type Reason } from './reasons';
+import { chooseNics, type NicChoice, type NicFacts, type SavedNic } from './restore-nics';
+import { chooseCluster, chooseDomains, type ClusterFacts, type DomainFacts, type SavedDisk } from './restore-places';
+import { oldVmOf, targetReasons, type OldVm, type OldVmFacts } from './restore-target';
 
-export interface ClusterFacts {
-  readonly id: string;
+/** What the backup tells about its VM. */
+export interface SavedVm {
+  readonly vmId: string;
   readonly name: string;
-  readonly dataCenterId: string;
+  readonly clusterId?: string | undefined;
+  readonly clusterName?: string | undefined;
+  readonly disks: readonly SavedDisk[];
+  readonly leftOut: readonly NamedDisk[];
+  readonly nics: readonly SavedNic[];
 }
 
-export interface DomainFacts {
-  readonly id: string;
-  readonly name: string;
-  readonly type: string;
-  readonly status?: string | undefined;
-  readonly availableBytes: number;
-  readonly backup: boolean;
-  readonly dataCenterId?: string | undefined;
-}
+export type RestoreAsked = Pick<RestoreVmInput, 'engine' | 'as' | 'vmId' | 'name' | 'cluster' | 'diskIds' | 'storageDomain' | 'storageDomainMap' | 'storageDomainOfDisk' | 'networks' | 'macs' | 'macOfNic' | 'oldDisks'>;
 
-export interface RestoreFacts {
-  readonly name: string;
-  readonly nameTakenBy?: string | undefined;
+export interface RestoreFacts extends NicFacts {
+  readonly asked: RestoreAsked;
+  /** Undefined while nobody can read the backup: reasons that need it are left out. */
+  readonly saved?: SavedVm | undefined;
   readonly clusters: readonly ClusterFacts[];
   readonly domains: readonly DomainFacts[];
-  readonly disks: readonly (DiskSettings & { readonly dataBytes: number })[];
-  readonly origin: { readonly clusterId?: string | undefined; readonly clusterName?: string | undefined };
-  readonly clusterId?: string | undefined;
-  readonly storageDomainId?: string | undefined;
+  readonly nameTakenBy?: string | undefined;
+  readonly original?: OldVmFacts | undefined;
+  /** Ids of the backup's disks that some disk of the engine has. */
+  readonly takenDiskIds: readonly string[];
 }
 
 export interface RestoreChoice {
   readonly clusterId?: string;
   readonly domainOfDisk: Readonly<Record<string, string>>;
+  /** Disks that get their own id back: only as the original, and never an id that any disk has, whoever left it there. */
+  readonly sameDiskIds: readonly string[];
+  readonly nics: readonly NicChoice[];
+  readonly leftOut: readonly NamedDisk[];
+  readonly old?: OldVm;
   readonly reasons: readonly Reason[];
 }
 
 export function chooseRestore(facts: RestoreFacts): RestoreChoice {
-  const reasons: Reason[] = [];
-  if (facts.nameTakenBy) reasons.push(reason('name.taken', facts.nameTakenBy, `A VM named ${facts.name} exists already (${facts.nameTakenBy}). Choose another name.`));
-  const cluster = chooseCluster(facts);
-  if (!cluster) {
-    const wanted = facts.clusterId ?? facts.origin.clusterName ?? facts.origin.clusterId ?? 'unknown';
-    reasons.push(reason('cluster.unknown', wanted, `The engine has no cluster ${wanted}. Name one of: ${facts.clusters.map((each) => `${each.name} (${each.id})`).join(', ')}.`));
-  }
-  const domainOfDisk: Record<string, string> = {};
-  const wantedBytes = new Map<string, number>();
-  for (const disk of facts.disks) {
-    const wantedId = facts.storageDomainId ?? disk.storageDomainId;
-    const domain = facts.domains.find((each) => each.id === wantedId);
-    const refused = domainReason(disk, wantedId, domain, cluster, facts);
-    if (refused) reasons.push(refused);
-    if (!domain || refused) continue;
-    domainOfDisk[disk.diskId] = domain.id;
-    wantedBytes.set(domain.id, (wantedBytes.get(domain.id) ?? 0) + (disk.sparse ? disk.dataBytes : disk.virtualBytes));
-  }
-  for (const [id, bytes] of wantedBytes) {
-    const domain = facts.domains.find((each) => each.id === id);
-    if (domain && domain.availableBytes < bytes) reasons.push(reason('domain.full', id, `Storage domain ${domain.name} has ${domain.availableBytes} bytes free, the disks need ${bytes}. Make room or name another domain.`));
-  }
-  return { ...(cluster ? { clusterId: cluster.id } : {}), domainOfDisk, reasons };
+  const { asked, saved, original } = facts;
+  const { disks, leftOut, reasons: diskReasons } = chooseDisks(asked, saved);
+  const { cluster, reasons: clusterReasons } = chooseCluster(asked.cluster, saved, facts.clusters);
+  const places = saved ? chooseDomains(asked, disks, facts.domains, cluster) : { domainOfDisk: {}, reasons: [] };
+  const nics = saved ? chooseNics(asked, saved.nics, facts, cluster) : { nics: [], reasons: [] };
+  const old = oldVmOf(asked, original, disks.map(({ diskId }) => diskId));
+  const target = targetReasons(asked, { engine: asked.engine, name: nameOf(asked, saved), nameTakenBy: facts.nameTakenBy, savedVmId: saved?.vmId, original, domains: facts.domains });
+  return {
+    ...(cluster ? { clusterId: cluster.id } : {}),
+    domainOfDisk: places.domainOfDisk,
+    sameDiskIds: asked.as === 'original' ? disks.map(({ diskId }) => diskId).filter((id) => !facts.takenDiskIds.includes(id)) : [],
+    nics: nics.nics,
+    leftOut,
+    ...(old ? { old } : {}),
+    reasons: [...target, ...diskReasons, ...clusterReasons, ...places.reasons, ...nics.reasons],
+  };
 }
 
-function chooseCluster({ clusterId, clusters, origin }: RestoreFacts): ClusterFacts | undefined {
-  if (clusterId) return clusters.find((each) => each.id === clusterId);
-  return clusters.find((each) => each.id === origin.clusterId) ?? clusters.find((each) => each.name === origin.clusterName);
+/** The name as it was asked for, else the one in the backup. */
+export function nameOf({ name }: Pick<RestoreAsked, 'name'>, saved: Pick<SavedVm, 'name'> | undefined): string {
+  return name ?? saved?.name ?? '';
 }
 
-function domainReason(disk: DiskSettings, wantedId: string | undefined, domain: DomainFacts | undefined, cluster: ClusterFacts | undefined, facts: RestoreFacts): Reason | undefined {
-  const usable = facts.domains.filter((each) => each.type === 'data' && each.status === 'active' && !each.backup).map((each) => `${each.name} (${each.id})`);
-  const choose = `Name a storage domain; active data domains: ${usable.join(', ') || 'none'}.`;
-  if (!domain) return reason('domain.unknown', wantedId ?? disk.diskId, `The engine has no storage domain ${wantedId ?? '(none recorded)'} for disk ${disk.alias}. ${choose}`);
-  if (domain.status !== 'active' || domain.type !== 'data') return reason('domain.inactive', domain.id, `Storage domain ${domain.name}, wanted for disk ${disk.alias}, is ${domain.type} and ${domain.status ?? 'unattached'}, not an active data domain. ${choose}`);
-  if (domain.backup) return reason('domain.backup', domain.id, `Storage domain ${domain.name}, wanted for disk ${disk.alias}, is a backup domain: the engine attaches none of its disks to the appliance. ${choose}`);
-  if (cluster && domain.dataCenterId !== cluster.dataCenterId) return reason('domain.other-center', domain.id, `Storage domain ${domain.name}, wanted for disk ${disk.alias}, belongs to another data center than cluster ${cluster.name}. ${choose}`);
-  return undefined;
+function chooseDisks({ diskIds }: RestoreAsked, saved: SavedVm | undefined): { readonly disks: readonly SavedDisk[]; readonly leftOut: readonly NamedDisk[]; readonly reasons: readonly Reason[] } {
+  if (!saved) return { disks: [], leftOut: [], reasons: [] };
+  const wanted = (disk: SavedDisk): boolean => diskIds === undefined || diskIds.includes(disk.diskId);
+  const notChosen = saved.disks.filter((disk) => !wanted(disk)).map(({ diskId, alias }) => ({ diskId, alias, why: 'not chosen for this restore' }));
+  const unknown = (diskIds ?? []).filter((id) => !saved.disks.some(({ diskId }) => diskId === id));
+  return {
+    disks: saved.disks.filter(wanted),
+    leftOut: [...saved.leftOut.map(({ diskId, alias, why }) => ({ diskId, alias, why: `not in the backup: ${why}` })), ...notChosen],
+    reasons: unknown.map((id) => reason('disk.unknown', id, `Disk ${id} is to be restored, but the backup of VM ${saved.name} does not have it. It has: ${saved.disks.map(({ diskId, alias }) => `${alias} (${diskId})`).join(', ')}.`)),
+  };
 }

@@ -76,12 +76,51 @@ test('an appliance that has one of the disks already, is unknown, or is the VM i
   for (const code of await codes({ applianceId: desk.vm.id })) expect(reasonCodes).toContain(code);
 });
 
-test('a restore: name, place and appliance at once', async () => {
-  const disks = desk.disks.map((disk) => ({ ...disk.settings, dataBytes: 1 }));
-  const request = { engine: 'lab', name: 'demo-restored', disks, origin: { clusterId: desk.vm.clusterId }, applianceId: desk.appliance.id };
-  expect(await desk.attempt('planRestore', request)).toEqual({ clusterId: desk.vm.clusterId, domainOfDisk: Object.fromEntries(disks.map((disk) => [disk.diskId, disk.storageDomainId])), reasons: [] });
-  desk.appliance.status = 'down';
-  const { reasons } = await desk.attempt('planRestore', { ...request, name: 'demo', clusterId: randomUUID(), storageDomainId: randomUUID() });
-  expect(reasons.map(({ code }) => code)).toEqual(['name.taken', 'cluster.unknown', 'domain.unknown', 'domain.unknown', 'appliance.down']);
-  expect(desk.engine.changes).toEqual([]);
+describe('a restore', () => {
+  type Request = Parameters<ControlActivities['planRestore']>[0];
+  const planned = (changes: Partial<Request> = {}): ReturnType<ControlActivities['planRestore']> => desk.attempt('planRestore', {
+    engine: 'lab', runId: desk.runId, as: 'new', name: 'demo-restored', storageDomainMap: [], storageDomainOfDisk: [], networks: [], macOfNic: [], oldDisks: 'restored', applianceId: desk.appliance.id, applianceIds: [desk.appliance.id],
+    saved: { vmId: desk.vm.id, name: 'demo', clusterId: desk.vm.clusterId, disks: desk.disks.map((disk) => ({ ...disk.settings, dataBytes: 1 })), leftOut: [], nics: desk.vm.nics.map(({ name, mac, network }) => ({ name, mac, network, profile: network })) },
+    ...changes,
+  });
+  const reasonCodesOf = async (changes: Partial<Request>): Promise<readonly string[]> => (await planned(changes)).reasons.map(({ code }) => code);
+
+  test('as a new VM: name, place, NICs and appliance at once, and the run gets its name', async () => {
+    const ids = desk.disks.map(({ settings }) => settings.diskId);
+    expect(await planned()).toEqual({
+      clusterId: desk.vm.clusterId, domainOfDisk: Object.fromEntries(desk.disks.map(({ settings }) => [settings.diskId, settings.storageDomainId])), sameDiskIds: [],
+      nics: [{ mac: '', network: 'ovirtmgmt', profile: 'ovirtmgmt' }], leftOut: [], reasons: [],
+    });
+    const { runs } = await desk.attempt('listRunsInCatalog', { runId: desk.runId, page: { limit: 1, offset: 0 } });
+    expect(runs).toEqual([expect.objectContaining({ vmName: 'demo-restored' })]);
+    desk.appliance.status = 'down';
+    // The VM that was backed up runs on, so its MAC addresses cannot be kept.
+    expect(await reasonCodesOf({ name: 'demo', cluster: randomUUID(), storageDomain: 'nowhere', diskIds: ids.slice(0, 1) })).toEqual(['name.taken', 'cluster.unknown', 'domain.unknown', 'appliance.down']);
+    expect(await reasonCodesOf({ macs: 'keep' })).toEqual(['mac.taken', 'appliance.down']);
+    expect(desk.engine.changes).toEqual([]);
+  });
+
+  test('as the original: the VM must be gone; a disk of it that floats about keeps its id', async () => {
+    const request = { as: 'original', vmId: desk.vm.id, name: undefined } as const;
+    expect(await reasonCodesOf(request)).toEqual(['name.taken', 'vm.exists', 'mac.taken']);
+    desk.engine.vms.delete(desk.vm.id);
+    const [first, second] = desk.disks.map(({ settings }) => settings.diskId);
+    desk.engine.disks.delete(first ?? '');
+    expect(await planned(request)).toMatchObject({ sameDiskIds: [first], reasons: [] });
+    expect(desk.engine.disks.has(second ?? '')).toBe(true);
+  });
+
+  test('to replace: reads the VM that is there, with its snapshots, disks and protection', async () => {
+    const request = { as: 'replace', vmId: desk.vm.id, name: undefined } as const;
+    desk.vm.status = 'down';
+    const removed = desk.disks.map(({ settings: { diskId, alias } }) => ({ diskId, alias }));
+    expect(await planned(request)).toMatchObject({ old: { name: 'demo', removed, kept: [] }, reasons: [] });
+    Object.assign(desk.vm, { deleteProtected: true, poolId: randomUUID() });
+    Object.assign(desk.disks[0] ?? {}, { status: 'illegal' });
+    await desk.engine.createSnapshot({ vmId: desk.vm.id, description: 'mine', diskIds: [desk.disks[1]?.settings.diskId ?? ''] });
+    desk.engine.changes.length = 0;
+    expect(await reasonCodesOf(request)).toEqual(['vm.snapshot-busy', 'vm.pool', 'vm.delete-protected', 'disk.illegal']);
+    expect(await reasonCodesOf({ ...request, applianceIds: [desk.vm.id] })).toContain('appliance.is-the-vm');
+    expect(desk.engine.changes).toEqual([]);
+  });
 });

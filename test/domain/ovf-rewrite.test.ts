@@ -74,13 +74,20 @@ test('a pretty-printed file keeps its shape, leaves no holes, and its empty prop
   expect(sent).toMatch(/<PredefinedProperties(?:\/>|><\/PredefinedProperties>)/);
 });
 
-test('networks and profiles are mapped by name, others are left alone', () => {
-  const sent = rewriteOvf(ovfOf(demo), { ...asNew, networkMap: { 'storage net': { network: 'lab', profile: 'lab-fast' } } });
-  expect(readOvf(sent).nics.map(({ network, profile }) => [network, profile])).toEqual([
-    ['ovirtmgmt', 'ovirtmgmt'],
-    ['lab', 'lab-fast'],
-  ]);
-  expect(sent).toContain('<Network ovf:name="lab"');
+test('NICs are changed by their place: network, profile and MAC, with old ids and with new ones', () => {
+  const nicChanges = [{ mac: '56:6f:00:00:00:aa', network: 'lab', profile: 'lab-fast' }, { mac: '', network: '', profile: '' }];
+  for (const request of [asNew, asOriginal]) {
+    const { nics } = readOvf(rewriteOvf(ovfOf(demo), { ...request, nicChanges }));
+    expect(nics.map(({ network, profile, mac }) => [network, profile, mac])).toEqual([['lab', 'lab-fast', '56:6f:00:00:00:aa'], ['', '', '']]);
+    expect(nics.map(({ id }) => id)).toEqual(request === asNew ? newNicIds : demo.nics.map(({ id }) => id));
+  }
+});
+
+test('back to the same place keeps what names objects of that engine; its snapshots are gone all the same', () => {
+  const saved = ovfOf({ ...demo, extraContent: foreignContent, extraSections: foreignSections });
+  const sent = rewriteOvf(saved, { ...asOriginal, samePlace: true });
+  for (const kept of ['DedicatedVmForVds', '<CpuPinning>', 'LeaseDomainId', 'AffinityGroupsSection', 'UserDomainsSection']) expect(sent).toContain(kept);
+  for (const gone of ['SnapshotsSection', 'SnapshotId', '<Disk', 'golden']) expect(sent).not.toContain(gone);
 });
 
 test('a saved configuration without a name gets one, first in Content', () => {

@@ -239,7 +239,7 @@ describe('a restore', () => {
     const taken = await refused(stack, () => stack.client.restoreVm(request));
     expect(taken.codes).toEqual(['name.taken']);
     expect(taken.error.message).toMatch(/A VM named demo exists already .* Choose another name/);
-    const all = await refused(stack, () => stack.client.restoreVm({ ...request, clusterId: unknownId, storageDomainId: unknownId, applianceId: unknownId }));
+    const all = await refused(stack, () => stack.client.restoreVm({ ...request, cluster: unknownId, storageDomain: unknownId, applianceId: unknownId }));
     expect(all.codes).toEqual(['appliance.no-worker', 'appliance.unknown', 'cluster.unknown', 'domain.unknown', 'name.taken']);
     expect(all.textOf('cluster.unknown')).toMatch(/Name one of: Default/);
     expect(all.textOf('domain.unknown')).toMatch(/active data domains: data-1/);

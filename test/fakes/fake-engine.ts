@@ -1,12 +1,12 @@
 // An engine in memory WITH RULES: it locks, refuses and takes its time as the real one does (facts: engine-rules), loses replies on
 // demand, and passes the same contract as the HTTP adapter. It serves no bytes.
 import { randomUUID } from 'node:crypto';
-import type { Attachment, Cluster, Disk, Engine, EngineEvent, NewDisk, Snapshot, SnapshotDisk, StorageDomain, Vm, VmDisk } from '../../adapters/ovirt/port';
 import { neededPermits, type PermissionFacts } from '../../domain/doctor/judge-engine';
+import type { Attachment, Cluster, Disk, Engine, EngineEvent, NewDisk, Nic, Snapshot, SnapshotDisk, StorageDomain, Vm, VmDisk, VnicProfile } from '../../adapters/ovirt/port';
 import { HoldfastError, type FailureCode } from '../../domain/failures';
 import { readOvf } from '../../domain/ovf';
 import { ovfOf } from '../domain/ovf-samples';
-import { fakeIds, look, refuse, type FakeAttachment, type FakeDisk, type FakeSnapshot, type FakeVm } from './fake-world';
+import { fakeIds, freeMac, look, refuse, type FakeAttachment, type FakeDisk, type FakeSnapshot, type FakeVm } from './fake-world';
 
 export type Operation = Exclude<keyof Engine, 'name' | 'close'>;
 /** How a snapshot that is being made ends: usable, gone again, or `ok` by its status but with an event that says otherwise. */
@@ -18,7 +18,8 @@ export class FakeEngine implements Engine {
   readonly disks = new Map<string, FakeDisk>();
   readonly events: EngineEvent[] = [];
   readonly domains: StorageDomain[] = [{ id: fakeIds.domain, name: 'data', type: 'data', status: 'active', availableBytes: 2 ** 40, backup: false, dataCenterId: fakeIds.dataCenter }];
-  readonly clusters: Cluster[] = [{ id: fakeIds.cluster, name: 'Default', dataCenterId: fakeIds.dataCenter }];
+  readonly clusters: Cluster[] = [{ id: fakeIds.cluster, name: 'Default', dataCenterId: fakeIds.dataCenter, macPoolId: fakeIds.macPool }];
+  readonly vnicProfiles: VnicProfile[] = [{ id: fakeIds.profile, name: 'ovirtmgmt', networkId: fakeIds.network, networkName: 'ovirtmgmt', dataCenterId: fakeIds.dataCenter }];
   /** Looks that a change takes. */
   looks = 1;
   /** Looks that an unplug takes. */
@@ -98,6 +99,10 @@ export class FakeEngine implements Engine {
   permissions: readonly PermissionFacts[] = [{ role: 'SuperUser', on: 'system', permits: neededPermits.map(({ permit }) => permit) }];
   ownPermissions = (): Promise<readonly PermissionFacts[]> => Promise.resolve(this.permissions);
 
+  getVmConfiguration = (vmId: string): Promise<string> => this.read('getVmConfiguration', () => this.ovfOf(this.vmOf(vmId), [...this.vmOf(vmId).attachments.keys()].map((diskId) => this.diskOf(diskId))));
+  listNics = (): Promise<readonly Nic[]> => this.read('listNics', () => [...this.vms.values()].flatMap((vm) => vm.nics.map(({ mac }) => ({ vmId: vm.id, vmName: vm.name, clusterId: vm.clusterId, mac }))));
+  listVnicProfiles = (): Promise<readonly VnicProfile[]> => this.read('listVnicProfiles', () => this.vnicProfiles);
+  macPoolAllowsDuplicates = (): Promise<boolean> => this.read('macPoolAllowsDuplicates', () => false);
   listClusters = (): Promise<readonly Cluster[]> => this.read('listClusters', () => this.clusters);
   listStorageDomains = (): Promise<readonly StorageDomain[]> => this.read('listStorageDomains', () => this.domains);
   listEvents = (query: Parameters<Engine['listEvents']>[0]): Promise<readonly EngineEvent[]> =>
@@ -115,8 +120,7 @@ export class FakeEngine implements Engine {
       const id = randomUUID();
       const correlationId = randomUUID();
       const volumes = new Map(disks.map((disk) => [disk.settings.diskId, disk.volume]));
-      const nics = [{ id: randomUUID(), name: 'nic1', mac: '56:6f:00:00:00:01', network: 'ovirtmgmt' }];
-      const ovf = ovfOf({ vmId, name: vm.name, disks: disks.map((disk) => ({ diskId: disk.settings.diskId, imageId: disk.volume, alias: disk.settings.alias })), nics });
+      const ovf = this.ovfOf(vm, disks);
       for (const disk of disks) disk.volume = randomUUID();
       const snapshot: FakeSnapshot = { id, description, status: 'locked', type: 'regular', createdAt: new Date().toISOString(), removing: false, ovf, volumes };
       const event = (code: number): void => void this.events.push({ id: String(this.events.length), code, severity: 'normal', description: `Snapshot '${description}' of VM '${vm.name}'`, correlationId });
@@ -195,21 +199,45 @@ export class FakeEngine implements Engine {
     });
   createVmFromConfiguration = ({ name, clusterId, comment, ovf }: Parameters<Engine['createVmFromConfiguration']>[0]): Promise<Vm> =>
     this.change('createVmFromConfiguration', () => {
-      const { vmId: id, disks } = readOvf(ovf);
+      const { vmId: id, disks, nics } = readOvf(ovf);
       if (disks.length > 0) refuse('engine.refused', 'disks in the OVF would be taken from the original VM');
+      const used = [...this.vms.values()].flatMap((vm) => vm.nics);
+      for (const nic of nics) if (used.some(({ mac }) => mac === nic.mac)) refuse('engine.conflict', `MAC ${nic.mac} is in use`);
       if (this.vms.has(id) || [...this.vms.values()].some((vm) => vm.name === name)) refuse('engine.conflict', `VM ${name} (${id}) exists already`);
-      const vm: FakeVm = { id, name, status: 'image_locked', comment, clusterId, attachments: new Map(), snapshots: new Map() };
+      const vm: FakeVm = { id, name, status: 'image_locked', comment, clusterId, deleteProtected: ovf.includes('<DeleteProtected>true<'), nics: nics.map((nic) => ({ ...nic, mac: nic.mac || freeMac() })), attachments: new Map(), snapshots: new Map() };
       vm.moving = { looks: this.looks, then: () => void (vm.status = 'down') };
       this.vms.set(id, vm);
       return viewOf(vm);
     });
+  changeVm = ({ vmId, comment, deleteProtected }: Parameters<Engine['changeVm']>[0]): Promise<void> =>
+    this.change('changeVm', () => {
+      const vm = this.vmOf(vmId);
+      vm.comment = comment ?? vm.comment;
+      vm.deleteProtected = deleteProtected ?? vm.deleteProtected;
+    });
   removeVm = (vmId: string): Promise<void> =>
     this.change('removeVm', () => {
       const vm = this.vms.get(vmId);
-      if (vm?.status === 'image_locked') refuse('engine.locked', 'VM is locked. Please try again in a few minutes.');
-      if (vm && vm.status !== 'down') refuse('engine.conflict', `VM ${vm.name} is running`);
-      if (vm) vm.moving = { looks: this.looks, then: () => void this.vms.delete(vmId) };
+      if (vm?.templateId) refuse('engine.conflict', 'Cannot remove VM with detaching disks, VM is based from template.');
+      if (vm && vm.snapshots.size > 0) refuse('engine.conflict', 'Cannot remove VM with detaching disks, snapshots exist.');
+      this.dropVm(vm);
     });
+  removeVmWithoutDisks = (vmId: string): Promise<void> =>
+    this.change('removeVmWithoutDisks', () => {
+      const vm = this.vms.get(vmId);
+      for (const diskId of vm?.attachments.keys() ?? []) this.disks.delete(diskId);
+      this.dropVm(vm);
+    });
+  private dropVm(vm: FakeVm | undefined): void {
+    if (vm?.deleteProtected || vm?.poolId) refuse('engine.conflict', `VM ${vm.name} is protected, or in a pool`);
+    if (vm?.status === 'image_locked') refuse('engine.locked', 'VM is locked. Please try again in a few minutes.');
+    if (vm && vm.status !== 'down') refuse('engine.conflict', `VM ${vm.name} is running`);
+    if (vm) vm.moving = { looks: this.looks, then: () => void this.vms.delete(vm.id) };
+  }
+  private ovfOf({ id, name, nics, deleteProtected, comment }: FakeVm, disks: readonly FakeDisk[]): string {
+    const extraContent = `<Comment>${comment}</Comment><DeleteProtected>${String(deleteProtected)}</DeleteProtected>`;
+    return ovfOf({ vmId: id, name, disks: disks.map(({ settings: { diskId, alias }, volume }) => ({ diskId, imageId: volume, alias })), nics, extraContent });
+  }
   startVm = (vmId: string): Promise<void> =>
     this.change('startVm', () => {
       const vm = this.vmOf(vmId);
@@ -267,4 +295,6 @@ export class FakeEngine implements Engine {
 
 const snapshotView = ({ id, description, status, type, createdAt }: FakeSnapshot): Snapshot => ({ id, description, status, type, createdAt });
 const attachmentView = ({ diskId, active, interface: bus, readOnly, bootable, snapshotId }: FakeAttachment): Attachment => ({ diskId, active, interface: bus, readOnly, bootable, ...(snapshotId === undefined ? {} : { snapshotId }) });
-const viewOf = ({ id, name, status, comment, clusterId }: FakeVm): Vm => ({ id, name, status, statusText: status, comment, clusterId, clusterName: 'Default' });
+const viewOf = ({ id, name, status, comment, clusterId, deleteProtected, poolId, templateId }: FakeVm): Vm => ({
+  id, name, status, statusText: status, comment, clusterId, clusterName: 'Default', deleteProtected, ...(poolId ? { poolId } : {}), ...(templateId ? { templateId } : {}),
+});

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Attachment, Snapshot, VmDisk, VmStatus } from '../../adapters/ovirt/port';
 import type { DiskSettings } from '../../domain/disks';
 import { HoldfastError, type FailureCode } from '../../domain/failures';
+import type { SampleNic } from '../domain/ovf-samples';
 
 /** On its way to another state: after so many looks `then` happens. */
 export interface Moving {
@@ -28,6 +29,10 @@ export interface FakeVm extends Moving {
   status: VmStatus;
   comment: string;
   readonly clusterId: string;
+  deleteProtected: boolean;
+  poolId?: string;
+  templateId?: string;
+  nics: readonly SampleNic[];
   readonly attachments: Map<string, FakeAttachment>;
   readonly snapshots: Map<string, FakeSnapshot>;
 }
@@ -36,10 +41,25 @@ export const fakeIds = {
   cluster: 'c1000000-0000-4000-8000-000000000001',
   dataCenter: 'dc000000-0000-4000-8000-000000000001',
   domain: 'd0000000-0000-4000-8000-000000000001',
+  macPool: 'ac000000-0000-4000-8000-000000000001',
+  network: '9e000000-0000-4000-8000-000000000001',
+  profile: '9f000000-0000-4000-8000-000000000001',
 } as const;
 
 export function fakeVm(name: string, status: VmStatus = 'up'): FakeVm {
-  return { id: randomUUID(), name, status, comment: '', clusterId: fakeIds.cluster, attachments: new Map(), snapshots: new Map() };
+  return { id: randomUUID(), name, status, comment: '', clusterId: fakeIds.cluster, deleteProtected: false, nics: [fakeNic()], attachments: new Map(), snapshots: new Map() };
+}
+
+let macs = 0;
+
+/** Of the pool: no two have the same. */
+export function freeMac(): string {
+  macs += 1;
+  return `56:6f:00:00:${(macs >> 8).toString(16).padStart(2, '0')}:${(macs & 255).toString(16).padStart(2, '0')}`;
+}
+
+function fakeNic(): SampleNic {
+  return { id: randomUUID(), name: 'nic1', mac: freeMac(), network: 'ovirtmgmt' };
 }
 
 export function fakeDisk(alias: string, changes: Partial<Omit<FakeDisk, 'settings'>> & { readonly settings?: Partial<DiskSettings> } = {}): FakeDisk {

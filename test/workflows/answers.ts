@@ -53,7 +53,14 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     holdVm: done,
     keepProducts: done,
     planBackup: answer({ product: 'oVirt Engine', version: '4.5.8', vm: { id: vmId, name: 'demo', status: 'up', clusterId, clusterName: 'Default' }, disks, leftOut: [], neededBytes: 1000, reasons: [] }),
-    planRestore: ({ disks: wanted }) => Promise.resolve({ clusterId, domainOfDisk: Object.fromEntries(wanted.map((each) => [each.diskId, domainId])), reasons: [] }),
+    planRestore: ({ saved, as, diskIds }) => {
+      const wanted = (saved?.disks ?? []).map((each) => each.diskId).filter((id) => diskIds?.includes(id) ?? true);
+      const old = { name: 'demo', removed: disks.map(({ diskId, alias }) => ({ diskId, alias })), kept: [] };
+      return Promise.resolve({
+        clusterId, domainOfDisk: Object.fromEntries(wanted.map((id) => [id, domainId])), sameDiskIds: as === 'original' ? wanted : [], nics: [{ mac: '', network: 'ovirtmgmt', profile: 'ovirtmgmt' }], leftOut: [],
+        ...(as === 'replace' ? { old } : {}), reasons: [],
+      });
+    },
     ensureSnapshot: answer({ snapshotId: randomUUID(), createdAt, consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
     ensureSnapshotGone: done,
     attachSnapshotDisk: done,
@@ -67,6 +74,10 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     findVmsOnEngine: answer({ vms: [], more: false }),
     startVm: done,
     removeRestoredVm: done,
+    holdReplacedVm: done,
+    removeReplacedVm: done,
+    releaseReplacedVm: done,
+    removeReplacedDisk: done,
     indexBackup: done,
     listBackupsInCatalog: answer({ backups: [], more: false }),
     listRunsInCatalog: answer({ runs: [], more: false }),
@@ -81,8 +92,12 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     sealBackup: ({ backupId, disks: sealed }) =>
       Promise.resolve(summary({ backupId, vmId, dataBytes: sealed.reduce((sum, each) => sum + each.dataBytes, 0), disks: sealed.map((each) => ({ diskId: each.settings.diskId, alias: each.settings.alias, virtualBytes: each.settings.virtualBytes, dataBytes: each.dataBytes, root })) })),
     dropPartialBackup: answer('dropped' as const),
-    readBackup: ({ backupId }) => Promise.resolve({ backup: summary({ backupId, vmId }), origin: { clusterId, clusterName: 'Default' }, disks: sizes }),
+    readBackup: ({ backupId }) => Promise.resolve({ backup: summary({ backupId, vmId }), origin: { clusterId, clusterName: 'Default' }, leftOut: [], nics: [{ name: 'nic1', mac: '56:6f:00:00:00:01', network: 'ovirtmgmt', profile: 'ovirtmgmt' }], disks: sizes }),
     createVmFromBackup: done,
+    unmarkVm: done,
+    saveReplacedVm: done,
+    putBackReplacedVm: done,
+    dropReplacedVm: done,
     checkAppliance: answer([]),
     findDevice: answer({ transport: 'san' }),
     backupDisk: answer({ dataBytes: 1000, transport: 'san' }),

@@ -1,9 +1,10 @@
 // What backupVm tells at its end: refusals with every reason, warnings and leftovers, what earlier runs left, search attributes, and how
 // much of it all lies in the history.
 import { randomUUID } from 'node:crypto';
+import type { EarlierRun } from '../../activities/runs';
 import type { BackupVmOutput } from '../../domain/flows/backup-vm';
 import type { Progress } from '../../domain/flows/progress';
-import { holdingId, type Holding } from '../../domain/holdings';
+import { holdingId, type EarlierHolding } from '../../domain/holdings';
 import { reason } from '../../domain/plan/reasons';
 import { applianceId, disk, engine, goodAnswers, repository, type World } from './answers';
 import { startBackup, useStage, type Backup, type Options } from './backup-run';
@@ -139,11 +140,11 @@ describe('an undo that the engine refuses', () => {
 });
 
 describe('what an earlier run left on the VM', () => {
-  const earlier = (of: World): readonly Holding[] => {
+  const earlier = (of: World): readonly EarlierHolding[] => {
     const runId = randomUUID();
     const [backupId, snapshotId] = [randomUUID(), randomUUID()];
     const [{ diskId } = disk('none')] = of.disks;
-    const common = { runId, engine, vmId: of.vmId, state: 'held' } as const;
+    const common = { runId, engine, vmId: of.vmId, state: 'held', committed: false } as const;
     return [
       { ...common, holdingId: holdingId(runId, 'snapshot', backupId), kind: 'snapshot', objectId: snapshotId, parentId: of.vmId, mark: `Holdfast backup ${backupId}` },
       { ...common, holdingId: holdingId(runId, 'attachment', 'x'), kind: 'attachment', objectId: diskId, parentId: applianceId, snapshotId, mark: `disk ${diskId} at VM ${applianceId}` },
@@ -178,14 +179,14 @@ describe('what an earlier run left on the VM', () => {
     expect(run.script.of('forgetLeftover')).toHaveLength(1);
   });
 
-  const terminated = (): { runId: string; backupId: string; repository: string } => ({ runId: randomUUID(), backupId: randomUUID(), repository });
+  const terminated = (): EarlierRun & { readonly backupId: string } => ({ runId: randomUUID(), workflowType: 'backupVm', backupId: randomUUID(), repository });
 
   test('a run that was terminated is closed, and its partial backup dropped', async () => {
     const dead = terminated();
     const run = await backup((script) => script.on('listEarlierRuns', () => Promise.resolve([dead])));
     const { output } = await ending(run.handle);
     expect((output as BackupVmOutput).warnings).toEqual([expect.stringMatching(new RegExp(`${dead.runId}.*terminated: its partial backup is dropped`))]);
-    expect(run.script.of('dropPartialBackup').map((call) => call.input)).toEqual([expect.objectContaining({ ...dead, vmId: run.world.vmId })]);
+    expect(run.script.of('dropPartialBackup').map((call) => call.input)).toEqual([expect.objectContaining({ runId: dead.runId, backupId: dead.backupId, repository, vmId: run.world.vmId })]);
     expect(run.script.of('closeRun').map((call) => call.input)[0]).toMatchObject({ runId: dead.runId, outcome: 'failed', failure: { code: 'run.terminated' } });
   });
 

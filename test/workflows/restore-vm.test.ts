@@ -15,6 +15,7 @@ beforeAll(async () => {
 afterAll(() => stage.stop());
 
 const source = [disk('a'), disk('b')];
+const nothingChosen = { domainOfDisk: {}, sameDiskIds: [], nics: [], leftOut: [] };
 
 interface Restore {
   readonly script: Script;
@@ -82,7 +83,7 @@ test('the runbook, read aloud', async () => {
   // Every new id is new: nothing of the backup's VM is touched.
   expect(new Set([...diskIds, ...source.map((each) => each.diskId), output.vmId]).size).toBe(5);
   for (const call of run.script.of('createDisk')) expect(call.input).toMatchObject({ storageDomainId: domainId, runId: output.runId });
-  expect(run.script.of('createVmFromBackup')[0]?.input).toMatchObject({ newVmId: output.vmId, name: 'demo-restored', clusterId, mark: `Holdfast restore ${output.runId}` });
+  expect(run.script.of('createVmFromBackup')[0]?.input).toMatchObject({ newVmId: output.vmId, name: 'demo-restored', clusterId, nicIds: 'new', mark: `Holdfast restore ${output.runId}` });
   expect(run.script.of('attachRestoredDisk').map((call) => call.input)).toEqual(source.map((each, index) => ({ engine, vmId: output.vmId, diskId: diskIds[index], settings: { ...each, dataBytes: 1000, root: 'd'.repeat(64) } })));
   expect(run.script.of('closeRun').map((call) => call.input['outcome'])).toEqual(['completed']);
 });
@@ -170,7 +171,7 @@ describe('a refusal', () => {
 
   test('has every reason of engine and appliance at once', async () => {
     const run = await restore((script) => {
-      script.on('planRestore', () => Promise.resolve({ domainOfDisk: {}, reasons: [reason('name.taken', 'x', 'the name is taken'), reason('domain.full', 'y', 'no room')] }));
+      script.on('planRestore', () => Promise.resolve({ ...nothingChosen, reasons: [reason('name.taken', 'x', 'the name is taken'), reason('domain.full', 'y', 'no room')] }));
       script.on('checkAppliance', () => Promise.resolve([reason('appliance.devices', 'z', 'no devices')]));
     });
     expect(await refusal(run)).toEqual(['name.taken', 'domain.full', 'appliance.devices']);
@@ -178,7 +179,7 @@ describe('a refusal', () => {
 
   test('counts queues that nobody serves among the reasons', async () => {
     const run = await restore(
-      (script) => script.on('planRestore', () => Promise.resolve({ domainOfDisk: {}, reasons: [reason('cluster.unknown', 'w', 'the backup would tell'), reason('name.taken', 'x', 'the name is taken')] })),
+      (script) => script.on('planRestore', ({ saved }) => Promise.resolve({ ...nothingChosen, reasons: [...(saved ? [reason('cluster.unknown', 'w', 'the backup would tell')] : []), reason('name.taken', 'x', 'the name is taken')] })),
       { repository: 'nowhere', applianceId: randomUUID() },
       { deadlines: { workerSeconds: 2 } },
     );
@@ -186,7 +187,7 @@ describe('a refusal', () => {
   });
 
   test('without an appliance comes from the plan alone', async () => {
-    const run = await restore((script) => script.on('planRestore', () => Promise.resolve({ domainOfDisk: {}, reasons: [reason('appliance.unset', engine, 'no appliance')] })), {}, { settings: { applianceIds: [] } });
+    const run = await restore((script) => script.on('planRestore', () => Promise.resolve({ ...nothingChosen, reasons: [reason('appliance.unset', engine, 'no appliance')] })), {}, { settings: { applianceIds: [] } });
     expect(await refusal(run)).toEqual(['appliance.unset']);
     expect(run.script.of('planRestore')[0]?.input).not.toHaveProperty('applianceId');
     expect(run.script.of('checkAppliance')).toEqual([]);

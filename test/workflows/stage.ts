@@ -41,7 +41,7 @@ const served: Record<string, readonly ActivityName[]> = (() => {
 })();
 
 function activityNames(): Record<'control' | 'mover' | 'quick' | 'copies', readonly ActivityName[]> {
-  const mover: readonly ActivityName[] = ['checkRepository', 'saveConfiguration', 'sealBackup', 'dropPartialBackup', 'readBackup', 'createVmFromBackup', 'scanRepository'];
+  const mover: readonly ActivityName[] = ['checkRepository', 'saveConfiguration', 'sealBackup', 'dropPartialBackup', 'readBackup', 'createVmFromBackup', 'unmarkVm', 'saveReplacedVm', 'putBackReplacedVm', 'dropReplacedVm', 'scanRepository'];
   const quick: readonly ActivityName[] = ['checkAppliance', 'findDevice'];
   const copies: readonly ActivityName[] = ['backupDisk', 'restoreDisk', 'proveDisk'];
   const elsewhere = new Set([...mover, ...quick, ...copies]);

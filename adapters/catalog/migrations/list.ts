@@ -3,6 +3,7 @@
 import { sql as start } from './0001-start';
 import { sql as copySlots } from './0002-copy-slots';
 import { sql as chains } from './0003-chains';
+import { sql as replaced } from './0004-replaced';
 
 export interface Migration {
   readonly version: number;
@@ -14,4 +15,5 @@ export const migrations: readonly Migration[] = [
   { version: 1, name: '0001-start', sql: start },
   { version: 2, name: '0002-copy-slots', sql: copySlots },
   { version: 3, name: '0003-chains', sql: chains },
+  { version: 4, name: '0004-replaced', sql: replaced },
 ];

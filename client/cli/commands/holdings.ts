@@ -61,6 +61,8 @@ const byHand: Readonly<Record<OpenHolding['kind'], string>> = {
   attachment: 'detach the disk from the VM it is attached to in the engine, without removing it',
   disk: 'remove the disk with that id in the engine, if no VM uses it',
   vm: 'remove the VM whose comment is that mark in the engine',
+  'replaced-vm': 'look whether the VM or its successor is there; the file with that mark in the repository has its configuration and its disks',
+  'replaced-disk': 'once the restored VM is right, remove the disk with that id in the engine, if no VM uses it',
 };
 
 /** Who releases it: the run while it is open, the next run on the VM, or a person. */

@@ -81,16 +81,19 @@ async function untilCancelled(told: Told): Promise<void> {
 }
 
 export async function restoreVm(input: RestoreVmInput): Promise<RestoreVmOutput> {
-  const told = tellProgress(input.name);
+  const told = tellProgress(input.name ?? 'demo');
   if (input.backupId !== estate.backupId) throw failure('backup.not-found', `Repository ${input.repository} has no backup ${input.backupId}.`);
   await sleep(300);
   told.phase = 'done';
   return {
     runId: estate.runId,
     backupId: input.backupId,
-    vmId: estate.createdVmId,
-    vmName: input.name,
+    vmId: input.as === 'new' ? estate.createdVmId : (input.vmId ?? ''),
+    vmName: input.name ?? 'demo',
     disks: [{ sourceDiskId: estate.diskId, diskId: estate.diskId, alias: 'demo_Disk1', virtualBytes: diskBytes, dataBytes: 1024, root: 'ab'.repeat(32) }],
+    leftOut: [],
+    keptDisks: input.as === 'replace' ? [{ diskId: estate.createdVmId, alias: 'added later', why: 'not among the disks that were restored from the backup' }] : [],
+    removedDiskIds: [],
     started: input.start,
     seconds: 3,
     bytesPerSecond: 1024,
