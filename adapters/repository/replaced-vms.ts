@@ -39,10 +39,10 @@ export async function readReplacedVm(repository: string, root: string, runId: st
 }
 
 export async function dropReplacedVm(root: string, runId: string): Promise<void> {
-  const directory = join(root, replacedDirectory);
-  await makeDirectories(root, directory);
-  await rm(join(directory, replacedFile(runId)), { force: true });
-  await syncDirectory(directory);
+  const path = join(root, replacedDirectory, replacedFile(runId));
+  if ((await readIfThere(path)) === undefined) return;
+  await rm(path, { force: true });
+  await syncDirectory(join(root, replacedDirectory));
 }
 
 function parseJson(bytes: Buffer): unknown {

@@ -196,6 +196,45 @@ describe('restore vm', () => {
     expect(second.err).toContain('A request id is unique for ever');
   });
 
+  test('as the original it takes the VM from the catalog and its lock; --replace tells which old disks stay', async () => {
+    const original = await cli(`restore vm ${estate.backupId} --original --json`);
+    expect(json(original)).toMatchObject({ workflowId: `vm/lab/${vmNamed('demo')}`, outcome: 'completed', result: { vmId: vmNamed('demo') } });
+    const replaced = await cli(`restore vm ${estate.backupId} --replace --name demo --vm ${vmNamed('slow')} --engine lab --repository main`);
+    expect(replaced.out).toContain(`Started restoreVm vm/lab/${vmNamed('slow')}`);
+    expect(replaced.out).toMatch(/old disks that stay +added later \(.*\): not among the disks that were restored/);
+    // The lock is free again: a VM may be restored as often as one likes.
+    expect((await cli(`restore vm ${estate.backupId} --original`)).code).toBe(0);
+  });
+
+  test('while the VM has a run, it is not restored: 7', async () => {
+    await withSlowRun(async (workflowId) => {
+      const run = await cli(`restore vm ${estate.backupId} --replace --vm ${vmNamed('slow')} --engine lab --repository main`);
+      expect(run).toMatchObject({ code: 7, err: expect.stringContaining(`This VM has an open run: ${workflowId}`) as string });
+    });
+  });
+
+  test('every flag reaches the request', async () => {
+    const flags = `--name all --cluster Second --disk ${estate.diskId} --storage-domain data-2 --storage-domain-map data-1=data-2 --disk-storage-domain ${estate.diskId}=data-1 --network ovirtmgmt=lab/x=y --network dmz=none --macs keep --mac nic1=56:6F:00:00:00:01`;
+    const run = await cli(`restore vm ${estate.backupId} ${flags} --no-wait --json`);
+    const { workflowId } = json(run) as { workflowId: string };
+    const history = await client.temporal.workflow.getHandle(workflowId).fetchHistory();
+    const [payload] = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+    expect(JSON.parse(Buffer.from(payload?.data ?? []).toString())).toMatchObject({
+      as: 'new', name: 'all', cluster: 'Second', diskIds: [estate.diskId], storageDomain: 'data-2', storageDomainMap: [{ from: 'data-1', to: 'data-2' }], storageDomainOfDisk: [{ diskId: estate.diskId, storageDomain: 'data-1' }],
+      networks: [{ from: 'ovirtmgmt=lab/x', to: 'y' }, { from: 'dmz', to: null }], macs: 'keep', macOfNic: [{ nic: 'nic1', mac: '56:6f:00:00:00:01' }],
+    });
+  });
+
+  test('several at once are several runs, and end with the worst of their codes', async () => {
+    const unknown = '88888888-0000-4000-8000-888888888888';
+    const two = await cli(`restore vm ${estate.backupId} ${estate.backupId} --name one --name two`);
+    expect(two).toMatchObject({ code: 0, err: '' });
+    for (const name of ['one', 'two']) expect(two.out).toContain(`Restored ${name} (VM `);
+    const mixed = await cli(`restore vm ${estate.backupId} ${unknown} --name three --name four --engine lab --repository main --json`);
+    expect(mixed.code).toBe(6);
+    expect(json(mixed)).toMatchObject({ runs: [{ outcome: 'completed', result: { vmName: 'three' } }, { outcome: 'failed', error: { code: 'backup.not-found' } }] });
+  });
+
   test('an unknown backup exits with 6, with and without the catalog\'s help', async () => {
     const unknown = '88888888-0000-4000-8000-888888888888';
     expect(await cli(`restore vm ${unknown} --name x --engine lab --repository main`)).toMatchObject({ code: 6, err: expect.stringContaining('backup.not-found') as string });

@@ -24,7 +24,7 @@ const operators = 'docs/operators.md';
 const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...readdirSync(path.join(root, 'docs')).filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`)];
 
 /** What each reason is about, by the part before the dot. */
-const reasonSubjects: Readonly<Record<string, string>> = { vm: 'the VM', disk: 'a disk of the VM', appliance: 'the appliance or its worker', repository: 'the repository', name: 'the new VM\'s name', cluster: 'the target cluster', domain: 'a target storage domain', quiesce: 'the demanded consistency', engine: 'the engine\'s user' };
+const reasonSubjects: Readonly<Record<string, string>> = { vm: 'the VM', disk: 'a disk of the VM', appliance: 'the appliance or its worker', repository: 'the repository', backup: 'the backup', name: 'the new VM\'s name', network: 'a network of a NIC', nic: 'a NIC', mac: 'a NIC\'s MAC address', cluster: 'the target cluster', domain: 'a target storage domain', quiesce: 'the demanded consistency', engine: 'the engine\'s user' };
 
 describe('tables in operators.md', () => {
   const guideRows = (codes: readonly (keyof typeof failureGuide)[]): readonly (readonly string[])[] => codes.map((code) => [`\`${code}\``, failureGuide[code].cause, failureGuide[code].remedy]);

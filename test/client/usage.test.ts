@@ -28,7 +28,7 @@ describe('every command', () => {
 });
 
 describe('wrong usage exits with 2 and says what is known', () => {
-  test.each([[['backup'], 'Usage: holdfast backup'], [[], 'Usage: holdfast'], [['backup', 'vm'], 'missing required argument'], [['bakcup'], 'unknown command'], [['list', 'vms', '--nope'], 'unknown option'], [['list', 'vms', '--limit', 'many'], 'Give a whole number'], [['backup', 'vm', 'x', '--bandwidth', 'fast'], 'Give a size such as'], [['restore', 'vm', 'x'], '--name'], [['schema', 'nothing'], 'There is no schema "nothing"']])('%j', async (argv, text) => {
+  test.each([[['backup'], 'Usage: holdfast backup'], [[], 'Usage: holdfast'], [['backup', 'vm'], 'missing required argument'], [['bakcup'], 'unknown command'], [['list', 'vms', '--nope'], 'unknown option'], [['list', 'vms', '--limit', 'many'], 'Give a whole number'], [['backup', 'vm', 'x', '--bandwidth', 'fast'], 'Give a size such as'], [['restore', 'vm', 'x'], 'A new VM needs a name: give --name once'], [['restore', 'vm', 'x', 'y', '--name', 'a'], 'give --name 2 times'], [['restore', 'vm', 'x', '--original', '--replace'], 'exclude each other'], [['restore', 'vm', 'x', 'y', '--original', '--vm', 'z'], 'each restore has its own'], [['restore', 'vm', 'x', '--name', 'a', '--network', 'lan'], 'Give it as <from>=<to>'], [['schema', 'nothing'], 'There is no schema "nothing"']])('%j', async (argv, text) => {
     const { code, out, err } = await runCli(argv);
     expect(code).toBe(2);
     expect(err).toContain(text);

@@ -148,12 +148,37 @@ export function configurationContract(on: () => Stage): void {
     await until(`disk ${diskId} is ok`, async () => ((await engine.getDisk(diskId))?.status === 'ok' ? true : undefined));
     await engine.attachDisk({ vmId, diskId, interface: settings.interface, bootable: true, active: true, readOnly: false, passDiscard: false });
     await expect(engine.getAttachment(vmId, diskId)).resolves.toMatchObject({ active: true, bootable: true });
+    await engine.changeVm({ vmId, deleteProtected: true, comment: 'changed' });
+    await expect(engine.getVm(vmId)).resolves.toMatchObject({ deleteProtected: true, comment: 'changed' });
+    expect(await codeOf(engine.removeVm(vmId))).toBe('engine.conflict');
+    await engine.changeVm({ vmId, deleteProtected: false });
     await engine.removeVm(vmId);
     await until(`VM ${name} is gone`, async () => ((await engine.getVm(vmId)) === undefined ? true : undefined));
     await expect(engine.removeVm(vmId)).resolves.toBeUndefined();
     await expect(engine.getDisk(diskId)).resolves.toMatchObject({ status: 'ok' });
     await engine.removeDisk(diskId);
     await until(`disk ${diskId} is gone`, async () => ((await engine.getDisk(diskId)) === undefined ? true : undefined));
+  });
+
+  test('a VM made again under its own id, name and NICs as it was saved; one that has no disks goes without keeping any', async () => {
+    const { engine, vm } = on();
+    const saved = await engine.getVmConfiguration(vm.id);
+    const [vmId, name] = [randomUUID(), `contract-again-${randomUUID().slice(0, 8)}`];
+    const make = async (ovf: string): Promise<void> => {
+      await engine.createVmFromConfiguration({ name, clusterId: vm.clusterId, comment: 'first', ovf });
+      await until(`VM ${name} is down`, async () => ((await engine.getVm(vmId))?.status === 'down' ? true : undefined));
+    };
+    // Another VM's MAC addresses are refused while it has them.
+    expect(await codeOf(make(rewriteOvf(saved, { vmId, name, nics: 'new', newIds: () => randomUUID(), nicChanges: readOvf(saved).nics, stripDisks: true })))).toBe('engine.conflict');
+    await make(rewriteOvf(saved, { vmId, name, nics: 'new', newIds: () => randomUUID(), stripDisks: true }));
+    const [before, nics] = [await engine.getVmConfiguration(vmId), await engine.listNics()];
+    await engine.removeVmWithoutDisks(vmId);
+    await until(`VM ${name} is gone`, async () => ((await engine.getVm(vmId)) === undefined ? true : undefined));
+    await expect(engine.removeVmWithoutDisks(vmId)).resolves.toBeUndefined();
+    await make(rewriteOvf(before, { vmId, name, nics: 'keep', samePlace: true, stripDisks: true }));
+    expect((await engine.listNics()).filter((nic) => nic.vmId === vmId)).toEqual(nics.filter((nic) => nic.vmId === vmId));
+    await engine.removeVmWithoutDisks(vmId);
+    await until(`VM ${name} is gone again`, async () => ((await engine.getVm(vmId)) === undefined ? true : undefined));
   });
 
   test('a running VM is not started again, and is not removed', async () => {

@@ -2,6 +2,7 @@
 // with a running VM and an appliance, makes its own objects there under names of its own, and removes them again.
 import type { Vm } from '../../adapters/ovirt/port';
 import { diskSettingsSchema } from '../../domain/disks';
+import { readOvf } from '../../domain/ovf';
 import { configurationContract, diskContract, snapshotContract } from './engine-changes.contract';
 import { codeOf, type EngineSetUp, nobody, type Stage, until } from './engine-stage';
 
@@ -95,6 +96,23 @@ function readingContract(on: () => Stage): void {
     }
     const attachments = await engine.listAttachments(vm.id);
     expect(attachments.map(({ diskId, active, bootable }) => ({ diskId, active, bootable }))).toEqual(disks.map(({ settings: { diskId, active, bootable } }) => ({ diskId, active, bootable })));
+  });
+
+  test('the ways onto networks, the addresses in use, and whether the pool of the VM\'s cluster allows one twice', async () => {
+    const { engine, vm } = on();
+    const cluster = (await engine.listClusters()).find(({ id }) => id === vm.clusterId);
+    expect((await engine.listVnicProfiles()).filter(({ dataCenterId }) => dataCenterId === cluster?.dataCenterId)).toEqual(expect.arrayContaining([expect.objectContaining({ name: 'ovirtmgmt', networkName: 'ovirtmgmt' })]));
+    const own = (await engine.listNics()).filter(({ vmId }) => vmId === vm.id);
+    expect(own).toEqual([{ vmId: vm.id, vmName: vm.name, clusterId: vm.clusterId, mac: expect.stringMatching(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/) as string }]);
+    expect(await engine.macPoolAllowsDuplicates(cluster?.macPoolId ?? '')).toBe(false);
+  });
+
+  test('the configuration of a VM as it is now: its disks and its NIC with its address', async () => {
+    const { engine, vm, disks } = on();
+    const ovf = readOvf(await engine.getVmConfiguration(vm.id));
+    expect(ovf).toMatchObject({ vmId: vm.id, name: vm.name });
+    expect(ovf.disks.map(({ diskId }) => diskId).sort()).toEqual(disks.map(({ settings }) => settings.diskId).sort());
+    expect(ovf.nics.map(({ mac }) => mac)).toEqual((await engine.listNics()).filter(({ vmId }) => vmId === vm.id).map(({ mac }) => mac));
   });
 
   test('the cluster of the VM, and the storage domain of its disk with its status and space', async () => {

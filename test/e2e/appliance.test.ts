@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackupSummary } from '../../client';
 import { laneTests, manifestOf, rootsOf } from './support/lane';
+import { restoreTests } from './support/restores';
 import { useStack, type Stack } from './support/stack';
 import { ask, digestOfVolume, makeVm, volumePath, type DiskWish, type EngineAttachment, type EngineDisk, type TestVm } from './support/vms';
 
@@ -19,6 +20,10 @@ function transportHere({ parts }: Stack): string {
 
 describe('with FUSE', () => {
   laneTests(stackOf, transportHere);
+});
+
+describe('restores beyond a new VM', () => {
+  restoreTests(stackOf);
 });
 
 const wishes: readonly DiskWish[] = [

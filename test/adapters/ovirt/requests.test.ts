@@ -96,6 +96,8 @@ describe('what is sent', () => {
   test.each([
     ['detaching keeps the disk', () => client.detachDisk(vmId, diskId), `DELETE /api/vms/${vmId}/diskattachments/${diskId}`, { detach_only: 'true' }],
     ['removing a VM keeps its disks', () => client.removeVm(vmId), `DELETE /api/vms/${vmId}`, { detach_only: 'true' }],
+    ['removing a VM that has no disks does not say so: the engine refuses that of a VM from a template', () => client.removeVmWithoutDisks(vmId), `DELETE /api/vms/${vmId}`, {}],
+    ['reading a configuration', () => client.getVmConfiguration(vmId).catch(() => undefined), `GET /api/vms/${vmId}`, { all_content: 'true' }],
     ['removing a disk', () => client.removeDisk(diskId), `DELETE /api/disks/${diskId}`, {}],
     ['removing a snapshot', () => client.removeSnapshot(vmId, snapshotId), `DELETE /api/vms/${vmId}/snapshots/${snapshotId}`, {}],
     ['start', () => client.startVm(vmId), `POST /api/vms/${vmId}/start`, {}],
@@ -105,6 +107,33 @@ describe('what is sent', () => {
     await call();
     expect(last()).toMatchObject({ line, query });
   });
+});
+
+test('a VM is changed in what is named and nothing else', async () => {
+  await client.changeVm({ vmId, deleteProtected: false });
+  expect(last()).toEqual({ line: `PUT /api/vms/${vmId}`, query: {}, body: { delete_protected: 'false' } });
+  await client.changeVm({ vmId, comment: '' });
+  expect(last().body).toEqual({ comment: '' });
+});
+
+test('a VM tells its pool, its protection and its template; Blank is none', async () => {
+  const [pool, template] = [domainId, snapshotId];
+  answer = () => ({ body: { ...wireVm, delete_protected: 'true', vm_pool: { id: pool }, template: { id: template } } });
+  await expect(client.getVm(vmId)).resolves.toMatchObject({ deleteProtected: true, poolId: pool, templateId: template });
+  answer = () => ({ body: { ...wireVm, template: { id: '00000000-0000-0000-0000-000000000000' } } });
+  const plain = await client.getVm(vmId);
+  expect(plain).toMatchObject({ deleteProtected: false });
+  expect(Object.keys(plain ?? {})).not.toEqual(expect.arrayContaining(['poolId']));
+  expect(plain?.templateId).toBeUndefined();
+});
+
+test('the NICs of all VMs come page by page; one without an address is one all the same', async () => {
+  const page = (count: number, offset: number): unknown => ({ vm: Array.from({ length: count }, (_, index) => ({ ...wireVm, id: `f0000000-0000-4000-8000-${String(offset + index).padStart(12, '0')}`, nics: index === 0 ? {} : { nic: [{ mac: { address: '56:6f:00:00:00:01' } }, {}] } })) });
+  answer = ({ query }) => ({ body: query['search']?.endsWith('page 1') ? page(100, 0) : page(2, 100) });
+  const nics = await client.listNics();
+  expect(nics).toHaveLength(2 * (99 + 1));
+  expect(nics.slice(0, 2)).toEqual(['56:6f:00:00:00:01', ''].map((mac) => ({ vmId: 'f0000000-0000-4000-8000-000000000001', vmName: 'demo', clusterId, mac })));
+  expect(last()).toMatchObject({ line: 'GET /api/vms', query: { max: '100', follow: 'nics' } });
 });
 
 describe('repeating what is already so', () => {

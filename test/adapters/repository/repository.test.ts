@@ -53,6 +53,35 @@ describe('opening', () => {
   });
 });
 
+describe('a VM that is replaced', () => {
+  const vm = { vmId: randomUUID(), name: 'demo', comment: '', clusterId: randomUUID(), ovf: '<ovf>ä</ovf>', attachments: [{ diskId: randomUUID(), interface: 'virtio' as const, bootable: true, active: true, readOnly: false, passDiscard: false }] };
+
+  it('is saved once, read back, and dropped; it is no backup', async () => {
+    const { path, repository } = await newRepository(directory.path);
+    const runId = randomUUID();
+    await repository.dropReplacedVm(runId);
+    await expect(repository.readReplacedVm(runId)).resolves.toBeUndefined();
+    await repository.saveReplacedVm(runId, vm);
+    // A repeat may come when half of the VM is gone already.
+    await repository.saveReplacedVm(runId, { ...vm, attachments: [] });
+    await expect(repository.readReplacedVm(runId)).resolves.toEqual(vm);
+    expect(statSync(join(path, 'replaced', `${runId}.json`)).mode & 0o777).toBe(0o600);
+    expect(await collect(repository.list())).toEqual([]);
+    await repository.open();
+    for (let turn = 0; turn < 2; turn += 1) await repository.dropReplacedVm(runId);
+    await expect(repository.readReplacedVm(runId)).resolves.toBeUndefined();
+  });
+
+  it('that decayed is named, and an id that is none becomes no path', async () => {
+    const { path, repository } = await newRepository(directory.path);
+    const runId = randomUUID();
+    await repository.saveReplacedVm(runId, vm);
+    writeFileSync(join(path, 'replaced', `${runId}.json`), '{');
+    await expect(repository.readReplacedVm(runId)).rejects.toMatchObject({ code: 'repository.corrupt', message: expect.stringContaining(runId) as string });
+    await expect(repository.saveReplacedVm('../x', vm)).rejects.toMatchObject({ code: 'input.invalid' });
+  });
+});
+
 describe('check', () => {
   it('proves that it can be written to, tells the space, and leaves nothing', async () => {
     const { path, repository } = await newRepository(directory.path);

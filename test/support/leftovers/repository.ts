@@ -11,7 +11,8 @@ export async function lookAtRepository(repository: string): Promise<readonly Fou
   const found: FoundLeftover[] = [];
   const report = (what: string, object: string, detail: string): void => void found.push({ where: 'repository', what, object, detail });
   for (const name of await listNames(repository)) {
-    if (name !== 'holdfast-repository.json' && name !== 'vms') report('stray-file', path.join(repository, name), 'belongs to no backup');
+    if (name === 'replaced') for (const file of await listNames(path.join(repository, name))) report('replaced-vm', path.join(repository, name, file), 'a VM that was replaced is neither back nor let go');
+    else if (name !== 'holdfast-repository.json' && name !== 'vms') report('stray-file', path.join(repository, name), 'belongs to no backup');
   }
   for (const vmId of await listNames(path.join(repository, 'vms'))) {
     const vmDirectory = path.join(repository, 'vms', vmId);
