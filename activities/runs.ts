@@ -43,7 +43,7 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
   const whatBecameOf = async (runId: string): Promise<Pick<EarlierHolding, 'committed' | 'repository'>> => {
     const [run] = await catalog.listRuns({ runId, page: { limit: 1, offset: 0 } });
     const committed = (await catalog.listHoldings({ runId })).some(({ kind, state }) => kind === 'vm' && state === 'product');
-    return { committed, ...(run?.repository == null ? {} : { repository: run.repository }) };
+    return { committed, ...(typeof run?.repository !== 'string' ? {} : { repository: run.repository }) };
   };
   return {
     async openRun(run) {

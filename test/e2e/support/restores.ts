@@ -58,7 +58,7 @@ export function restoreTests(stackOf: () => Stack): void {
   test('a VM that is there is not made again; everything that speaks against it comes at once, and nothing is made', async () => {
     const disks = (await ask.disks(stack)).map(({ id }) => id);
     const error = await failureOf(start({ as: 'original', vmId: vm.id, networks: [{ from: 'ovirtmgmt', to: 'nowhere' }] }));
-    expect(error.details.reasons?.map(({ code }) => code).sort()).toEqual(['mac.taken', 'name.taken', 'network.unknown', 'vm.exists']);
+    expect(error.details.reasons.map(({ code }) => code).sort()).toEqual(['mac.taken', 'name.taken', 'network.unknown', 'vm.exists']);
     expect((await ask.disks(stack)).map(({ id }) => id)).toEqual(disks);
   }, limitMs);
 
