@@ -66,14 +66,14 @@ export async function runCell(lane: Lane, plan: CellPlan, sourceBackup: Backup |
   if (plan.bring) await lane.stack.lab.bring(lane.vm.id, plan.bring);
   await shape.prepare?.(lane);
   const before = { backups: await backupsOf(lane, lane.vm.id), snapshots: await snapshotsBegun(lane.stack, lane.vm) };
-  const run = plannedRun(lane, shape.flow, { sourceBackupId: sourceBackup?.backupId, ...(plan.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond }) });
+  const run = plannedRun(lane, shape.flow, { as: shape.as, sourceBackupId: sourceBackup?.backupId, ...(plan.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond }) });
   await lane.wish({ workflowId: run.workflowId, ...shape.fault, ...plan.fault, ...(plan.kill ? { kill: plan.kill } : {}) });
   const faults = await LabFaults.inject(lane.stack, plan.labFaults?.(lane) ?? []);
   try {
     const { end, seconds, told } = await ranToItsEnd(lane, plan, run, faults);
     const expected = plan.mayFail && end.outcome === 'failed' ? { outcome: end.outcome } : (plan.ends ?? shape.ends);
     const problems = [...told.problems, ...faults.unfired(), ...end.against(expected)];
-    const judged = await judge(lane, { flow: shape.flow, outcome: expected.outcome }, run, before);
+    const judged = await judge(lane, { shape, outcome: expected.outcome }, run, before);
     if (plan.alsoJudge) problems.push(...(await plan.alsoJudge(lane, run, end)));
     const fault = [told.fault, faults.told()].filter(Boolean).join('; ') || 'none';
     return { cell: plan.name, fault, ended: end.text, seconds, problems: [...problems, ...judged.problems], products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
@@ -132,10 +132,16 @@ interface Before {
 
 export const marksOf = ({ vm, repositoryPath }: Lane): readonly string[] => [vm.id, vm.name, ...vm.disks.map(({ id }) => id), repositoryPath];
 
-async function judge(lane: Lane, { flow, outcome }: { readonly flow: Shape['flow']; readonly outcome: Ending['outcome'] }, run: Started, before: Before): Promise<Pick<CellResult, 'problems' | 'products'>> {
-  const { stack, vm } = lane;
+async function judge(lane: Lane, { shape: { flow, as }, outcome }: { readonly shape: Pick<Shape, 'flow' | 'as'>; readonly outcome: Ending['outcome'] }, run: Started, before: Before): Promise<Pick<CellResult, 'problems' | 'products'>> {
   const marks = [...marksOf(lane), run.vmName, ...(await idsOf(lane.client, run.workflowId))];
+  // A replaced VM has other disks, whatever flow saw to it.
+  await lane.lookAgain();
+  const { stack, vm } = lane;
   const problems: string[] = [];
+  if (as) {
+    const { restored, problems: found } = await checkRestored(stack, vm.name, vm);
+    return { problems: [...found, ...(restored?.vmId === vm.id ? [] : [`VM ${vm.name} is not there under its own id ${vm.id}`])], products: { backups: [], restored: [], marks: [...marks, ...marksOf(lane)] } };
+  }
   if (flow === 'restoreVm') {
     const { restored, problems: found } = await checkRestored(stack, run.vmName, vm);
     if (outcome === 'completed') problems.push(...found);

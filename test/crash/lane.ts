@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { HoldfastClient } from '../../client';
 import { configFileOf, type Stack, type WorkerConfigFile } from '../e2e/support/stack';
-import { makeVm, type TestVm } from '../e2e/support/vms';
+import { ask, makeVm, type TestVm } from '../e2e/support/vms';
 import { makeNamespace } from './namespace';
 import { faultFiles, firedSchema, type Fault, type Fired } from './worker/fault';
 import { WorkerProcess } from './worker-process';
@@ -96,6 +96,12 @@ export class Lane {
     const files = faultFiles(path.join(this.directory, 'faults'));
     for (const file of Object.values(files)) await rm(file, { force: true });
     if (fault) await writeFile(files.fault, JSON.stringify(fault));
+  }
+
+  /** The VM's disks as the engine has them now: the same content under other ids. */
+  async lookAgain(): Promise<void> {
+    const disks = await Promise.all((await ask.attachments(this.stack, this.vm.id).catch(() => [])).map(async ({ id }) => ask.disk(this.stack, id)));
+    this.vm = { ...this.vm, disks: this.vm.disks.map((disk) => ({ ...disk, id: disks.find((each) => each?.alias === disk.alias)?.id ?? disk.id })) };
   }
 
   async fired(): Promise<Fired | undefined> {

@@ -5,6 +5,7 @@ import type { BackupHandle, RestoreHandle } from '../../client';
 import { workflowIds } from '../../domain/ids';
 import { until } from '../e2e/support/vms';
 import { repositoryName, type Lane } from './lane';
+import { backupsOf } from './outside';
 import type { Ending } from './ending';
 import type { Step } from './steps';
 import type { Fault } from './worker/fault';
@@ -20,6 +21,8 @@ export interface Shape {
   readonly cells: (steps: readonly Step[]) => readonly Step[];
   /** What must have been before the run. */
   readonly prepare?: (lane: Lane) => Promise<void>;
+  /** Restores of the lane's own VM. */
+  readonly as?: 'original' | 'replace';
 }
 
 const after = (steps: readonly Step[], activityType: string): readonly Step[] => steps.slice(steps.findIndex((step) => step.activityType === activityType) + 1);
@@ -31,8 +34,8 @@ function releasing(steps: readonly Step[]): readonly Step[] {
   return rest.slice(0, rest.findIndex(({ activityType }) => activityType === 'planBackup'));
 }
 
-function afterTerminated(name: string, heldAt: string): Shape {
-  return { name, flow: 'backupVm', ends: { outcome: 'completed' }, fault: {}, prepare: (lane) => terminateOne(lane, heldAt), cells: releasing };
+function afterTerminated(name: string, heldAt: string, of: Pick<Shape, 'flow' | 'as'> = { flow: 'backupVm' }): Shape {
+  return { name, flow: 'backupVm', ends: { outcome: 'completed' }, fault: {}, prepare: (lane) => terminateOne(lane, heldAt, of), cells: releasing };
 }
 
 export const plainShapes: readonly [backup: Shape, restore: Shape] = [
@@ -48,6 +51,17 @@ export const shapes: readonly Shape[] = [
   afterTerminated('backup after one that was terminated when it was sealed', 'indexBackup'),
 ];
 
+const replacing = { flow: 'restoreVm', as: 'replace' } as const;
+
+/** Restores of the lane's own VM, which is there again in the end. `npm test` tries one of them, chosen by the seed. */
+export const ownVmShapes: readonly Shape[] = [
+  { name: 'restore as the original', flow: 'restoreVm', as: 'original', ends: { outcome: 'completed' }, fault: {}, prepare: async ({ stack, vm }) => stack.lab.removeWithDisks(vm.id), cells: (steps) => after(steps, 'planRestore') },
+  { name: 'replacement', ...replacing, ends: { outcome: 'completed' }, fault: {}, cells: (steps) => after(steps, 'proveDisk') },
+  { name: 'replacement that fails', ...replacing, ...failing('attachRestoredDisk') },
+  afterTerminated('backup after a replacement that was terminated before the new VM stood', 'createVmFromBackup', replacing),
+  afterTerminated('backup after a replacement that was terminated when the new VM stood', 'removeReplacedDisk', replacing),
+];
+
 export interface Started {
   readonly workflowId: string;
   readonly start: () => Promise<Handle>;
@@ -56,7 +70,7 @@ export interface Started {
 }
 
 /** The ids come before the start, so that the fault can name them. */
-export function plannedRun(lane: Lane, flow: Shape['flow'], options: { readonly sourceBackupId?: string | undefined; readonly bandwidthBytesPerSecond?: number; readonly vmId?: string } = {}): Started {
+export function plannedRun(lane: Lane, flow: Shape['flow'], options: { readonly sourceBackupId?: string | undefined; readonly bandwidthBytesPerSecond?: number; readonly vmId?: string; readonly as?: Shape['as'] | undefined } = {}): Started {
   const { engine } = lane.stack;
   const common = { engine, repository: repositoryName, ...(options.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: options.bandwidthBytesPerSecond }) };
   if (flow === 'backupVm') {
@@ -67,15 +81,21 @@ export function plannedRun(lane: Lane, flow: Shape['flow'], options: { readonly 
   const vmName = `restored-${requestId.slice(0, 8)}`;
   const { sourceBackupId } = options;
   if (sourceBackupId === undefined) throw new Error(`lane ${lane.name} has no backup to restore from`);
+  const { as } = options;
+  if (as) {
+    const { id: vmId, name } = lane.vm;
+    return { workflowId: workflowIds.vm(engine, vmId), vmName: name, start: () => lane.client.restoreVm({ ...common, as, vmId, backupId: sourceBackupId }) };
+  }
   return { workflowId: workflowIds.restore(requestId), vmName, start: () => lane.client.restoreVm({ ...common, requestId, backupId: sourceBackupId, name: vmName, start: true }) };
 }
 
-/** Ends a backup by Temporal's terminate at the beginning of a step: nothing undoes it. */
-async function terminateOne(lane: Lane, heldAt: string): Promise<void> {
-  const { workflowId, start } = plannedRun(lane, 'backupVm');
+/** Ends a run by Temporal's terminate at the beginning of a step: nothing undoes it. */
+async function terminateOne(lane: Lane, heldAt: string, { flow, as }: Pick<Shape, 'flow' | 'as'>): Promise<void> {
+  const [source] = await backupsOf(lane, lane.vm.id);
+  const { workflowId, start } = plannedRun(lane, flow, { as, sourceBackupId: source?.backupId });
   await lane.wish({ workflowId, hold: { activityType: heldAt } });
   await start();
-  await until(`the backup to be terminated is at ${heldAt}`, async () => (await lane.held()) !== undefined);
+  await until(`the run to be terminated is at ${heldAt}`, async () => (await lane.held()) !== undefined);
   await lane.client.temporal.workflow.getHandle(workflowId).terminate('the crash harness');
   await lane.letGo();
 }

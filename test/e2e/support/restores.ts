@@ -33,6 +33,7 @@ export function restoreTests(stackOf: () => Stack): void {
     stack = stackOf();
     vm = await makeVm(stack, 'shop', wishes, { description: 'the web shop' });
     await stack.lab.engine('PUT', `/vms/${vm.id}`, { comment: 'ask Anna' });
+    await stack.lab.engine('POST', `/vms/${vm.id}/nics`, { name: 'lan', interface: 'virtio', network: { name: 'ovirtmgmt' } });
     const made = await stack.lab.engine('POST', '/vms', { name: 'thin', cluster: { name: 'Default' }, template: { name: 'tiny-template' } }) as { id: string };
     thin = { id: made.id, name: 'thin' };
     await stack.lab.waitForStatus(thin.id, 'down');
@@ -58,7 +59,7 @@ export function restoreTests(stackOf: () => Stack): void {
   test('a VM that is there is not made again; everything that speaks against it comes at once, and nothing is made', async () => {
     const disks = (await ask.disks(stack)).map(({ id }) => id);
     const error = await failureOf(start({ as: 'original', vmId: vm.id, networks: [{ from: 'ovirtmgmt', to: 'nowhere' }] }));
-    expect(error.details.reasons.map(({ code }) => code).sort()).toEqual(['mac.taken', 'name.taken', 'network.unknown', 'vm.exists']);
+    expect(error.details.reasons.map(({ code }) => code).sort()).toEqual(['mac.taken', 'mac.taken', 'name.taken', 'network.unknown', 'vm.exists']);
     expect((await ask.disks(stack)).map(({ id }) => id)).toEqual(disks);
   }, limitMs);
 
@@ -114,7 +115,7 @@ export function restoreTests(stackOf: () => Stack): void {
     for (const id of kept) expect(await ask.disk(stack, id)).toMatchObject({ status: 'ok' });
 
     const now = await lookAt(stack, vm.id);
-    expect({ ...now, disks: now.disks.map((disk) => ({ ...disk, id: '' })) }).toEqual({ ...before, name: 'shop-again', network: 'backup-net', disks: before.disks.map((disk) => ({ ...disk, id: '' })) });
+    expect({ ...now, disks: now.disks.map((disk) => ({ ...disk, id: '' })) }).toEqual({ ...before, name: 'shop-again', networks: { ...before.networks, lan: 'backup-net' }, disks: before.disks.map((disk) => ({ ...disk, id: '' })) });
     expect(await contentOf(stack, vm.id)).toEqual(rootsOf(vm.disks));
     for (const { id } of now.disks) expect((await ask.disk(stack, id))?.storage_domains?.storage_domain).toEqual([{ id: await domainNamed(stack, 'data-2') }]);
   }, limitMs);
@@ -136,8 +137,9 @@ async function lookAt(stack: Stack, vmId: string) {
     return { ...attachment, alias: alias ?? '', status, format, sparse, backup, wipe_after_delete, provisioned_size };
   }));
   const { name, description, comment } = (await stack.lab.engine('GET', `/vms/${vmId}`)) as { name: string; description: string; comment: string };
-  const [network] = ((await stack.lab.engine('GET', `/vms/${vmId}/nics?follow=network`)) as { nic: { network?: { name: string } }[] }).nic;
-  return { name, description, comment, nics: await ask.nics(stack, vmId), network: network?.network?.name, disks: disks.sort((one, other) => (one.alias < other.alias ? -1 : 1)) };
+  const { nic } = (await stack.lab.engine('GET', `/vms/${vmId}/nics?follow=network`)) as { nic: { name: string; network?: { name: string } }[] };
+  const networks = Object.fromEntries(nic.map((each) => [each.name, each.network?.name]));
+  return { name, description, comment, nics: [...(await ask.nics(stack, vmId))].sort((one, other) => (one.name < other.name ? -1 : 1)), networks, disks: disks.sort((one, other) => (one.alias < other.alias ? -1 : 1)) };
 }
 
 const rootOfDisk = async (stack: Stack, disk: EngineDisk): Promise<string> => digestOfVolume(stack, await volumePath(stack, disk), disk.format === 'cow' ? 'qcow2' : 'raw');
