@@ -86,6 +86,11 @@ export const cases = [
     play: async (stage) => cancelledInCopy(stage, 'restoreVm', { ...(await restoreOf(stage)), ...slowly }),
   },
   { flow: 'restoreVm', name: 'completed-and-started', ends: 'COMPLETED', play: restoredAndStarted },
+  { flow: 'restoreVm', name: 'replaced', ends: 'COMPLETED', play: (stage) => onOwnVm(stage, (request) => stage.run('restoreVm', { ...request, as: 'replace' })) },
+  { flow: 'restoreVm', name: 'as-original', ends: 'COMPLETED', play: (stage) => onOwnVm(stage, async (request) => {
+    await stage.lab.removeWithDisks(request.vmId);
+    return stage.run('restoreVm', { ...request, as: 'original' });
+  }) },
 ];
 
 function backupOf({ engine, repository }, vm) {
@@ -141,6 +146,19 @@ async function afterTerminated(stage) {
   await stage.untilProgress(handle, 'it copies', isMoving);
   await handle.terminate('recorded as what the next run finds');
   return stage.run('backupVm', backupOf(stage, stage.demo));
+}
+
+/** On a small VM of the case's own, down and backed up. */
+async function onOwnVm(stage, play) {
+  const { engine, repository, lab } = stage;
+  const { id: vmId } = await lab.engine('POST', '/vms', { name: 'history-thin', cluster: { name: 'Default' }, template: { name: 'tiny-template' } });
+  await lab.waitForStatus(vmId, 'down');
+  try {
+    const backup = await stage.run('backupVm', { engine, repository, vmId });
+    return await play({ engine, repository, vmId, backupId: (await backup.result()).backup.backupId });
+  } finally {
+    await lab.removeWithDisks(vmId);
+  }
 }
 
 /** The original goes down first: both have the same MAC address. */

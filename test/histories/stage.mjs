@@ -61,13 +61,16 @@ function placesOf(state, devices) {
 /** As docs/isv.md says: everything that starting needs is in the flow's document. */
 function startFlow(client, flow, input) {
   const published = JSON.parse(readFileSync(join(schemas, `${flow}.json`), 'utf8'));
-  const workflowId = published.workflowId.replace(/<(\w+)>/g, (_, field) => input[field] ?? randomUUID());
+  // Under the lock of the VM where the flow has two kinds of ids and the input says which.
+  const { workflowId: template, idReusePolicy = published.workflowIdReusePolicy } =
+    input.as === undefined ? published : published.workflowIdElse;
+  const workflowId = template.replace(/<(\w+)>/g, (_, field) => input[field] ?? randomUUID());
   return client.workflow.start(published.workflowType, {
     workflowId,
     taskQueue: published.taskQueue,
     args: [input],
     workflowIdConflictPolicy: 'FAIL',
-    workflowIdReusePolicy: published.workflowIdReusePolicy,
+    workflowIdReusePolicy: idReusePolicy,
   });
 }
 
