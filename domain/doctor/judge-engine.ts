@@ -51,7 +51,8 @@ export const neededPermits: readonly NeededPermit[] = [
   { permit: 'create_disk', why: 'create disks in a restore', needed: 'always' },
   { permit: 'delete_disk', why: 'undo a restore', needed: 'always' },
   { permit: 'create_vm', why: 'create the restored VM', needed: 'always' },
-  { permit: 'delete_vm', why: 'undo a restore', needed: 'always' },
+  { permit: 'delete_vm', why: 'undo a restore, replace a VM', needed: 'always' },
+  { permit: 'edit_vm_properties', why: 'give a restored original its comment back, undo the restore of a protected VM', needed: 'always' },
   // ImportVmCommand asks on the source's storage domain; a configuration has none, and above the empty id is System alone.
   { permit: 'import_export_vm', why: 'create a VM from its saved configuration, which the engine checks on System', needed: 'always', systemOnly: true },
   { permit: 'run_vm', why: 'start the restored VM', needed: 'always' },
