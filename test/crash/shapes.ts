@@ -83,8 +83,9 @@ export function plannedRun(lane: Lane, flow: Shape['flow'], options: { readonly 
   if (sourceBackupId === undefined) throw new Error(`lane ${lane.name} has no backup to restore from`);
   const { as } = options;
   if (as) {
+    // All of them: those of a VM that an earlier cell replaced have ids that are not in the backup.
     const { id: vmId, name } = lane.vm;
-    return { workflowId: workflowIds.vm(engine, vmId), vmName: name, start: () => lane.client.restoreVm({ ...common, as, vmId, backupId: sourceBackupId }) };
+    return { workflowId: workflowIds.vm(engine, vmId), vmName: name, start: () => lane.client.restoreVm({ ...common, as, vmId, backupId: sourceBackupId, ...(as === 'replace' ? { oldDisks: 'all' } : {}) }) };
   }
   return { workflowId: workflowIds.restore(requestId), vmName, start: () => lane.client.restoreVm({ ...common, requestId, backupId: sourceBackupId, name: vmName, start: true }) };
 }
