@@ -149,7 +149,7 @@ describe('a change of the flows that open runs would not survive is noticed', ()
     [
       'the restored disks are not proven any more',
       'restoreVm/0.1.0-completed-and-started',
-      [{ module: 'restore-vm.ts', from: 'await disksProven(restore, contents, disks)', to: '([] as readonly string[])' }],
+      [{ module: 'restore-vm.ts', from: 'await disksProven(restore, plan)', to: '([] as readonly string[])' }],
     ],
   ])(
     '%s',
