@@ -5,11 +5,10 @@ import { configNameSchema, uuidSchema } from '../ids';
 import { builtMethods } from './built';
 
 export const restoreTargets = ['new', 'original', 'replace'] as const;
-export type RestoreTarget = (typeof restoreTargets)[number];
 
 const place = z.string().min(1).max(255);
 /** Six bytes, unicast, not all zero: what the engine takes as the address of a NIC. */
-export const macSchema = z.string().regex(/^(?!00(?::00){5}$)[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/, 'must be a unicast MAC address in lower case, such as 56:6f:1a:b0:00:01');
+const macSchema = z.string().regex(/^(?!00(?::00){5}$)[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/, 'must be a unicast MAC address in lower case, such as 56:6f:1a:b0:00:01');
 
 export const restoreVmInputSchema = z
   .strictObject({
