@@ -32,7 +32,7 @@ async function restore(as: 'original' | 'replace', prepare: (script: Script, vmI
   return { script, handle, vmId };
 }
 
-const common = ['openRun', 'listEarlierHoldings', 'listEarlierRuns', 'checkAppliance', 'checkAppliance', 'planRestore', 'createDisk', 'createDisk', 'attachToAppliance', 'findDevice', 'attachToAppliance', 'findDevice', 'listHeldDisks', 'restoreDisk', 'restoreDisk', 'proveDisk', 'proveDisk', 'detachDisk', 'detachDisk'];
+const common = ['openRun', 'listEarlierHoldings', 'listEarlierRuns', 'checkAppliance', 'checkAppliance', 'planRestore', 'createDisk', 'createDisk', 'attachToAppliance', 'findDevice', 'attachToAppliance', 'findDevice', 'listHeldDisks', ...['restoreDisk', 'restoreDisk', 'proveDisk', 'proveDisk'].flatMap((copy) => ['takeCopySlot', copy, 'giveBackCopySlot']), 'detachDisk', 'detachDisk'];
 const namesOf = ({ script }: Restore): readonly string[] => script.names().map((name) => (name === 'readBackup' ? 'checkAppliance' : name));
 
 test('as the original: under its lock, with its id, NICs and disk ids, and without our mark in the end', async () => {
