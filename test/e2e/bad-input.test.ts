@@ -125,10 +125,10 @@ describe('the appliance', () => {
     expect(textOf('appliance.is-the-vm')).toMatch(/The appliance appliance is the VM to be backed up.* Use another/);
   }, limitMs);
 
-  test('is unknown, and so nobody works in it', async () => {
+  test('is unknown: that nobody works in it goes without saying', async () => {
     const { codes, textOf } = await refusedBackup(stack, plain.id, { applianceId: unknownId });
-    expect(codes).toEqual(['appliance.no-worker', 'appliance.unknown']);
-    expect(textOf('appliance.no-worker')).toMatch(/Start one there with role "appliance"/);
+    expect(codes).toEqual(['appliance.unknown']);
+    expect(textOf('appliance.unknown')).toMatch(/knows no VM .* which is to be the appliance\. Correct the id/);
   }, limitMs);
 
   test('is down', async () => {
@@ -240,7 +240,7 @@ describe('a restore', () => {
     expect(taken.codes).toEqual(['name.taken']);
     expect(taken.error.message).toMatch(/A VM named demo exists already .* Choose another name/);
     const all = await refused(stack, () => stack.client.restoreVm({ ...request, cluster: unknownId, storageDomain: unknownId, applianceId: unknownId }));
-    expect(all.codes).toEqual(['appliance.no-worker', 'appliance.unknown', 'cluster.unknown', 'domain.unknown', 'name.taken']);
+    expect(all.codes).toEqual(['appliance.unknown', 'cluster.unknown', 'domain.unknown', 'name.taken']);
     expect(all.textOf('cluster.unknown')).toMatch(/Name one of: Default/);
     expect(all.textOf('domain.unknown')).toMatch(/active data domains: data-1/);
   }, limitMs);
