@@ -58,8 +58,8 @@ export const ownVmShapes: readonly Shape[] = [
   { name: 'restore as the original', flow: 'restoreVm', as: 'original', ends: { outcome: 'completed' }, fault: {}, prepare: async ({ stack, vm }) => stack.lab.removeWithDisks(vm.id), cells: (steps) => after(steps, 'planRestore') },
   { name: 'replacement', ...replacing, ends: { outcome: 'completed' }, fault: {}, cells: (steps) => after(steps, 'proveDisk') },
   { name: 'replacement that fails', ...replacing, ...failing('attachRestoredDisk') },
-  afterTerminated('backup after a replacement that was terminated before the new VM stood', 'createVmFromBackup', replacing),
-  afterTerminated('backup after a replacement that was terminated when the new VM stood', 'removeReplacedDisk', replacing),
+  afterTerminated('backup after a replacement that was terminated before the new VM stood', 'attachRestoredDisk', replacing),
+  afterTerminated('backup after a replacement that was terminated when the new VM stood', 'unmarkVm', replacing),
 ];
 
 export interface Started {
