@@ -86,6 +86,7 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
       if (name !== '') await catalog.nameRun(runId, name);
       const taken = await engine.findVmByName(name);
       const clusters = await engine.listClusters();
+      const original = await oldVmFacts(engine, input);
       const choice = chooseRestore({
         asked: input,
         saved,
@@ -93,13 +94,13 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
         domains: await engine.listStorageDomains(),
         profiles: await engine.listVnicProfiles(),
         nameTakenBy: taken?.id,
-        original: await oldVmFacts(engine, input),
+        original,
         takenDiskIds: input.as === 'original' ? await takenDiskIds(engine, saved) : [],
         ...(wantsMacs(input) ? await macFacts(engine, clusters) : { macsInUse: [], poolsWithDuplicates: [] }),
       });
       const appliance = await applianceFacts(engine, input.applianceId);
       const { clusterId, domainOfDisk } = choice;
-      const objects = { appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false };
+      const objects = { appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false, asOriginal: input.as !== 'new', replaced: replacedBy(choice, original) };
       // While nobody knows where the VM is to go, nobody knows what is needed there.
       const rights = clusterId === undefined ? [] : await permitReasons(engine, (places) => rightsForRestore({ ...objects, clusterId }, places));
       return { ...choice, reasons: [...choice.reasons, ...applianceReasons(appliance, input.engine, undefined, []), ...rights] };
@@ -126,6 +127,11 @@ async function permitReasons(engine: PermittingEngine, rightsAt: (places: Places
 async function oldVmFacts(engine: Engine, { as, vmId, applianceId, applianceIds }: PlanRestoreInput): Promise<OldVmFacts | undefined> {
   const vm = as === 'new' || vmId === undefined ? undefined : await engine.getVm(vmId);
   return vm && { vm, snapshots: await engine.listSnapshots(vm.id), disks: await engine.listVmDisks(vm.id), isAppliance: vm.id === applianceId || applianceIds.includes(vm.id) };
+}
+
+function replacedBy({ old }: RestoreChoice, original: OldVmFacts | undefined): Parameters<typeof rightsForRestore>[0]['replaced'] {
+  if (!old || !original) return undefined;
+  return { vm: original.vm, disks: old.removed.map(({ diskId, alias }) => ({ diskId, alias, storageDomainId: original.disks.find(({ settings }) => settings.diskId === diskId)?.settings.storageDomainId })) };
 }
 
 async function takenDiskIds(engine: Engine, saved: SavedVm | undefined): Promise<readonly string[]> {

@@ -48,9 +48,13 @@ export interface RestoreObjects {
   readonly appliance?: PlacedVm | undefined;
   readonly storageDomainIds: readonly string[];
   readonly start: boolean;
+  /** The restored VM gets its own comment back in place of our mark. */
+  readonly asOriginal?: boolean;
+  /** The VM that goes, with the disks that go with it. */
+  readonly replaced?: { readonly vm: PlacedVm; readonly disks: BackupObjects['disks'] } | undefined;
 }
 
-export function rightsForRestore({ clusterId, appliance, storageDomainIds, start }: RestoreObjects, places: Places): readonly NeededRight[] {
+export function rightsForRestore({ clusterId, appliance, storageDomainIds, start, asOriginal = false, replaced }: RestoreObjects, places: Places): readonly NeededRight[] {
   const cluster = inCluster(clusterId, places);
   const [, ...center] = cluster;
   const onNewVm = (permit: string, why: string): NeededRight => ({ permit, why, on: cluster });
@@ -68,6 +72,17 @@ export function rightsForRestore({ clusterId, appliance, storageDomainIds, start
     onNewVm('delete_vm', 'remove the VM when the restore is undone'),
     onNewVm('stop_vm', 'stop the VM when the restore is undone'),
     ...(start ? [onNewVm('run_vm', 'start the VM')] : []),
+    ...(asOriginal ? [onNewVm('edit_vm_properties', 'give the VM its comment back')] : []),
+    ...(replaced ? rightsToReplace(replaced, places) : []),
+  ];
+}
+
+function rightsToReplace({ vm, disks }: NonNullable<RestoreObjects['replaced']>, places: Places): readonly NeededRight[] {
+  return [
+    { permit: 'delete_vm', why: `remove VM ${vm.name}, which is replaced`, on: onVm(vm, places) },
+    ...disks.map(({ diskId, alias, storageDomainId }) => ({
+      permit: 'delete_disk', why: `remove disk ${alias} of VM ${vm.name}, which is replaced`, on: [`disk ${diskId}`, ...(storageDomainId === undefined ? [] : [`storage_domain ${storageDomainId}`]), ...onVm(vm, places)],
+    })),
   ];
 }
 
