@@ -6,7 +6,7 @@ import { reason, type Reason } from './reasons';
 import { byIdOrName, type DomainFacts } from './restore-places';
 
 export interface OldVmFacts {
-  readonly vm: VmFacts & { readonly deleteProtected: boolean; readonly poolId?: string | undefined; readonly templateId?: string | undefined };
+  readonly vm: VmFacts & { readonly clusterId: string; readonly deleteProtected: boolean; readonly poolId?: string | undefined; readonly templateId?: string | undefined };
   readonly snapshots: readonly SnapshotFacts[];
   readonly disks: readonly DiskFacts[];
   /** One of the engine's appliances, or the one that is to write. */

@@ -41,5 +41,5 @@ export function facts({ asked: asks, saved: has, ...changes }: Changes = {}): Re
 export const oldDisk = (changes: Partial<Omit<DiskFacts, 'settings'>> & { readonly settings?: Partial<SavedDisk> } = {}): DiskFacts => ({ status: 'ok', storageType: 'image', shareable: false, contentType: 'data', ...changes, settings: disk(changes.settings) });
 
 export function oldVm({ vm, ...changes }: Partial<Omit<OldVmFacts, 'vm'>> & { readonly vm?: Partial<OldVmFacts['vm']> } = {}): OldVmFacts {
-  return { vm: { id: vmId, name: 'demo', status: 'down', statusText: 'down', deleteProtected: false, ...vm }, snapshots: [{ description: 'Active VM', status: 'ok', type: 'active' }], disks: [oldDisk()], isAppliance: false, ...changes };
+  return { vm: { id: vmId, name: 'demo', status: 'down', statusText: 'down', clusterId: randomUUID(), deleteProtected: false, ...vm }, snapshots: [{ description: 'Active VM', status: 'ok', type: 'active' }], disks: [oldDisk()], isAppliance: false, ...changes };
 }
