@@ -131,7 +131,7 @@ async function oldVmFacts(engine: Engine, { as, vmId, applianceId, applianceIds 
 
 function replacedBy({ old }: RestoreChoice, original: OldVmFacts | undefined): Parameters<typeof rightsForRestore>[0]['replaced'] {
   if (!old || !original) return undefined;
-  return { vm: original.vm, disks: old.removed.map(({ diskId, alias }) => ({ diskId, alias, storageDomainId: original.disks.find(({ settings }) => settings.diskId === diskId)?.settings.storageDomainId })) };
+  return { vm: original.vm, isFromTemplate: original.vm.templateId !== undefined, disks: old.removed.map(({ diskId, alias }) => ({ diskId, alias, storageDomainId: original.disks.find(({ settings }) => settings.diskId === diskId)?.settings.storageDomainId })) };
 }
 
 async function takenDiskIds(engine: Engine, saved: SavedVm | undefined): Promise<readonly string[]> {

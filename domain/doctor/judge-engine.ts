@@ -37,7 +37,7 @@ export function judgeEngineVersion(product: string, version: string): Judgement 
 interface NeededPermit {
   readonly permit: string;
   readonly why: string;
-  readonly needed: 'always' | 'a VM with custom properties' | 'method transfer';
+  readonly needed: 'always' | 'a VM with custom properties' | 'a restore as the original or in its place' | 'method transfer';
   /** Only a permission on System counts, whatever it is used on. */
   readonly systemOnly?: true;
 }
@@ -52,12 +52,12 @@ export const neededPermits: readonly NeededPermit[] = [
   { permit: 'delete_disk', why: 'undo a restore', needed: 'always' },
   { permit: 'create_vm', why: 'create the restored VM', needed: 'always' },
   { permit: 'delete_vm', why: 'undo a restore, replace a VM', needed: 'always' },
-  { permit: 'edit_vm_properties', why: 'give a restored original its comment back, undo the restore of a protected VM', needed: 'always' },
-  // ImportVmCommand asks on the source's storage domain; a configuration has none, and above the empty id is System alone.
+    // ImportVmCommand asks on the source's storage domain; a configuration has none, and above the empty id is System alone.
   { permit: 'import_export_vm', why: 'create a VM from its saved configuration, which the engine checks on System', needed: 'always', systemOnly: true },
   { permit: 'run_vm', why: 'start the restored VM', needed: 'always' },
   { permit: 'stop_vm', why: 'stop a restored VM that is undone', needed: 'always' },
   { permit: 'change_vm_custom_properties', why: 'restore a VM that has custom properties', needed: 'a VM with custom properties' },
+  { permit: 'edit_vm_properties', why: 'give a restored original its comment back, undo the restore of a protected VM', needed: 'a restore as the original or in its place' },
   { permit: 'backup_disk', why: 'start VM backups', needed: 'method transfer' },
   { permit: 'edit_disk_properties', why: 'open image transfers', needed: 'method transfer' },
   { permit: 'create_disk', why: 'act on image transfers, which the engine checks on System', needed: 'method transfer', systemOnly: true },

@@ -50,8 +50,8 @@ export interface RestoreObjects {
   readonly start: boolean;
   /** The restored VM gets its own comment back in place of our mark. */
   readonly asOriginal?: boolean;
-  /** The VM that goes, with the disks that go with it. */
-  readonly replaced?: { readonly vm: PlacedVm; readonly disks: BackupObjects['disks'] } | undefined;
+  /** The VM that goes, with the disks that go with it; one made from a template lets its disks go one by one. */
+  readonly replaced?: { readonly vm: PlacedVm; readonly isFromTemplate: boolean; readonly disks: BackupObjects['disks'] } | undefined;
 }
 
 export function rightsForRestore({ clusterId, appliance, storageDomainIds, start, asOriginal = false, replaced }: RestoreObjects, places: Places): readonly NeededRight[] {
@@ -77,9 +77,10 @@ export function rightsForRestore({ clusterId, appliance, storageDomainIds, start
   ];
 }
 
-function rightsToReplace({ vm, disks }: NonNullable<RestoreObjects['replaced']>, places: Places): readonly NeededRight[] {
+function rightsToReplace({ vm, isFromTemplate, disks }: NonNullable<RestoreObjects['replaced']>, places: Places): readonly NeededRight[] {
   return [
     { permit: 'delete_vm', why: `remove VM ${vm.name}, which is replaced`, on: onVm(vm, places) },
+    ...(isFromTemplate ? [{ permit: 'configure_vm_storage', why: `detach the disks of VM ${vm.name}, which is replaced`, on: onVm(vm, places) }] : []),
     ...disks.map(({ diskId, alias, storageDomainId }) => ({
       permit: 'delete_disk', why: `remove disk ${alias} of VM ${vm.name}, which is replaced`, on: [`disk ${diskId}`, ...(storageDomainId === undefined ? [] : [`storage_domain ${storageDomainId}`]), ...onVm(vm, places)],
     })),

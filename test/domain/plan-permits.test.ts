@@ -40,10 +40,10 @@ test('a VM that is not to be started needs no run_vm', () => {
 });
 
 test('a VM that is replaced is removed with its disks, and the new one gets its comment', () => {
-  const rights = rightsForRestore({ clusterId: 'c', storageDomainIds: ['s'], start: false, asOriginal: true, replaced: { vm: { id: 'old', name: 'demo', clusterId: 'c3' }, disks: [{ diskId: 'd', alias: 'root', storageDomainId: 's2' }] } }, places);
+  const rights = rightsForRestore({ clusterId: 'c', storageDomainIds: ['s'], start: false, asOriginal: true, replaced: { vm: { id: 'old', name: 'demo', clusterId: 'c3' }, isFromTemplate: true, disks: [{ diskId: 'd', alias: 'root', storageDomainId: 's2' }] } }, places);
   const onCluster = permission('cluster c');
-  expect(lacking(rights, onCluster, permission('storage_domain s'), permission('system', ['import_export_vm']))).toEqual(['edit_vm_properties', 'delete_vm', 'delete_disk']);
-  expect(lacking(rights, permission('cluster c', [...everything, 'edit_vm_properties']), permission('storage_domain s'), permission('system', ['import_export_vm']), permission('vm old', ['delete_vm']), permission('storage_domain s2', ['delete_disk']))).toEqual([]);
+  expect(lacking(rights, onCluster, permission('storage_domain s'), permission('system', ['import_export_vm']))).toEqual(['edit_vm_properties', 'delete_vm', 'configure_vm_storage', 'delete_disk']);
+  expect(lacking(rights, permission('cluster c', [...everything, 'edit_vm_properties']), permission('storage_domain s'), permission('system', ['import_export_vm']), permission('vm old', ['delete_vm', 'configure_vm_storage']), permission('storage_domain s2', ['delete_disk']))).toEqual([]);
 });
 
 test('a reason names permit, purpose and remedy, once for all objects', () => {

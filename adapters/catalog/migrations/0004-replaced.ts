@@ -1,4 +1,4 @@
-// Migration 3: holdings of a VM that a restore replaces, and of its disks.
+// Migration 4: holdings of a VM that a restore replaces, and of its disks.
 
 export const sql = `
 ALTER TABLE holdfast.holdings DROP CONSTRAINT holdings_kind_check;
