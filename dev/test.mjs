@@ -45,7 +45,7 @@ async function runJest(args, env) {
 }
 
 /** More than this is no noise. */
-const mostSuitesTriedAgain = 3;
+const mostSuitesTriedAgain = 8;
 
 /**
  * Two noisy cores carry everything that a suite starts. A suite that failed beside others is tried once more alone: red again is red, and
