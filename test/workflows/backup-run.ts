@@ -3,7 +3,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { workflowIds } from '../../domain/ids';
 import { disk, engine, goodAnswers, repository, type World } from './answers';
 import { Script } from './script';
-import { openStage, world, type Stage } from './stage';
+import { world, type Stage } from './stage';
 
 export interface Backup {
   readonly script: Script;
@@ -14,19 +14,6 @@ export interface Backup {
 export interface Options {
   readonly request?: Readonly<Record<string, unknown>>;
   readonly configured?: Parameters<typeof world>[0];
-}
-
-/** For a whole suite; opened before its first test. */
-export function useStage(): () => Stage {
-  let stage: Stage | undefined;
-  beforeAll(async () => {
-    stage = await openStage();
-  }, 120_000);
-  afterAll(() => stage?.stop());
-  return () => {
-    if (!stage) throw new Error('the stage did not open');
-    return stage;
-  };
 }
 
 /** Of a VM with the one disk `a`, unless `configured` says otherwise. */

@@ -7,10 +7,10 @@ import type { Progress } from '../../domain/flows/progress';
 import { holdingId, type EarlierHolding } from '../../domain/holdings';
 import { reason } from '../../domain/plan/reasons';
 import { applianceId, disk, engine, goodAnswers, repository, type World } from './answers';
-import { startBackup, useStage, type Backup, type Options } from './backup-run';
+import { startBackup, type Backup, type Options } from './backup-run';
 import { payloadBytes } from './payloads';
 import { Holding as Hold, Script, until } from './script';
-import { ending, world } from './stage';
+import { ending, world, useStage } from './stage';
 
 const stageOf = useStage();
 

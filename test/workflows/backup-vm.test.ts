@@ -1,9 +1,10 @@
 // backupVm as a runbook: its order, what it undoes after a failure or cancel at every step, and that it closes its run exactly once.
 import type { BackupVmOutput } from '../../domain/flows/backup-vm';
 import { applianceId, disk, engine } from './answers';
-import { startBackup, useStage, type Backup } from './backup-run';
-import { failWhenCancelled, Holding, type Script, untilCalled, type ActivityName, type Call, type Match } from './script';
-import { ending, type Ended } from './stage';
+import { startBackup, type Backup } from './backup-run';
+import { failWhenCancelled, Holding, untilCalled, type ActivityName } from './script';
+import { ending, type Ended, useStage } from './stage';
+import { nth, stoppedAt } from './stopped-run';
 
 const stageOf = useStage();
 
@@ -17,9 +18,6 @@ function undone({ script, world: { disks } }: Backup): readonly string[] {
     return activity === 'dropPartialBackup' ? 'drop' : 'snapshot';
   });
 }
-
-/** The n-th call of the activity (from 1) and all its repeats. */
-const nth = (n: number, of: () => Script): Match => (call: Call) => of().of(call.activity).indexOf(call) >= n - 1;
 
 const steps: readonly { readonly step: ActivityName; readonly n: number; readonly undone: readonly string[] }[] = [
   { step: 'listEarlierHoldings', n: 1, undone: [] },
@@ -66,7 +64,7 @@ describe('a final failure', () => {
   const runs = new Map<object, Promise<Backup & { readonly end: Ended }>>();
   beforeAll(() => {
     for (const row of steps) {
-      runs.set(row, backup((script) => script.fail(row.step, 'engine.refused', nth(row.n, () => script))).then(async (run) => ({ ...run, end: await ending(run.handle) })));
+      runs.set(row, stoppedAt('a final failure', row, backup));
     }
   });
 
@@ -94,15 +92,8 @@ describe('a final failure', () => {
 describe('a cancel', () => {
   const rows = steps.filter(({ step }) => step !== 'sealBackup');
   const runs = new Map<object, Promise<Backup & { readonly end: Ended }>>();
-  const cancelled = async (step: ActivityName, n: number): Promise<Backup & { readonly end: Ended }> => {
-    const hold = new Holding();
-    const run = await backup((script) => hold.place(script, step, nth(n, () => script)));
-    await hold.begun();
-    await run.handle.cancel();
-    return { ...run, end: await ending(run.handle) };
-  };
   beforeAll(() => {
-    for (const row of rows) runs.set(row, cancelled(row.step, row.n));
+    for (const row of rows) runs.set(row, stoppedAt('a cancel', row, backup));
   });
 
   test.each(rows)('while $step ($n) is under way undoes $undone and ends as cancelled', async (row) => {

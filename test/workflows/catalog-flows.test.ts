@@ -4,18 +4,14 @@ import type { FindVmsOutput, RebuildCatalogOutput } from '../../domain/flows/que
 import { goodAnswers, repository, summary } from './answers';
 import { payloadBytes } from './payloads';
 import { Script } from './script';
-import { ending, openStage, world, type Ended, type Stage } from './stage';
+import { ending, useStage, world, type Ended } from './stage';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-}, 120_000);
-afterAll(() => stage.stop());
+const stageOf = useStage();
 
 async function run(flow: string, input: unknown, prepare: (script: Script) => void = () => undefined): Promise<{ readonly script: Script; readonly end: Ended; readonly payloads: readonly number[] }> {
   const script = new Script(goodAnswers(world()));
   prepare(script);
-  const handle = await stage.start(flow, `catalog/${flow}/${randomUUID()}`, input, script);
+  const handle = await stageOf().start(flow, `catalog/${flow}/${randomUUID()}`, input, script);
   const end = await ending(handle);
   return { script, end, payloads: payloadBytes(await handle.fetchHistory()) };
 }

@@ -3,9 +3,9 @@ import { WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Bandwidth, CopyReport, Progress } from '../../domain/flows/progress';
 import { HoldfastError } from '../../domain/failures';
 import { disk } from './answers';
-import { startBackup, useStage, type Backup, type Options } from './backup-run';
+import { startBackup, type Backup, type Options } from './backup-run';
 import { failWhenCancelled, heartbeatUntil, Holding, type Script, signal, until, untilCalled } from './script';
-import { ending } from './stage';
+import { ending, useStage } from './stage';
 
 const stageOf = useStage();
 

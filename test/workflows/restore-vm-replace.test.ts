@@ -6,14 +6,11 @@ import type { RestoreVmOutput } from '../../domain/flows/restore-vm';
 import { holdingId, type EarlierHolding, type HoldingKind } from '../../domain/holdings';
 import { replacedMark, vmMark, workflowIds } from '../../domain/ids';
 import { applianceId, disk, engine, goodAnswers, repository } from './answers';
-import { Holding, Script, type ActivityName, type Call, type Match } from './script';
-import { ending, openStage, world, type Ended, type Stage } from './stage';
+import { Script, type ActivityName } from './script';
+import { ending, useStage, world, type Ended } from './stage';
+import { stoppedAt } from './stopped-run';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-}, 120_000);
-afterAll(() => stage.stop());
+const stageOf = useStage();
 
 const source = [disk('a'), disk('b')];
 
@@ -28,7 +25,7 @@ async function restore(as: 'original' | 'replace', prepare: (script: Script, vmI
   const { vmId } = of;
   const script = new Script(goodAnswers(of));
   prepare(script, vmId);
-  const handle = await stage.start('restoreVm', workflowIds.vm(engine, vmId), { engine, repository, backupId: randomUUID(), as, vmId, ...request }, script);
+  const handle = await stageOf().start('restoreVm', workflowIds.vm(engine, vmId), { engine, repository, backupId: randomUUID(), as, vmId, ...request }, script);
   return { script, handle, vmId };
 }
 
@@ -58,9 +55,9 @@ test('another id than the lock, or a request that does not fit, is refused befor
   const script = new Script(goodAnswers(world()));
   const request = { engine, repository, backupId: randomUUID(), as: 'replace' };
   const [vmId, requestId] = [randomUUID(), randomUUID()];
-  const asNew = await stage.start('restoreVm', workflowIds.restore(requestId), { ...request, vmId, requestId }, script);
+  const asNew = await stageOf().start('restoreVm', workflowIds.restore(requestId), { ...request, vmId, requestId }, script);
   expect(await ending(asNew)).toMatchObject({ status: 'FAILED', code: 'input.invalid', message: expect.stringContaining(`must be "vm/lab/${vmId}"`) as string });
-  const bare = await stage.start('restoreVm', workflowIds.vm(engine, vmId), request, script);
+  const bare = await stageOf().start('restoreVm', workflowIds.vm(engine, vmId), request, script);
   expect(await ending(bare)).toMatchObject({ status: 'FAILED', code: 'input.invalid', message: expect.stringMatching(/vmId: is needed/) as string });
   expect(script.calls).toEqual([]);
 });
@@ -88,8 +85,6 @@ describe('to replace', () => {
     expect(output).toMatchObject({ removedDiskIds: [source[1]?.diskId], leftovers: [{ kind: 'replaced-disk', objectId: source[0]?.diskId }], warnings: [expect.stringContaining('left behind: replaced-disk')] });
     expect(run.script.of('putBackReplacedVm', 'removeDisk', 'removeRestoredVm')).toEqual([]);
   });
-
-  const nth = (n: number, of: () => Script): Match => (call: Call) => of().of(call.activity).indexOf(call) >= n - 1;
   const newDisks = ['removeDisk', 'removeDisk'];
   const oldBack = ['putBackReplacedVm', 'releaseReplacedVm', ...newDisks];
   const newGone = ['removeRestoredVm', ...oldBack];
@@ -110,20 +105,8 @@ describe('to replace', () => {
     { how: 'a cancel', status: 'CANCELLED' },
   ] as const)('$how', ({ how, status }) => {
     const runs = new Map<object, Promise<Restore & { readonly end: Ended }>>();
-    const ended = async ({ step, n }: (typeof steps)[number]): Promise<Restore & { readonly end: Ended }> => {
-      const hold = new Holding();
-      const run = await restore('replace', (script) => {
-        if (how === 'a cancel') hold.place(script, step, nth(n, () => script));
-        else script.fail(step, 'engine.refused', nth(n, () => script));
-      });
-      if (how === 'a cancel') {
-        await hold.begun();
-        await run.handle.cancel();
-      }
-      return { ...run, end: await ending(run.handle) };
-    };
     beforeAll(() => {
-      for (const row of steps) runs.set(row, ended(row));
+      for (const row of steps) runs.set(row, stoppedAt(how, row, (prepare) => restore('replace', prepare)));
     });
 
     test.each(steps)('at $step ($n) undoes $undone', async (row) => {

@@ -5,14 +5,11 @@ import { workflowIds } from '../../domain/ids';
 import type { RestoreVmOutput } from '../../domain/flows/restore-vm';
 import { reason } from '../../domain/plan/reasons';
 import { clusterId, disk, domainId, engine, goodAnswers, repository } from './answers';
-import { Holding, Script, type ActivityName, type Call, type Match } from './script';
-import { ending, openStage, world, type Ended, type Stage } from './stage';
+import { Holding, Script, type ActivityName } from './script';
+import { ending, useStage, world, type Ended } from './stage';
+import { stoppedAt } from './stopped-run';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-}, 120_000);
-afterAll(() => stage.stop());
+const stageOf = useStage();
 
 const source = [disk('a'), disk('b')];
 const nothingChosen = { domainOfDisk: {}, sameDiskIds: [], nics: [], leftOut: [] };
@@ -27,7 +24,7 @@ async function restore(prepare: (script: Script) => void = () => undefined, requ
   const script = new Script(goodAnswers(world({ disks: source, ...configured })));
   prepare(script);
   const [requestId, backupId] = [randomUUID(), randomUUID()];
-  const handle = await stage.start('restoreVm', workflowIds.restore(requestId), { engine, repository, backupId, requestId, name: 'demo-restored', ...request }, script);
+  const handle = await stageOf().start('restoreVm', workflowIds.restore(requestId), { engine, repository, backupId, requestId, name: 'demo-restored', ...request }, script);
   return { script, handle, backupId };
 }
 
@@ -38,7 +35,6 @@ function undone({ script }: Restore): readonly string[] {
   return script.of('detachDisk', 'removeDisk', 'removeRestoredVm').map(({ activity, input }) => (activity === 'removeRestoredVm' ? 'vm' : `${activity === 'detachDisk' ? 'detach' : 'remove'} ${aliasOf(input['diskId'])}`));
 }
 
-const nth = (n: number, of: () => Script): Match => (call: Call) => of().of(call.activity).indexOf(call) >= n - 1;
 
 const made = ['remove b', 'remove a'];
 const attached = ['detach b', 'detach a', ...made];
@@ -100,20 +96,8 @@ describe.each([
   { how: 'a cancel', status: 'CANCELLED', outcome: 'cancelled' },
 ] as const)('$how', ({ how, status, outcome }) => {
   const runs = new Map<object, Promise<Restore & { readonly end: Ended }>>();
-  const ended = async ({ step, n }: (typeof steps)[number]): Promise<Restore & { readonly end: Ended }> => {
-    const hold = new Holding();
-    const run = await restore((script) => {
-      if (how === 'a cancel') hold.place(script, step, nth(n, () => script));
-      else script.fail(step, 'engine.refused', nth(n, () => script));
-    });
-    if (how === 'a cancel') {
-      await hold.begun();
-      await run.handle.cancel();
-    }
-    return { ...run, end: await ending(run.handle) };
-  };
   beforeAll(() => {
-    for (const row of steps) runs.set(row, ended(row));
+    for (const row of steps) runs.set(row, stoppedAt(how, row, restore));
   });
 
   test.each(steps)('at $step ($n) undoes $undone and closes the run once', async (row) => {

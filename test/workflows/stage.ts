@@ -89,6 +89,19 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
+/** For a whole suite; opened before its first test. */
+export function useStage(): () => Stage {
+  let stage: Stage | undefined;
+  beforeAll(async () => {
+    stage = await openStage();
+  }, 120_000);
+  afterAll(() => stage?.stop());
+  return () => {
+    if (!stage) throw new Error('the stage did not open');
+    return stage;
+  };
+}
+
 export function world(changes: Partial<Omit<World, 'settings'>> & { readonly settings?: Partial<Omit<World['settings'], 'deadlines'>>; readonly deadlines?: Partial<World['settings']['deadlines']> } = {}): World {
   return {
     vmId: changes.vmId ?? randomUUID(),

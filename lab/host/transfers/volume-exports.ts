@@ -3,7 +3,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import type { DataExport } from '../backup-port';
+import type { BackupHost, DataExport } from '../backup-port';
 import { dirtyExtents, makeBitmapFile, withoutFirst, type Lies } from '../backups/bitmap-lies';
 import { addFileBitmap, fileBitmapsSince, mergeFileBitmap } from '../bitmaps/file-bitmaps';
 import { imageUse } from '../image-locks';
@@ -18,14 +18,7 @@ import { endNbdServer, findNbdServer, startNbdServer, type NbdServer } from './n
 const exportSchema = z.object({ url: z.string(), sizeBytes: z.number(), dirty: z.boolean() });
 const changedBitmap = 'changed';
 
-export interface ExportRequest {
-  readonly transferId: string;
-  readonly volume: VolumeRef;
-  readonly writable: boolean;
-  readonly shallow: boolean;
-  readonly changedSince?: readonly string[];
-  readonly asFile: boolean;
-}
+export type ExportRequest = Parameters<BackupHost['exportVolume']>[0];
 
 export class VolumeExports {
   private readonly turns = new KeyedMutex();
