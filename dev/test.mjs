@@ -22,14 +22,14 @@ function show(title, args, env) {
 }
 
 /**
- * Both checks run to their end: a contributor sees everything at once. What did not change since the last run is not read again; a fresh
+ * Both checks run at once, a core for each, and to their end: a contributor sees everything. What did not change since the last run is not read again; a fresh
  * clone (CI) has no such memory, and `npm run lint` never uses it.
  */
 async function check(env) {
   const memory = join(checkout, 'node_modules', '.cache');
-  const lint = await show('eslint', [bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0', '--cache', '--cache-strategy', 'content', '--cache-location', join(memory, 'eslint')], env);
-  const types = await show('tsc', [bin('typescript/bin/tsc'), '-p', 'tsconfig.json', '--noEmit', '--incremental', '--tsBuildInfoFile', join(memory, 'tsc.tsbuildinfo')], env);
-  return lint === 0 && types === 0;
+  const lint = show('eslint', [bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0', '--cache', '--cache-strategy', 'content', '--cache-location', join(memory, 'eslint')], env);
+  const types = show('tsc', [bin('typescript/bin/tsc'), '-p', 'tsconfig.json', '--noEmit', '--incremental', '--tsBuildInfoFile', join(memory, 'tsc.tsbuildinfo')], env);
+  return (await Promise.all([lint, types])).every((code) => code === 0);
 }
 
 async function runJest(args, env) {

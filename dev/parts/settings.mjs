@@ -1,10 +1,10 @@
 // Ports, namespace, database and search attributes, read from temporal-dev.yml: the file that Docker users start is the
 // file that the embedded launcher obeys.
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { Problem, checkout } from '../setup/shell.mjs';
+import { bind, bindFree, letGo } from './free-port.mjs';
 
 export const settingsFile = join(checkout, 'temporal-dev.yml');
 const portNames = ['temporal', 'temporalUi', 'postgres', 'lab'];
@@ -33,14 +33,6 @@ export function temporalArguments(settings, databaseFile) {
   ];
 }
 
-function bind(port) {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once('error', fail);
-    server.listen(port, '127.0.0.1', () => done(server));
-  });
-}
-
 /**
  * `file`: the file's ports, a taken one is an error. `free`: any free ports. `auto`: the file's, and instead of a taken one
  * a free one, saying so. All are held open until all are chosen, so that none is chosen twice.
@@ -50,8 +42,8 @@ export async function choosePorts(wanted, mode, say, names = portNames) {
   const chosen = {};
   try {
     for (const name of names) {
-      const server = await bind(mode === 'free' ? 0 : wanted[name]).catch((error) => {
-        if (mode === 'auto') return bind(0);
+      const server = await (mode === 'free' ? bindFree() : bind(wanted[name])).catch((error) => {
+        if (mode === 'auto') return bindFree();
         throw new Problem(`port ${wanted[name]} for ${name} cannot be used: ${error.message}`, 'end what listens there, change temporal-dev.yml, or start with free ports (--ports free)');
       });
       servers.push(server);
@@ -60,6 +52,6 @@ export async function choosePorts(wanted, mode, say, names = portNames) {
     }
     return chosen;
   } finally {
-    await Promise.all(servers.map((server) => new Promise((done) => { server.close(done); })));
+    await Promise.all(servers.map(letGo));
   }
 }

@@ -1,5 +1,5 @@
 // The doctor's activities on real parts: PostgreSQL, Temporal, file systems, QEMU's locks, LVM's configuration. Each check is seen to fail when
-// what it looks at is broken. What needs an engine is in test/e2e/doctor.test.ts.
+// what it looks at is broken. What needs an engine is in test/e2e/doctor.suite.ts.
 import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -8,6 +8,7 @@ without starting anything (exit code 2), a failed run with its code and details 
 """
 import asyncio
 import json
+import os
 import pathlib
 import re
 import sys
@@ -133,4 +134,7 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    ended = main()
+    sys.stdout.flush()
+    # Not sys.exit: the SDK's threads may still be at work, and an interpreter that goes down under them aborts (PyGILState_Release).
+    os._exit(ended)

@@ -1,12 +1,10 @@
 // A TCP port that is free right now on the loopback address, for servers that cannot choose one themselves.
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { bindFree, letGo } = await import('../../dev/parts/free-port.mjs');
+  const server = await bindFree();
   const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
+  await letGo(server);
   return port;
 }

@@ -157,7 +157,8 @@ describe('one writer', () => {
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, (_, index) => open(repository, what, MiB, `no ${index}`)));
     const images = outcomes.filter((outcome) => outcome.status === 'fulfilled').map((outcome) => outcome.value);
     expect(images).toHaveLength(1);
-    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'repository.held' });
+    // Whoever had the lock for a moment, before a quicker one took the next number, is fenced: both are tried again.
+    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: expect.stringMatching(/^repository\.(held|fenced)$/) as string });
     for (const image of images) await image.close();
   });
 

@@ -3,15 +3,19 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import type { BackupHandle, Phase, Progress, RestoreHandle } from '../../../client';
+import { HoldfastClientError, type BackupHandle, type Phase, type Progress, type RestoreHandle } from '../../../client';
 import type { Stack } from './stack';
 import { until } from './vms';
 
 /** Waits until the run's progress is as wanted; a run that ends before is an error. */
 export async function untilProgress(handle: BackupHandle | RestoreHandle, what: string, wanted: (progress: Progress) => boolean, limitMs = 60_000): Promise<Progress> {
   return until(what, async () => {
-    const progress = await handle.progress();
-    if (wanted(progress)) return progress;
+    // A busy machine's worker, or one that was just started again, may miss a question: it is asked once more.
+    const progress = await handle.progress().catch((error: unknown) => {
+      if (error instanceof HoldfastClientError && error.code === 'client.no-answer') return undefined;
+      throw error;
+    });
+    if (progress && wanted(progress)) return progress;
     const { status } = await handle.status();
     if (status !== 'RUNNING') throw new Error(`the run ended (${status}) before ${what}`);
     return undefined;

@@ -49,16 +49,57 @@ const startLimitMs = 420_000;
 const stopLimitMs = 120_000;
 const openRunLimitMs = 90_000;
 
-/** Brings the stack up before all tests of the file and takes it down after them; call it at the top of a file. */
+let shared: (() => OwnedStack) | undefined;
+
+/** Brings the stack up before all tests of the file, or of the suite in a file that shares one, and takes it down after them; call it at the top. */
 export function useStack(options: StackOptions = {}): () => Stack {
+  const stackOf = shared ? useShared(shared, options) : openStack(options);
+  afterEach(async () => { await stackOf().endTest(); }, openRunLimitMs + 30_000);
+  return stackOf;
+}
+
+/** For a file of several suites: a stack costs twelve seconds of a core, most of what a suite asks of it less. */
+export function shareStack(options: Pick<StackOptions, 'env'>): void {
+  shared = openStack(options);
+}
+
+function openStack(options: StackOptions): () => OwnedStack {
   let stack: OwnedStack | undefined;
   beforeAll(async () => { stack = await startStack(options); }, startLimitMs);
-  afterEach(async () => { await stack?.endTest(); }, openRunLimitMs + 30_000);
   afterAll(async () => { await stack?.stop(); }, stopLimitMs);
   return () => {
     if (!stack) throw new Error('the stack did not come up');
     return stack;
   };
+}
+
+/** The next suite finds workers configured as they were, and none of this one's VMs. */
+function useShared(stackOf: () => OwnedStack, { env = {}, configure = {} }: StackOptions): () => OwnedStack {
+  let takeBack: (() => Promise<void>) | undefined;
+  let others: ReadonlySet<string> = new Set();
+  beforeAll(async () => {
+    const { lab, parts, env: given } = stackOf();
+    for (const [name, value] of Object.entries(env)) if (given[name] !== value) throw new Error(`the suite wants ${name}, and the stack that it shares was started without it`);
+    others = new Set(await vmIds(lab));
+    takeBack = await configureWorkers(parts, configure);
+  }, startLimitMs);
+  afterAll(async () => {
+    const { lab } = stackOf();
+    await takeBack?.();
+    for (const vmId of await vmIds(lab)) if (!others.has(vmId)) await removeVm(lab, vmId);
+  }, startLimitMs);
+  return stackOf;
+}
+
+async function vmIds(lab: LabUser): Promise<readonly string[]> {
+  const { vm = [] } = (await lab.engine('GET', '/vms')) as { readonly vm?: readonly { readonly id: string }[] };
+  return vm.map(({ id }) => id);
+}
+
+/** Tests leave VMs in every state; one that cannot be removed is down at least, and in nobody's way. */
+async function removeVm(lab: LabUser, vmId: string): Promise<void> {
+  await lab.bring(vmId, 'down');
+  await lab.removeWithDisks(vmId).catch((error: unknown) => console.warn(`VM ${vmId} stays for the next suite: ${String(error)}`));
 }
 
 interface OwnedStack extends Stack {
@@ -150,16 +191,25 @@ async function endRun(handle: BackupHandle | RestoreHandle): Promise<void> {
   await Promise.race([handle.result().catch(() => undefined), sleep(openRunLimitMs, undefined, { ref: false })]);
 }
 
-async function configureWorkers(parts: RunningParts, configure: NonNullable<StackOptions['configure']>): Promise<void> {
-  await Promise.all((['control', 'appliance'] as const).map(async (name) => {
+/** Returns what gives the workers their old configuration back. */
+async function configureWorkers(parts: RunningParts, configure: NonNullable<StackOptions['configure']>): Promise<() => Promise<void>> {
+  const changed = await Promise.all((['control', 'appliance'] as const).map(async (name) => {
     const change = configure[name];
-    if (!change) return;
-    const part = parts.part(`worker-${name}`);
-    await part.stop();
-    const file = configFileOf(parts.state, name);
-    await writeFile(file, JSON.stringify(change(JSON.parse(await readFile(file, 'utf8')) as WorkerConfigFile)));
-    await part.start();
+    if (!change) return undefined;
+    const before = await readFile(configFileOf(parts.state, name), 'utf8');
+    await restartWith(parts, name, JSON.stringify(change(JSON.parse(before) as WorkerConfigFile)));
+    return { name, before };
   }));
+  return async () => {
+    await Promise.all(changed.map(async (each) => each && restartWith(parts, each.name, each.before)));
+  };
+}
+
+async function restartWith(parts: RunningParts, name: 'control' | 'appliance', config: string): Promise<void> {
+  const part = parts.part(`worker-${name}`);
+  await part.stop();
+  await writeFile(configFileOf(parts.state, name), config);
+  await part.start();
 }
 
 export const configFileOf = (state: string, worker: 'control' | 'appliance'): string => path.join(state, `worker-${worker}.json`);

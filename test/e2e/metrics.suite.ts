@@ -1,16 +1,11 @@
 // What a Prometheus sees of the workers: Temporal's own metrics and ours, while a snapshot is held and after a backup.
-import { spawnSync } from 'node:child_process';
 import { untilPhase } from './support/copies';
 import { useStack, type Stack, type WorkerConfigFile } from './support/stack';
 import { makeVm, mib, until } from './support/vms';
 
-/** The ports must be in the configuration before anything is started. */
-function freePort(): number {
-  const { stdout } = spawnSync(process.execPath, ['-e', "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close(); })"], { encoding: 'utf8' });
-  return Number(stdout);
-}
-
-const ports = { control: freePort(), appliance: freePort() };
+/** Below those of outgoing connections, and each process its own: they must be in the configuration before anything is started. */
+const firstPort = 32_000 + (process.pid % 380) * 2;
+const ports = { control: firstPort, appliance: firstPort + 1 };
 const measured = (worker: keyof typeof ports) => (config: WorkerConfigFile): WorkerConfigFile => ({ ...config, metrics: { address: `127.0.0.1:${ports[worker]}` } });
 const stackOf = useStack({ configure: { control: measured('control'), appliance: measured('appliance') } });
 let stack: Stack;
