@@ -34,6 +34,14 @@ export interface MoverDependencies extends RepositoryDependencies, EngineDepende
   readonly version: string;
 }
 
+/** Copies beside a repository: they speak to the hosts' data daemons. */
+export interface MoverCopyDependencies extends RepositoryDependencies, EngineDependencies {
+  /** How the hosts of an engine are trusted: its CA signs their certificates too. */
+  readonly imageioOf: (engine: string) => { readonly caFile?: string; readonly insecure?: boolean };
+  /** How often a copy heartbeats at least, and so how soon it hears of a cancel. */
+  readonly heartbeatMs: number;
+}
+
 export interface ApplianceDependencies extends RepositoryDependencies {
   /** Directory with one entry per attached disk, named by serial. */
   readonly devices: string;

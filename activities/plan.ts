@@ -6,6 +6,7 @@ import { applianceReasons, chooseBackup, type ApplianceFacts, type BackupChoice 
 import { lackingRights, rightsForBackup, rightsForRestore, type NeededRight, type Places } from '../domain/plan/permits';
 import { reason, type Reason } from '../domain/plan/reasons';
 import { HoldfastError, type FailureCode } from '../domain/failures';
+import type { Manifest } from '../domain/manifest';
 import { chooseRestore, nameOf, type RestoreAsked, type RestoreChoice, type RestoreFacts, type SavedVm } from '../domain/plan/restore';
 import { wantsMacs } from '../domain/plan/restore-nics';
 import type { OldVmFacts } from '../domain/plan/restore-target';
@@ -36,6 +37,8 @@ export interface BackupPlan {
 
 export interface PlanRestoreInput extends RestoreAsked {
   readonly runId: string;
+  /** `transfer` needs no appliance. */
+  readonly method?: Manifest['method'];
   /** Undefined when nobody could read the backup. */
   readonly saved?: SavedVm | undefined;
   readonly applianceId?: string | undefined;

@@ -4,10 +4,11 @@ import { z } from 'zod';
 import { uuidSchema } from './ids';
 
 /**
+ * `vm-backup`: the backup that the engine makes. `checkpoint`: what it began with, once the engine has told; a product when the backup is sealed.
  * `replaced-vm`: a VM that a restore takes away, to be put back unless the new one stands; its configuration lies in the repository.
  * `replaced-disk`: a disk of it, to be removed once the new VM stands and not before.
  */
-export const holdingKinds = ['snapshot', 'attachment', 'disk', 'vm', 'replaced-vm', 'replaced-disk'] as const;
+export const holdingKinds = ['snapshot', 'attachment', 'vm-backup', 'transfer', 'checkpoint', 'disk', 'vm', 'replaced-vm', 'replaced-disk'] as const;
 export type HoldingKind = (typeof holdingKinds)[number];
 
 export const holdingSchema = z.object({
