@@ -1,8 +1,8 @@
 // The composition root: from a configuration to Temporal workers. Every role gets the queues that are its own (domain/ids), and a queue
 // for short calls beside each queue that copies.
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverQuickActivities } from '../activities';
-import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from '../activities/dependencies';
+import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverCopyActivities, createMoverQuickActivities } from '../activities';
+import type { ApplianceDependencies, ControlDependencies, ImageioSettings, MoverCopyDependencies, MoverDependencies } from '../activities/dependencies';
 import { createApplianceDoctor, createControlDoctor, createCopiesDoctor, createMoverDoctor } from '../activities/doctor';
 import { createCatalog } from '../adapters/catalog/catalog';
 import { createEngine } from '../adapters/ovirt/engine';
@@ -44,6 +44,8 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
   const examination = { version, now: () => new Date() };
   const placeOf = (name: string) => ({ name, path: config.repositories[name]?.path ?? '', check: () => repositoryOf(name).check() });
 
+  // A quarter of the timeout, a second at most: a cancel arrives with a heartbeat's answer.
+  const heartbeatMs = Math.min(1000, (config.heartbeatSeconds * 1000) / 4);
   const plans: { readonly taskQueue: string; readonly options: Partial<WorkerOptions> }[] = [];
   if (config.roles.includes('control')) {
     const dependencies = await controlDependencies(config, log, connection, engineOf, closers);
@@ -53,12 +55,14 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
   if (config.roles.includes('mover')) {
     const dependencies: MoverDependencies = { repositoryOf, engineOf, now: () => new Date(), version };
     const activities = { ...createMoverQuickActivities(dependencies), ...createMoverDoctor({ ...examination, placeOf }) };
-    for (const name of repositories.keys()) plans.push({ taskQueue: taskQueues.moverQuick(name), options: { activities } });
+    const copies: MoverCopyDependencies = { repositoryOf, engineOf, imageioOf: imageioOf(config), now: () => new Date(), heartbeatMs };
+    for (const name of repositories.keys()) {
+      plans.push({ taskQueue: taskQueues.moverQuick(name), options: { activities } });
+      plans.push({ taskQueue: taskQueues.moverCopies(name), options: { activities: createMoverCopyActivities(copies), maxConcurrentActivityTaskExecutions: config.limits.copiesPerWorker } });
+    }
   }
   if (config.appliance && config.roles.includes('appliance')) {
     const { engine, vmId, devices } = config.appliance;
-    // A quarter of the timeout, a second at most: a cancel arrives with a heartbeat's answer.
-    const heartbeatMs = Math.min(1000, (config.heartbeatSeconds * 1000) / 4);
     const dependencies: ApplianceDependencies = { repositoryOf, devices, now: () => new Date(), heartbeatMs };
     const doctor = createApplianceDoctor({ ...examination, devices, repositories: [...repositories.keys()].map(placeOf) });
     plans.push({ taskQueue: taskQueues.applianceQuick(engine, vmId), options: { activities: { ...createApplianceQuickActivities(dependencies), ...doctor } } });
@@ -121,6 +125,7 @@ async function controlDependencies(config: WorkerConfig, log: Log, connection: N
   return {
     catalog,
     engineOf,
+    imageioOf: imageioOf(config),
     isExecutionRunning: (execution) => isExecutionRunning(connection, config.temporal.namespace, execution),
     copyLimitsOf: (name) => {
       const { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains } = named(new Map(Object.entries(config.engines)), name, 'config.invalid', 'engine', 'engines');
@@ -131,6 +136,13 @@ async function controlDependencies(config: WorkerConfig, log: Log, connection: N
       const engine = config.engines[name];
       return { snapshotPrefix: engine?.snapshotPrefix ?? 'Holdfast', applianceIds: engine?.appliances ?? [], disksAtOnce: limits.disksPerRun, heartbeatSeconds, callSeconds, deadlines };
     },
+  };
+}
+
+function imageioOf(config: WorkerConfig): (engine: string) => ImageioSettings {
+  return (name) => {
+    const { imageio, caFile, insecure } = named(new Map(Object.entries(config.engines)), name, 'config.invalid', 'engine', 'engines');
+    return { ...imageio, insecure, ...(caFile === undefined ? {} : { caFile }) };
   };
 }
 
