@@ -1,6 +1,7 @@
 // All activities, grouped by the role of the worker that runs them. Workflows import only the types.
 import { createAttachmentActivities, type AttachmentActivities } from './attachments';
 import { createChainActivities, type ChainActivities } from './chains';
+import { createCheckpointActivities, type CheckpointActivities } from './checkpoints';
 import { createCatalogActivities, createScanActivities, type CatalogActivities, type ScanActivities } from './catalog';
 import { createApplianceCheckActivities, createCopyActivities, type ApplianceCheckActivities, type CopyActivities } from './copies';
 import { createCopySlotActivities, type CopySlotActivities } from './copy-slots';
@@ -20,7 +21,7 @@ import { createVmBackupActivities, type VmBackupActivities } from './vm-backups'
 import { withHeartbeats } from './alive';
 import { createVmActivities, type VmActivities } from './vms';
 
-export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
+export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
   ReplacedVmActivities & CopySlotActivities & CatalogActivities;
 /** Queue `mover.<repository>.quick`. */
 export type MoverQuickActivities = RepositoryActivities & ChainActivities & ReplacedConfigurationActivities & ScanActivities;
@@ -43,6 +44,7 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createPlanTransferActivities(dependencies),
     ...createSnapshotActivities(dependencies),
     ...createVmBackupActivities(dependencies),
+    ...createCheckpointActivities(dependencies),
     ...createTransferActivities(dependencies),
     ...createAttachmentActivities(dependencies),
     ...createDiskActivities(dependencies),

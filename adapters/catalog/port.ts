@@ -82,7 +82,7 @@ export interface Catalog {
   /** `product`: kept on purpose, the run's result names it. An unknown holding is fine. */
   releaseHolding(holdingId: string, state: 'released' | 'product' | 'leftover'): Promise<void>;
   /** In the order of acquisition. */
-  listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' }): Promise<readonly Holding[]>;
+  listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' | 'product' }): Promise<readonly Holding[]>;
 
   /** Over all VMs and runs, oldest first; up to `page.limit + 1` rows. */
   listOpenHoldings(query: ListHoldingsInput): Promise<readonly OpenHolding[]>;

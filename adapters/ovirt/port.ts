@@ -110,6 +110,9 @@ export interface EngineEvent {
   readonly severity: 'normal' | 'warning' | 'error' | 'alert';
   readonly description: string;
   readonly correlationId?: string;
+  /** ISO 8601, by the engine's clock. */
+  readonly time?: string;
+  readonly vmId?: string;
 }
 
 export interface NewDisk {

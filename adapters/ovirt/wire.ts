@@ -147,6 +147,8 @@ export const eventSchema = z.object({
   severity: z.enum(['normal', 'warning', 'error', 'alert']).catch('normal'),
   description: z.string().default(''),
   correlation_id: z.string().optional(),
+  time: moment.optional(),
+  vm: reference.optional().catch(undefined),
 });
 
 /** Parses an answer; `what` is the request in words. The message names the element, never its value. */
