@@ -101,12 +101,13 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
         takenDiskIds: input.as === 'original' ? await takenDiskIds(engine, saved) : [],
         ...(wantsMacs(input) ? await macFacts(engine, clusters) : { macsInUse: [], poolsWithDuplicates: [] }),
       });
-      const appliance = await applianceFacts(engine, input.applianceId);
+      const byTransfer = input.method === 'transfer';
+      const appliance = await applianceFacts(engine, byTransfer ? undefined : input.applianceId);
       const { clusterId, domainOfDisk } = choice;
       const objects = { appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false, asOriginal: input.as !== 'new', replaced: replacedBy(choice, original) };
       // While nobody knows where the VM is to go, nobody knows what is needed there.
       const rights = clusterId === undefined ? [] : await permitReasons(engine, (places) => rightsForRestore({ ...objects, clusterId }, places));
-      return { ...choice, reasons: [...choice.reasons, ...applianceReasons(appliance, input.engine, undefined, []), ...rights] };
+      return { ...choice, reasons: [...choice.reasons, ...(byTransfer ? [] : applianceReasons(appliance, input.engine, undefined, [])), ...rights] };
     },
   };
 }
@@ -158,6 +159,6 @@ async function applianceFacts(engine: Engine, applianceId: string | undefined): 
   return { applianceId, vm, snapshots: await engine.listSnapshots(vm.id), attachedDiskIds: attachments.map((each) => each.diskId) };
 }
 
-function neededBytes(disks: readonly VmDisk[]): number {
+export function neededBytes(disks: readonly VmDisk[]): number {
   return disks.reduce((sum, disk) => sum + Math.min(disk.actualBytes, disk.settings.virtualBytes), 0);
 }

@@ -26,6 +26,8 @@ export function because(code: ChainReasonCode, text: string): ChainReason {
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
 
-export function ageText(ageMs: number): string {
+/** A clock that is behind the engine's does not make things happen in the future. */
+export function ageText(age: number): string {
+  const ageMs = Math.max(0, age);
   return ageMs >= 2 * dayMs ? `${Math.floor(ageMs / dayMs)} days` : `${Math.floor(ageMs / hourMs)} hours`;
 }
