@@ -13,6 +13,8 @@ export interface DataOfTransfer {
   readonly signal: AbortSignal;
 }
 
+const longestKeepAliveMs = 20_000;
+
 type Dependencies = Pick<MoverCopyDependencies, 'engineOf' | 'imageioOf'>;
 
 export async function openTransferReader(dependencies: Dependencies, of: DataOfTransfer): Promise<ImageioReader> {
@@ -36,8 +38,20 @@ async function optionsOf({ engineOf, imageioOf }: Dependencies, of: DataOfTransf
   const name = `image transfer ${of.transferId}`;
   if (!directions.includes(direction)) throw new HoldfastError('device.foreign', `The ${name} is an ${direction}, so nothing is done with it.`, { transferId: of.transferId });
   if (of.diskId !== undefined && diskId !== of.diskId) throw new HoldfastError('device.foreign', `The ${name} is of disk ${diskId ?? 'nobody knows which'}, not of disk ${of.diskId}: nothing is read or written.`, { transferId: of.transferId, diskId: of.diskId });
-  const touch = (): void => void engine.extendTransfer(of.transferId).catch(() => undefined);
-  return { direction, transferUrl, ...(proxyUrl === undefined ? {} : { proxyUrl }), label: `disk ${diskId ?? of.diskId ?? ''} (${name})`, sizeBytes: of.virtualBytes, ...imageioOf(of.engine), onKeepAlive: touch, signal: of.signal };
+  const { proxy, connections, inactivityTimeoutSeconds, caFile, insecure } = imageioOf(of.engine);
+  return {
+    direction,
+    transferUrl,
+    ...(proxyUrl === undefined || proxy === 'never' ? {} : { proxyUrl }),
+    label: `disk ${diskId ?? of.diskId ?? ''} (${name})`,
+    sizeBytes: of.virtualBytes,
+    connections,
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(insecure === undefined ? {} : { insecure }),
+    keepAliveMs: Math.min(longestKeepAliveMs, (inactivityTimeoutSeconds * 1000) / 3),
+    onKeepAlive: () => void engine.extendTransfer(of.transferId).catch(() => undefined),
+    signal: of.signal,
+  };
 }
 
 /** What the engine has ended, paused or forgotten is the flow's to begin anew. */

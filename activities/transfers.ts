@@ -28,11 +28,8 @@ export interface TransferActivities {
   ensureTransferEnded(input: TransferOfRun & { readonly outcome: 'finalize' | 'cancel' }): Promise<void>;
 }
 
-/** Without a worker the engine ends a download, and pauses an upload, after this long; a copy keeps its ticket alive. */
-const inactivityTimeoutSeconds = 600;
-
 export function createTransferActivities(dependencies: ControlDependencies): TransferActivities {
-  const { engineOf, catalog } = dependencies;
+  const { engineOf, catalog, imageioOf } = dependencies;
   const idOf = ({ runId, transferKey }: TransferOfRun): string => holdingId(runId, 'transfer', transferKey);
   const own = (input: TransferOfRun): Promise<OwnTransfers> => ownTransfers({ engine: engineOf(input.engine), catalog }, input);
 
@@ -44,7 +41,7 @@ export function createTransferActivities(dependencies: ControlDependencies): Tra
     if (lost) return another === undefined ? lost : latest(found.lost, lost);
     if (found.wasBegun && found.foreign.length > 0) throw elsewhere(input, found.foreign);
     if (found.wasBegun) throw await failure(engineOf(input.engine), input, 'is over, and the engine has forgotten it');
-    return create(engineOf(input.engine), input, found.foreign);
+    return create(engineOf(input.engine), input, imageioOf(input.engine).inactivityTimeoutSeconds, found.foreign);
   };
 
   return {
@@ -76,7 +73,7 @@ function latest(transfers: readonly ImageTransfer[], first: ImageTransfer): Imag
   return transfers.find(({ phase }) => phase === 'transferring') ?? first;
 }
 
-async function create(engine: Engine, input: TransferOfRun, foreign: readonly ImageTransfer[]): Promise<ImageTransfer> {
+async function create(engine: Engine, input: TransferOfRun, inactivityTimeoutSeconds: number, foreign: readonly ImageTransfer[]): Promise<ImageTransfer> {
   const { diskId, direction, vmBackupId, transferKey } = input;
   try {
     // `legacy`: when nobody is at it a download is cancelled, and an upload only paused, so that the disk stays.

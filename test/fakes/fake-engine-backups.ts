@@ -32,6 +32,8 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
   failingRedefinitions = 0;
   /** VM backups whose end fails. */
   failingVmBackupEnds = 0;
+  /** Hybrid ones whose snapshot the engine cannot merge: they succeed all the same, and it stays. */
+  failingOwnMerges = 0;
   /** Of the guest's file systems, around a live backup. */
   freezeFails = false;
 
@@ -165,7 +167,7 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
     const vm = this.vms.get(vmId);
     for (const disk of diskIds.flatMap((id) => this.disks.get(id) ?? [])) if (backup.style !== 'hybrid') disk.status = 'ok';
     if (phase === 'failed' && backup.toCheckpointId !== undefined) this.dropCheckpoint(vmId, backup.toCheckpointId);
-    vm?.snapshots.delete(backup.snapshotId ?? '');
+    if (this.failingOwnMerges-- <= 0) vm?.snapshots.delete(backup.snapshotId ?? '');
     backup.phase = phase;
     if (vm) this.report(backup, vm, phase === 'failed' ? 10_792 : 10_793);
   }

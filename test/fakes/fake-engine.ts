@@ -83,7 +83,11 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
   listClusters = (): Promise<readonly Cluster[]> => this.read('listClusters', () => this.clusters);
   listStorageDomains = (): Promise<readonly StorageDomain[]> => this.read('listStorageDomains', () => this.domains);
   listEvents = (query: Parameters<Engine['listEvents']>[0]): Promise<readonly EngineEvent[]> =>
-    this.read('listEvents', () => [...this.events].reverse().filter((event) => ('search' in query ? event.description.includes(query.search) : event.correlationId === query.correlationId)));
+    this.read('listEvents', () => {
+      const codes = 'search' in query ? [...query.search.matchAll(/type=(\d+)/g)].map(([, code]) => Number(code)) : [];
+      const isFound = (event: EngineEvent): boolean => ('search' in query ? (codes.length > 0 ? codes.includes(event.code) : event.description.includes(query.search)) : event.correlationId === query.correlationId);
+      return [...this.events].reverse().filter(isFound);
+    });
 
   // — snapshots —
   createSnapshot = ({ vmId, description, diskIds }: Parameters<Engine['createSnapshot']>[0]): ReturnType<Engine['createSnapshot']> =>
