@@ -19,10 +19,11 @@ import { createTransferCopyActivities, type TransferCopyActivities } from './tra
 import { createTransferActivities, type TransferActivities } from './transfers';
 import { createVmBackupActivities, type VmBackupActivities } from './vm-backups';
 import { withHeartbeats } from './alive';
+import { createVerificationActivities, type VerificationActivities } from './verifications';
 import { createVmActivities, type VmActivities } from './vms';
 
 export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
-  ReplacedVmActivities & CopySlotActivities & CatalogActivities;
+  ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities;
 /** Queue `mover.<repository>.quick`. */
 export type MoverQuickActivities = RepositoryActivities & ChainActivities & ReplacedConfigurationActivities & ScanActivities;
 /** Queue `mover.<repository>`. */
@@ -51,6 +52,7 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createVmActivities(dependencies),
     ...createReplacedVmActivities(dependencies),
     ...createCopySlotActivities(dependencies),
+    ...createVerificationActivities(dependencies),
     ...createCatalogActivities(dependencies),
   });
 }

@@ -1,10 +1,10 @@
 // Short work in a repository: checks, the configuration, the seal, reading back. Role mover. Idempotency key: the backup id.
 import { randomUUID } from 'node:crypto';
-import type { BackupRef, Repository, SealedDiskFacts } from '../adapters/repository/port';
+import type { BackupRef, Repository, SealedDiskFacts, UnsealedManifest } from '../adapters/repository/port';
 import type { DiskSettings } from '../domain/disks';
 import { HoldfastError } from '../domain/failures';
 import type { NamedDisk } from '../domain/flows/restore-vm';
-import { summarize, type BackupSummary, type Manifest } from '../domain/manifest';
+import { summarize, type BackupSummary } from '../domain/manifest';
 import { readOvf, rewriteOvf } from '../domain/ovf';
 import { spaceReasons } from '../domain/plan/backup';
 import { reason, type Reason } from '../domain/plan/reasons';
@@ -19,7 +19,7 @@ export interface BackupInRepository extends OfRun {
 }
 
 export interface SealInput extends BackupInRepository {
-  readonly manifest: Omit<Manifest, 'disks' | 'configuration' | 'sealedAt' | 'holdfast'>;
+  readonly manifest: Omit<UnsealedManifest, 'holdfast'>;
   readonly disks: readonly SealedDiskFacts[];
 }
 

@@ -18,13 +18,13 @@ export const holdingSchema = z.object({
   kind: z.enum(holdingKinds),
   /** The VM whose lock protects it: the one that is backed up, restored as the original, or replaced. Absent for a restore as a new VM. */
   vmId: uuidSchema.optional(),
-  /** snapshot: snapshot id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id. */
+  /** snapshot: snapshot id once known · vm-backup: its id, chosen by us · transfer: transfer id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id. */
   objectId: uuidSchema.optional(),
   /** attachment: the VM it is attached to; snapshot: its VM. */
   parentId: uuidSchema.optional(),
   /** attachment of a snapshot's disk: the snapshot. */
   snapshotId: uuidSchema.optional(),
-  /** Description or comment by which the object is found again after a lost reply. */
+  /** Description, comment or key by which the object is found again after a lost reply. */
   mark: z.string(),
   state: z.enum(['held', 'released', 'product', 'leftover']),
 });

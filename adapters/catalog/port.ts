@@ -2,7 +2,7 @@
 import type { CopyLimits, SlotVerdict } from '../../domain/copy-slots';
 import type { Holding, Leftover } from '../../domain/holdings';
 import type { ListAlertsInput, ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
-import type { BackupSummary } from '../../domain/manifest';
+import type { BackupSummary, ListedBackup, Verification } from '../../domain/manifest';
 import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
 
 export interface NewRun {
@@ -49,6 +49,11 @@ export interface NewCopySlot {
   readonly namespace: string;
   readonly workflowId: string;
   readonly executionId: string;
+}
+
+export interface NewVerification extends Pick<Verification, 'runId' | 'outcome' | 'failure'> {
+  readonly repository: string;
+  readonly backupId: string;
 }
 
 export type UncheckedSlot = Pick<NewCopySlot, 'slotId' | 'workflowId' | 'executionId'>;
@@ -101,7 +106,9 @@ export interface Catalog {
   /** Writes or refreshes these rows. */
   indexBackups(backups: readonly BackupSummary[]): Promise<void>;
   /** Newest first, at most `page.limit + 1` rows: one more than asked tells the caller that there is more. */
-  listBackups(query: ListBackupsInput): Promise<readonly BackupSummary[]>;
+  listBackups(query: ListBackupsInput): Promise<readonly ListedBackup[]>;
+  /** Idempotent by run and backup; the backup may be gone, or not indexed. Its run is open already. */
+  recordVerification(verification: NewVerification): Promise<void>;
   /** The database's clock to the microsecond, as it writes it itself, for `forgetBackupsNotIndexedSince`. */
   now(): Promise<string>;
   /** The end of a rebuild: removes the repository's rows that nobody has indexed since then; backups sealed meanwhile stay. */

@@ -43,6 +43,8 @@ export interface SealedDiskFacts {
   readonly dataBytes: number;
   readonly transport: BlockReader['transport'];
   readonly seconds: number;
+  /** The host's own checksum of the source was the root of the digests. */
+  readonly witnessed?: boolean;
 }
 
 /** Sealing finds out the rest. */

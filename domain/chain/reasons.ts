@@ -6,9 +6,9 @@ export const chainReasonCodes = [
   /** Why it begins one. */
   'kind.asked', 'chain.first', 'chain.too-long', 'chain.full-due', 'chain.no-tracking', 'chain.nothing-tracked',
   'base.not-sealed', 'base.incomplete', 'base.damaged', 'base.failing', 'base.expired', 'base.no-checkpoint',
-  'checkpoint.missing', 'checkpoint.wiped', 'checkpoint.foreign', 'checkpoint.invalid', 'checkpoint.broken-line', 'checkpoint.refused', 'snapshot.restored',
+  'checkpoint.missing', 'checkpoint.wiped', 'checkpoint.foreign', 'checkpoint.invalid', 'checkpoint.broken-line', 'checkpoint.refused', 'checkpoint.unusable', 'snapshot.restored',
   /** Why one disk is read in full within an incremental backup. */
-  'disk.no-tracking', 'disk.added', 'disk.resized', 'disk.wiped', 'disk.not-in-checkpoint',
+  'disk.no-tracking', 'disk.added', 'disk.resized', 'disk.wiped', 'disk.not-in-checkpoint', 'disk.engine-full',
   /** Worth knowing; nothing depends on it. */
   'disk.removed', 'checkpoint.others-between',
 ] as const;
