@@ -83,12 +83,12 @@ function chainBackupOf(manifest: Manifest): VmChainBackup {
     createdAt: createdAtOf(manifest),
     checkpointId: manifest.checkpoint?.id ?? null,
     disks: manifest.disks.map(({ settings, image }) => ({ diskId: settings.diskId, virtualBytes: settings.virtualBytes, baseBackupId: image.base?.backupId ?? null })),
-    witnessed: false,
+    witnessed: manifest.disks.some(({ witnessed }) => witnessed),
   };
 }
 
 function createdAtOf(manifest: Manifest): string {
-  return manifest.snapshot.createdAt;
+  return (manifest.snapshot ?? manifest.vmBackup)?.createdAt ?? manifest.startedAt;
 }
 
 /** A chain without its full backup would look broken. */

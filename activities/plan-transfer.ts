@@ -90,9 +90,8 @@ async function indexedBackups(catalog: Catalog, engine: string, vmId: string): P
   const rows = await catalog.listBackups({ engine, vmId, page: { limit: 500, offset: 0 } });
   return rows
     .filter(({ method }) => method === 'transfer')
-    .map(({ repository, backupId, kind, baseBackupId, createdAt, disks }) => ({
-      repository, backupId, kind, baseBackupId, sealed: true, expired: false, verification: 'none', ageMs: ageOf(createdAt),
-      checkpointId: null,
+    .map(({ repository, backupId, kind, baseBackupId, checkpointId, verification, createdAt, disks }) => ({
+      repository, backupId, kind, baseBackupId, checkpointId, sealed: true, expired: false, verification: verification?.outcome ?? 'none', ageMs: ageOf(createdAt),
       // The catalog knows the chain of backups, not that of each image.
       disks: disks.map(({ diskId, virtualBytes }) => ({ diskId, virtualBytes, baseBackupId: null })),
     }));

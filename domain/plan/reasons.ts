@@ -9,7 +9,7 @@ export const reasonCodes = [
   'repository.not-writable', 'repository.full', 'repository.unknown', 'repository.no-worker',
   'backup.other-vm', 'backup.chain', 'name.taken', 'cluster.unknown', 'domain.unknown', 'domain.inactive', 'domain.backup', 'domain.full', 'domain.other-center', 'domain.unused',
   'network.unknown', 'network.ambiguous', 'network.unused', 'nic.unknown', 'mac.taken', 'mac.twice',
-  'quiesce.impossible', 'engine.permit',
+  'quiesce.impossible', 'kind.impossible', 'engine.permit',
 ] as const;
 export type ReasonCode = (typeof reasonCodes)[number];
 
