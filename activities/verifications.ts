@@ -9,6 +9,7 @@ export interface RecordVerificationInput extends OfRun {
   /** As far as the backup can still say. */
   readonly vmId?: string | undefined;
   readonly vmName?: string | undefined;
+  readonly dataBytes: number;
   readonly failure: Verification['failure'];
 }
 
@@ -23,8 +24,8 @@ export function createVerificationActivities({ catalog }: ControlDependencies): 
   return {
     nameRun: ({ runId, vmName }) => catalog.nameRun(runId, vmName),
 
-    async recordVerification({ engine, runId, repository, backupId, vmId, vmName, failure }) {
-      await catalog.recordVerification({ repository, backupId, runId, outcome: failure ? 'failed' : 'passed', failure });
+    async recordVerification({ engine, runId, repository, backupId, vmId, vmName, dataBytes, failure }) {
+      await catalog.recordVerification({ repository, backupId, runId, outcome: failure ? 'failed' : 'passed', dataBytes, failure });
       const key = `verification/${repository}/${backupId}`;
       if (!failure) return catalog.clearAlert(key);
       return catalog.raiseAlert({

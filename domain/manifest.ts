@@ -105,6 +105,8 @@ export const verificationSchema = z.object({
   outcome: z.enum(['passed', 'failed']),
   verifiedAt: z.string(),
   runId: uuidSchema,
+  /** What was read and not known to be zero. */
+  dataBytes: z.number().int(),
   failure: z.object({ code: z.string(), message: z.string() }).nullable(),
 });
 export type Verification = z.infer<typeof verificationSchema>;

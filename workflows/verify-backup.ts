@@ -128,8 +128,9 @@ const firstFailure = ({ failure, disks }: VerifiedBackup): Failure | null => fai
 
 /** Everything was read: a catalog that does not take it costs a warning. */
 async function recorded({ input: { engine, repository }, run, proxies }: Verification, named: Readable, verified: VerifiedBackup): Promise<void> {
+  const dataBytes = verified.disks.reduce((sum, disk) => sum + disk.dataBytes, 0);
   try {
-    await proxies.control.recordVerification({ engine, runId: run.runId, repository, backupId: verified.backupId, ...vmOf(named), failure: firstFailure(verified) });
+    await proxies.control.recordVerification({ engine, runId: run.runId, repository, backupId: verified.backupId, ...vmOf(named), dataBytes, failure: firstFailure(verified) });
   } catch (error) {
     if (wasCancelled(error)) throw error;
     run.warn(`the verification of backup ${verified.backupId} (${verified.outcome}) is missing in the catalog: ${failureText(error)}`);

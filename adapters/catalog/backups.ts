@@ -19,7 +19,7 @@ export function createBackups(database: Database): Pick<Catalog, 'indexBackups' 
       const rows = await database.call('listing backups').rows<BackupRow>(
         `SELECT backup_id, repository, engine, vm_id, vm_name, method, kind, base_backup_id, checkpoint_id, witnessed, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256,
            CASE WHEN reason_code IS NOT NULL THEN json_build_object('code', reason_code, 'text', reason_text) END AS reason,
-           (SELECT json_build_object('outcome', outcome, 'verifiedAt', verified_at, 'runId', run_id, 'failure', CASE WHEN failure_code IS NOT NULL THEN json_build_object('code', failure_code, 'message', failure_message) END)
+           (SELECT json_build_object('outcome', outcome, 'verifiedAt', verified_at, 'runId', run_id, 'dataBytes', v.data_bytes, 'failure', CASE WHEN failure_code IS NOT NULL THEN json_build_object('code', failure_code, 'message', failure_message) END)
             FROM holdfast.verifications v WHERE (v.repository, v.backup_id) = (b.repository, b.backup_id) ORDER BY verified_at DESC LIMIT 1) AS verification,
            (SELECT coalesce(json_agg(json_build_object('diskId', disk_id, 'alias', alias, 'virtualBytes', d.virtual_bytes, 'dataBytes', d.data_bytes, 'root', root) ORDER BY place), '[]')
             FROM holdfast.backup_disks d WHERE (d.repository, d.backup_id) = (b.repository, b.backup_id)) AS disks

@@ -51,7 +51,7 @@ export interface NewCopySlot {
   readonly executionId: string;
 }
 
-export interface NewVerification extends Pick<Verification, 'runId' | 'outcome' | 'failure'> {
+export interface NewVerification extends Pick<Verification, 'runId' | 'outcome' | 'dataBytes' | 'failure'> {
   readonly repository: string;
   readonly backupId: string;
 }

@@ -90,14 +90,14 @@ export function backupsContract(catalog: () => Catalog): void {
     await catalog().indexBackups([backup, other]);
     const of = { repository: backup.repository, backupId: backup.backupId };
     const failure = { code: 'digest.mismatch', message: 'block 7 of disk system' };
-    for (let turn = 0; turn < 2; turn += 1) await catalog().recordVerification({ ...of, runId: first.runId, outcome: 'failed', failure });
+    for (let turn = 0; turn < 2; turn += 1) await catalog().recordVerification({ ...of, runId: first.runId, outcome: 'failed', dataBytes: 2 ** 40, failure });
     const found = async () => (await list({ backupId: backup.backupId }))[0]?.verification;
-    expect(await found()).toEqual({ outcome: 'failed', runId: first.runId, failure, verifiedAt: expect.stringMatching(/^\d{4}-.*\.\d{3}Z$/) as string });
-    await catalog().recordVerification({ ...of, runId: second.runId, outcome: 'passed', failure: null });
+    expect(await found()).toEqual({ outcome: 'failed', runId: first.runId, dataBytes: 2 ** 40, failure, verifiedAt: expect.stringMatching(/^\d{4}-.*\.\d{3}Z$/) as string });
+    await catalog().recordVerification({ ...of, runId: second.runId, outcome: 'passed', dataBytes: 0, failure: null });
     const since = await catalog().now();
     await catalog().indexBackups([backup, other]);
     await catalog().forgetBackupsNotIndexedSince('main', since);
-    expect(await found()).toMatchObject({ outcome: 'passed', runId: second.runId, failure: null });
+    expect(await found()).toMatchObject({ outcome: 'passed', runId: second.runId, dataBytes: 0, failure: null });
     expect((await list({ backupId: other.backupId }))[0]?.verification).toBeNull();
   });
 

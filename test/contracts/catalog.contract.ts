@@ -2,7 +2,7 @@
 // migrated catalog.
 import { randomUUID } from 'node:crypto';
 import type { Catalog, NewAlert, NewRun } from '../../adapters/catalog/port';
-import { holdingId, type Holding } from '../../domain/holdings';
+import { holdingId, holdingKinds, type Holding } from '../../domain/holdings';
 import { backupsContract, newRun } from './catalog-backups.contract';
 
 const page = { limit: 100, offset: 0 };
@@ -155,6 +155,13 @@ function holdingsContract(catalog: () => Catalog): void {
     await catalog().hold(full);
     await catalog().hold(bare);
     expect(await of(run)).toStrictEqual([{ ...full, state: 'held' }, { ...bare, state: 'held' }]);
+  });
+
+  test.each(holdingKinds)('a holding of kind %s is taken', async (kind) => {
+    const run = await opened();
+    const holding = newHolding(run, { kind, objectId: randomUUID() });
+    await catalog().hold(holding);
+    expect(await of(run)).toStrictEqual([{ ...holding, state: 'held' }]);
   });
 
   test('holding again keeps the object that is known by now', async () => {

@@ -17,6 +17,8 @@ CREATE TABLE holdfast.verifications (
   repository      text NOT NULL,
   backup_id       uuid NOT NULL,
   outcome         text NOT NULL CHECK (outcome IN ('passed', 'failed')),
+  -- What was read and not known to be zero.
+  data_bytes      bigint NOT NULL CHECK (data_bytes >= 0),
   failure_code    text,
   failure_message text,
   verified_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
