@@ -3,11 +3,21 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parse as parseYaml } from 'yaml';
+import { defaultWitness, witnessPolicySchema } from '../domain/chain';
 import { HoldfastError } from '../domain/failures';
+import { defaultChainPolicy } from '../domain/flows/settings';
 import { configNameSchema, uuidSchema } from '../domain/ids';
 
 const secretSchema = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ variable: z.string().min(1) })]);
 export type SecretReference = z.infer<typeof secretSchema>;
+
+/** Backups that lie on others (method `transfer`). */
+const chainsSchema = z.strictObject({
+  /** Backups in a chain, the full one counts: a restore reads all of them, one through the other. */
+  maxLength: z.number().int().min(1).default(defaultChainPolicy.maxChainLength),
+  /** A chain whose full backup is as old as this gets no further backup. */
+  fullEveryDays: z.number().positive().optional(),
+});
 
 /** How disks are read and written through the engine's hosts (method `transfer`). Their certificates are judged as the engine's own. */
 const imageioSchema = z.strictObject({
@@ -36,6 +46,9 @@ const engineSchema = z.strictObject({
   copiesAtOncePerStorageDomain: z.number().int().min(1).default(2),
   /** By id or name. */
   storageDomains: z.record(z.string().min(1), z.strictObject({ copiesAtOnce: z.number().int().min(1) })).default({}),
+  chains: chainsSchema.default({ maxLength: defaultChainPolicy.maxChainLength }),
+  /** When the host computes a checksum of the source beside the backup, which reads the whole disk there once more. */
+  witness: witnessPolicySchema.default(defaultWitness),
   imageio: imageioSchema.default({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }),
 });
 
