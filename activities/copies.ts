@@ -3,12 +3,11 @@
 // the attempt.
 import { Context } from '@temporalio/activity';
 import { stat } from 'node:fs/promises';
-import { z } from 'zod';
-import { copyBlocks, digestBlocks, openDevice, type Transport } from '../adapters/blocks';
+import { openDevice, type Transport } from '../adapters/blocks';
 import { HoldfastError } from '../domain/failures';
 import { reason, type Reason } from '../domain/plan/reasons';
 import type { ApplianceDependencies } from './dependencies';
-import { CopyReporter } from './copy-reporter';
+import { copyFromImage, copyToImage, proveBlocks, refOf } from './copy-work';
 import type { OfRun } from './of-run';
 
 export interface ImageOfRun extends OfRun {
@@ -48,8 +47,6 @@ export interface ApplianceCheckActivities {
   findDevice(input: OfRun & { readonly diskId: string; readonly virtualBytes: number }): Promise<{ readonly transport: Transport }>;
 }
 
-const restorePositionSchema = z.object({ restored: z.object({ positionBytes: z.number(), dataBytes: z.number() }) });
-
 export function createApplianceCheckActivities({ devices, repositoryOf }: ApplianceDependencies): ApplianceCheckActivities {
   return {
     async checkAppliance({ repository }) {
@@ -78,102 +75,17 @@ export function createApplianceCheckActivities({ devices, repositoryOf }: Applia
 }
 
 export function createCopyActivities({ devices, repositoryOf, heartbeatMs }: ApplianceDependencies): CopyActivities {
+  const workOf = ({ repository }: ImageOfRun) => ({ context: Context.current(), store: repositoryOf(repository), heartbeatMs });
+  const deviceOf = <Mode extends 'read' | 'write'>(diskId: string, mode: Mode) => ({ directory: devices, diskId, mode, signal: Context.current().cancellationSignal });
   return {
-    async backupDisk(input) {
-      const context = Context.current();
-      const ref = { vmId: input.vmId, backupId: input.backupId };
-      const image = await repositoryOf(input.repository).openPartialImage(ref, input.diskId, input.virtualBytes, { owner: attemptOf(context) });
-      const reporter = new CopyReporter(context, input.diskId, image.dataBytes, heartbeatMs, () => image.renewLease());
-      try {
-        const reader = await openDevice({ directory: devices, diskId: input.diskId, mode: 'read', signal: context.cancellationSignal });
-        try {
-          const done = await reporter.during((signal) =>
-            copyBlocks({
-              reader,
-              writer: image.writer,
-              sink: image.sink,
-              fromBytes: image.positionBytes,
-              dataBytesBefore: image.dataBytes,
-              onDurable: (figures) => image.recordDurable(figures.positionBytes, figures.dataBytes),
-              onProgress: (figures) => reporter.note(figures),
-              ...bandwidthOf(input),
-              signal,
-            }),
-          );
-          reporter.note(done);
-          return { dataBytes: done.dataBytes, transport: reader.transport };
-        } finally {
-          await reader.close();
-        }
-      } finally {
-        await image.close();
-      }
-    },
+    backupDisk: (input) => copyToImage(workOf(input), input, {}, () => openDevice(deviceOf(input.diskId, 'read'))),
 
-    async restoreDisk(input) {
-      const context = Context.current();
-      if (!input.heldDiskIds.includes(input.targetDiskId)) throw new HoldfastError('device.foreign', `Disk ${input.targetDiskId} is not among the disks that this run created, so nothing is written to it.`, { diskId: input.targetDiskId });
-      const store = repositoryOf(input.repository);
-      const ref = { vmId: input.vmId, backupId: input.backupId };
-      const expected = await store.openDigests(ref, input.diskId);
-      const from = durableRestorePosition(context, input.from);
-      let durable: RestorePosition = from;
-      const reporter = new CopyReporter(context, input.diskId, from.dataBytes, heartbeatMs, () => Promise.resolve(), () => ({ restored: { positionBytes: durable.positionBytes, dataBytes: durable.dataBytes } }));
-      const reader = await store.openImage(ref, input.diskId);
-      try {
-        const writer = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'write', sizeBytes: input.virtualBytes, signal: context.cancellationSignal });
-        try {
-          const done = await reporter.during((signal) =>
-            copyBlocks({
-              reader,
-              writer,
-              expected,
-              fromBytes: from.positionBytes,
-              dataBytesBefore: from.dataBytes,
-              onDurable: (figures) => {
-                durable = figures;
-                return Promise.resolve();
-              },
-              onProgress: (figures) => reporter.note(figures),
-              ...bandwidthOf(input),
-              signal,
-            }),
-          );
-          reporter.note(done);
-          return { dataBytes: done.dataBytes };
-        } finally {
-          await writer.close();
-        }
-      } finally {
-        await reader.close();
-      }
-    },
+    restoreDisk: (input) => copyFromImage(workOf(input), input, () => openDevice({ ...deviceOf(input.targetDiskId, 'write'), sizeBytes: input.virtualBytes })),
 
     async proveDisk(input) {
-      const context = Context.current();
-      const expected = await repositoryOf(input.repository).openDigests({ vmId: input.vmId, backupId: input.backupId }, input.diskId);
-      const reporter = new CopyReporter(context, input.diskId, 0, heartbeatMs, () => Promise.resolve());
-      const reader = await openDevice({ directory: devices, diskId: input.targetDiskId, mode: 'read', signal: context.cancellationSignal });
-      try {
-        return await reporter.during((signal) => digestBlocks(reader, { expected, signal, onProgress: (figures) => reporter.note(figures), ...bandwidthOf(input) }));
-      } finally {
-        await reader.close();
-      }
+      const work = workOf(input);
+      const { root } = await proveBlocks(work, input, await work.store.openDigests(refOf(input), input.diskId), () => openDevice(deviceOf(input.targetDiskId, 'read')));
+      return { root };
     },
   };
-}
-
-function attemptOf(context: Context): string {
-  const { workflowExecution, activityId, attempt } = context.info;
-  return `${workflowExecution?.workflowId ?? 'no workflow'} ${workflowExecution?.runId ?? ''} activity ${activityId} attempt ${attempt}`;
-}
-
-/** A restore's position may lag: blocks below it are durable, blocks above it are written again, at the same place. */
-function durableRestorePosition(context: Context, from: RestorePosition): RestorePosition {
-  const parsed = restorePositionSchema.safeParse(context.info.heartbeatDetails);
-  return parsed.success && parsed.data.restored.positionBytes > from.positionBytes ? parsed.data.restored : from;
-}
-
-function bandwidthOf({ bandwidthBytesPerSecond }: ImageOfRun): { bytesPerSecond?: number } {
-  return bandwidthBytesPerSecond === undefined ? {} : { bytesPerSecond: bandwidthBytesPerSecond };
 }

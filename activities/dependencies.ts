@@ -15,7 +15,23 @@ export interface ConfiguredCopyLimits extends Omit<CopyLimits, 'ofStorageDomain'
   readonly storageDomains: Readonly<Record<string, { readonly copiesAtOnce: number }>>;
 }
 
-export interface ControlDependencies extends EngineDependencies {
+/** How the data daemons of an engine's hosts are spoken to. The engine's CA signs their certificates too. */
+export interface ImageioSettings {
+  readonly caFile?: string;
+  readonly insecure?: boolean;
+  /** `never`: no data through the engine's proxy, even where the host cannot be reached. */
+  readonly proxy: 'when-needed' | 'never';
+  /** Requests under way at once for one disk. */
+  readonly connections: number;
+  /** A transfer on which nothing happens for so long is ended by the engine. */
+  readonly inactivityTimeoutSeconds: number;
+}
+
+export interface ImageioDependencies {
+  readonly imageioOf: (engine: string) => ImageioSettings;
+}
+
+export interface ControlDependencies extends EngineDependencies, ImageioDependencies {
   readonly engineOf: (name: string) => Engine & Pick<EngineExamination, 'ownPermissions'>;
   readonly catalog: Catalog;
   readonly settingsOf: (engine: string) => RunSettings;
@@ -32,6 +48,12 @@ export interface RepositoryDependencies {
 
 export interface MoverDependencies extends RepositoryDependencies, EngineDependencies {
   readonly version: string;
+}
+
+/** Copies beside a repository: they speak to the hosts' data daemons. */
+export interface MoverCopyDependencies extends RepositoryDependencies, EngineDependencies, ImageioDependencies {
+  /** How often a copy heartbeats at least, and so how soon it hears of a cancel. */
+  readonly heartbeatMs: number;
 }
 
 export interface ApplianceDependencies extends RepositoryDependencies {

@@ -1,23 +1,33 @@
 // All activities, grouped by the role of the worker that runs them. Workflows import only the types.
 import { createAttachmentActivities, type AttachmentActivities } from './attachments';
+import { createChainActivities, type ChainActivities } from './chains';
+import { createCheckpointActivities, type CheckpointActivities } from './checkpoints';
 import { createCatalogActivities, createScanActivities, type CatalogActivities, type ScanActivities } from './catalog';
 import { createApplianceCheckActivities, createCopyActivities, type ApplianceCheckActivities, type CopyActivities } from './copies';
 import { createCopySlotActivities, type CopySlotActivities } from './copy-slots';
-import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from './dependencies';
+import type { ApplianceDependencies, ControlDependencies, MoverCopyDependencies, MoverDependencies } from './dependencies';
 import { createDiskActivities, type DiskActivities } from './disks';
 import { createPlanActivities, type PlanActivities } from './plan';
+import { createPlanTransferActivities, type PlanTransferActivities } from './plan-transfer';
 import { createReplacedConfigurationActivities, type ReplacedConfigurationActivities } from './replaced-configurations';
 import { createReplacedVmActivities, type ReplacedVmActivities } from './replaced-vms';
 import { createRepositoryActivities, type RepositoryActivities } from './repository';
 import { createRunActivities, type RunActivities } from './runs';
 import { createSnapshotActivities, type SnapshotActivities } from './snapshots';
 import { withFailures } from './to-failure';
+import { createTransferCopyActivities, type TransferCopyActivities } from './transfer-copies';
+import { createTransferActivities, type TransferActivities } from './transfers';
+import { createVmBackupActivities, type VmBackupActivities } from './vm-backups';
 import { withHeartbeats } from './alive';
+import { createVerificationActivities, type VerificationActivities } from './verifications';
 import { createVmActivities, type VmActivities } from './vms';
 
-export type ControlActivities = RunActivities & PlanActivities & SnapshotActivities & AttachmentActivities & DiskActivities & VmActivities & ReplacedVmActivities & CopySlotActivities & CatalogActivities;
+export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
+  ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities;
 /** Queue `mover.<repository>.quick`. */
-export type MoverQuickActivities = RepositoryActivities & ReplacedConfigurationActivities & ScanActivities;
+export type MoverQuickActivities = RepositoryActivities & ChainActivities & ReplacedConfigurationActivities & ScanActivities;
+/** Queue `mover.<repository>`. */
+export type MoverCopyActivities = TransferCopyActivities;
 /** Queue `appliance.<engine>.<vmId>.quick`. */
 export type ApplianceQuickActivities = ApplianceCheckActivities;
 /** Queue `appliance.<engine>.<vmId>`. */
@@ -32,18 +42,27 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
   return calls({
     ...createRunActivities(dependencies),
     ...createPlanActivities(dependencies),
+    ...createPlanTransferActivities(dependencies),
     ...createSnapshotActivities(dependencies),
+    ...createVmBackupActivities(dependencies),
+    ...createCheckpointActivities(dependencies),
+    ...createTransferActivities(dependencies),
     ...createAttachmentActivities(dependencies),
     ...createDiskActivities(dependencies),
     ...createVmActivities(dependencies),
     ...createReplacedVmActivities(dependencies),
     ...createCopySlotActivities(dependencies),
+    ...createVerificationActivities(dependencies),
     ...createCatalogActivities(dependencies),
   });
 }
 
 export function createMoverQuickActivities(dependencies: MoverDependencies): MoverQuickActivities {
-  return calls({ ...createRepositoryActivities(dependencies), ...createReplacedConfigurationActivities(dependencies), ...createScanActivities(dependencies) });
+  return calls({ ...createRepositoryActivities(dependencies), ...createChainActivities(dependencies), ...createReplacedConfigurationActivities(dependencies), ...createScanActivities(dependencies) });
+}
+
+export function createMoverCopyActivities(dependencies: MoverCopyDependencies): MoverCopyActivities {
+  return withFailures(createTransferCopyActivities(dependencies));
 }
 
 export function createApplianceQuickActivities(dependencies: ApplianceDependencies): ApplianceQuickActivities {

@@ -6,6 +6,7 @@ import { applianceReasons, chooseBackup, type ApplianceFacts, type BackupChoice 
 import { lackingRights, rightsForBackup, rightsForRestore, type NeededRight, type Places } from '../domain/plan/permits';
 import { reason, type Reason } from '../domain/plan/reasons';
 import { HoldfastError, type FailureCode } from '../domain/failures';
+import type { Manifest } from '../domain/manifest';
 import { chooseRestore, nameOf, type RestoreAsked, type RestoreChoice, type RestoreFacts, type SavedVm } from '../domain/plan/restore';
 import { wantsMacs } from '../domain/plan/restore-nics';
 import type { OldVmFacts } from '../domain/plan/restore-target';
@@ -36,6 +37,8 @@ export interface BackupPlan {
 
 export interface PlanRestoreInput extends RestoreAsked {
   readonly runId: string;
+  /** `transfer` needs no appliance. */
+  readonly method?: Manifest['method'];
   /** Undefined when nobody could read the backup. */
   readonly saved?: SavedVm | undefined;
   readonly applianceId?: string | undefined;
@@ -98,12 +101,13 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
         takenDiskIds: input.as === 'original' ? await takenDiskIds(engine, saved) : [],
         ...(wantsMacs(input) ? await macFacts(engine, clusters) : { macsInUse: [], poolsWithDuplicates: [] }),
       });
-      const appliance = await applianceFacts(engine, input.applianceId);
+      const byTransfer = input.method === 'transfer';
+      const appliance = await applianceFacts(engine, byTransfer ? undefined : input.applianceId);
       const { clusterId, domainOfDisk } = choice;
       const objects = { appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false, asOriginal: input.as !== 'new', replaced: replacedBy(choice, original) };
       // While nobody knows where the VM is to go, nobody knows what is needed there.
       const rights = clusterId === undefined ? [] : await permitReasons(engine, (places) => rightsForRestore({ ...objects, clusterId }, places));
-      return { ...choice, reasons: [...choice.reasons, ...applianceReasons(appliance, input.engine, undefined, []), ...rights] };
+      return { ...choice, reasons: [...choice.reasons, ...(byTransfer ? [] : applianceReasons(appliance, input.engine, undefined, [])), ...rights] };
     },
   };
 }
@@ -155,6 +159,6 @@ async function applianceFacts(engine: Engine, applianceId: string | undefined): 
   return { applianceId, vm, snapshots: await engine.listSnapshots(vm.id), attachedDiskIds: attachments.map((each) => each.diskId) };
 }
 
-function neededBytes(disks: readonly VmDisk[]): number {
+export function neededBytes(disks: readonly VmDisk[]): number {
   return disks.reduce((sum, disk) => sum + Math.min(disk.actualBytes, disk.settings.virtualBytes), 0);
 }

@@ -1,10 +1,10 @@
 // Short work in a repository: checks, the configuration, the seal, reading back. Role mover. Idempotency key: the backup id.
 import { randomUUID } from 'node:crypto';
-import type { BackupRef, Repository, SealedDiskFacts } from '../adapters/repository/port';
+import type { BackupRef, Repository, SealedDiskFacts, UnsealedManifest } from '../adapters/repository/port';
 import type { DiskSettings } from '../domain/disks';
 import { HoldfastError } from '../domain/failures';
 import type { NamedDisk } from '../domain/flows/restore-vm';
-import { summarize, type BackupSummary, type Manifest } from '../domain/manifest';
+import { summarize, type BackupSummary } from '../domain/manifest';
 import { readOvf, rewriteOvf } from '../domain/ovf';
 import { spaceReasons } from '../domain/plan/backup';
 import { reason, type Reason } from '../domain/plan/reasons';
@@ -19,7 +19,7 @@ export interface BackupInRepository extends OfRun {
 }
 
 export interface SealInput extends BackupInRepository {
-  readonly manifest: Omit<Manifest, 'disks' | 'configuration' | 'sealedAt' | 'holdfast'>;
+  readonly manifest: Omit<UnsealedManifest, 'holdfast'>;
   readonly disks: readonly SealedDiskFacts[];
 }
 
@@ -45,8 +45,8 @@ export interface CreateVmInput extends BackupInRepository {
 export interface RepositoryActivities {
   /** Proves that it can be written to and has room; the answer is a list of reasons, not a failure. */
   checkRepository(input: OfRun & { readonly repository: string; readonly neededBytes: number }): Promise<readonly Reason[]>;
-  /** Fetches the snapshot's OVF from the engine and saves it unchanged, with the disks' settings. The OVF never enters a history. */
-  saveConfiguration(input: BackupInRepository & { readonly snapshotId: string; readonly disks: readonly DiskSettings[] }): Promise<void>;
+  /** Fetches the OVF from the engine, the snapshot's or the VM's own, and saves it unchanged, with the disks' settings. The OVF never enters a history. */
+  saveConfiguration(input: BackupInRepository & { readonly snapshotId?: string | undefined; readonly disks: readonly DiskSettings[] }): Promise<void>;
   sealBackup(input: SealInput): Promise<BackupSummary>;
   /** A backup that turns out to be sealed stays: its seal's answer was lost, or its run was terminated after it. */
   dropPartialBackup(input: BackupInRepository): Promise<'dropped' | 'sealed'>;
@@ -72,7 +72,7 @@ export function createRepositoryActivities({ repositoryOf, engineOf, now, versio
     },
 
     async saveConfiguration({ repository, engine, vmId, backupId, snapshotId, disks }) {
-      const ovf = await engineOf(engine).getSnapshotConfiguration(vmId, snapshotId);
+      const ovf = await (snapshotId === undefined ? engineOf(engine).getVmConfiguration(vmId) : engineOf(engine).getSnapshotConfiguration(vmId, snapshotId));
       // A configuration that we could not restore from is found out now, not on the day of the restore.
       readOvf(ovf);
       await repositoryOf(repository).saveConfiguration({ vmId, backupId }, ovf, disks);

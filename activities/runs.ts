@@ -37,7 +37,7 @@ export interface RunActivities {
   keepProducts(of: { readonly runId: string }): Promise<void>;
 }
 
-const isProduct = ({ kind }: Holding): boolean => kind === 'disk' || kind === 'vm';
+const isProduct = ({ kind }: Holding): boolean => kind === 'disk' || kind === 'vm' || kind === 'checkpoint';
 
 export function createRunActivities({ catalog, settingsOf }: ControlDependencies): RunActivities {
   const whatBecameOf = async (runId: string): Promise<Pick<EarlierHolding, 'committed' | 'repository'>> => {

@@ -1,4 +1,4 @@
-// From what an operator types to a run: a workflow id, a run's id, a restore's request id, a VM's name or id. Temporal is asked first,
+// From what an operator types to a run: a workflow id, a run's id, a restore's request id, a backup that is verified, a VM's name or id. Temporal is asked first,
 // because it answers when the catalog cannot.
 import type { HoldfastClient } from './holdfast-client';
 import { uuidSchema, workflowIds } from '../domain/ids';
@@ -8,7 +8,7 @@ import type { RunHandle } from './run-handle';
 export async function findRun(client: HoldfastClient, target: string, engine: string | undefined): Promise<RunHandle> {
   if (target.includes('/')) return client.attach(target);
   if (!uuidSchema.safeParse(target).success) return runOfVmNamed(client, target, engine);
-  const direct = (await attachIfKnown(client, workflowIds.restore(target))) ?? (engine === undefined ? undefined : await attachIfKnown(client, workflowIds.vm(engine, target)));
+  const direct = (await attachIfKnown(client, workflowIds.restore(target))) ?? (await attachIfKnown(client, workflowIds.verify(target))) ?? (engine === undefined ? undefined : await attachIfKnown(client, workflowIds.vm(engine, target)));
   if (direct) return direct;
   const { runs } = await client.listRuns({ runId: target });
   const [run] = runs;

@@ -15,6 +15,7 @@ import {
 import { runDoctorInputSchema, runDoctorOutputSchema } from '../domain/flows/doctor';
 import { listAlertsInputSchema, listAlertsOutputSchema, listHoldingsInputSchema, listHoldingsOutputSchema } from '../domain/flows/holdings';
 import { restoreVmInputSchema, restoreVmOutputSchema } from '../domain/flows/restore-vm';
+import { verifyBackupInputSchema, verifyBackupOutputSchema } from '../domain/flows/verify-backup';
 import { workflowIds } from '../domain/ids';
 import type * as registered from '../workflows';
 
@@ -51,6 +52,14 @@ export const flows = {
     workflowId: workflowIds.restore('<requestId>'),
     workflowIdElse: { workflowId: workflowIds.vm('<engine>', '<vmId>'), when: 'as: original or replace', idReusePolicy: 'ALLOW_DUPLICATE' },
     idReusePolicy: 'REJECT_DUPLICATE',
+    messages: runMessages,
+  },
+  verifyBackup: {
+    summary: 'Read a sealed backup again and compare every block with its digest',
+    input: verifyBackupInputSchema,
+    output: verifyBackupOutputSchema,
+    workflowId: workflowIds.verify('<backupId>'),
+    idReusePolicy: 'ALLOW_DUPLICATE',
     messages: runMessages,
   },
   findVms: {

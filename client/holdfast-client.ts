@@ -10,6 +10,7 @@ import type { RunDoctorOutput, RunDoctorRequest } from '../domain/flows/doctor';
 import type { ListAlertsOutput, ListAlertsRequest, ListHoldingsOutput, ListHoldingsRequest } from '../domain/flows/holdings';
 import type { FindVmsOutput, FindVmsRequest, ListBackupsOutput, ListBackupsRequest, ListRunsOutput, ListRunsRequest, RebuildCatalogInput, RebuildCatalogOutput } from '../domain/flows/queries';
 import type { RestoreVmOutput, RestoreVmRequest } from '../domain/flows/restore-vm';
+import type { VerifyBackupOutput, VerifyBackupRequest } from '../domain/flows/verify-backup';
 import { taskQueues, workflowIds } from '../domain/ids';
 import { defaultEndpoint, openConnection } from './connect';
 import type { ConnectOptions } from './connect';
@@ -20,7 +21,7 @@ import { flows } from './flows';
 import { ask } from './questions';
 import type { Patience, QuestionName } from './questions';
 import { outputSchemaOf, RunHandle, runFlows } from './run-handle';
-import type { BackupHandle, RestoreHandle, RunFlow } from './run-handle';
+import type { BackupHandle, RestoreHandle, RunFlow, VerifyHandle } from './run-handle';
 import { parseRequest } from './validate';
 
 export interface HoldfastClientOptions {
@@ -74,7 +75,8 @@ export class HoldfastClient {
 
   async backupVm(request: BackupVmRequest, start: StartOptions = {}): Promise<BackupHandle> {
     const input = parseRequest('backupVm', flows.backupVm.input, request);
-    const title = `Back up ${start.vmName ?? input.vmId} of ${input.engine} to ${input.repository} (${input.kind}, ${input.method})`;
+    const kind = input.method === 'appliance' ? 'full' : input.kind;
+    const title = `Back up ${start.vmName ?? input.vmId} of ${input.engine} to ${input.repository} (${kind}, ${input.method})`;
     return this.#start<BackupVmOutput>('backupVm', workflowIds.vm(input.engine, input.vmId), input, title, flows.backupVm.output);
   }
 
@@ -85,6 +87,13 @@ export class HoldfastClient {
     const target = { new: `as ${name ?? ''}`, original: `as the original VM ${name ?? vmId}`, replace: `in the place of VM ${name ?? vmId}` }[as];
     const workflowId = as === 'new' ? workflowIds.restore(requestId) : workflowIds.vm(engine, vmId);
     return this.#start<RestoreVmOutput>('restoreVm', workflowId, input, `Restore ${backupId} from ${repository} ${target} on ${engine}`, flows.restoreVm.output);
+  }
+
+  /** Reads it again, and with `chain` everything that it lies on. Rejects its result with what it found not to be as it was sealed. */
+  async verifyBackup(request: VerifyBackupRequest): Promise<VerifyHandle> {
+    const input = parseRequest('verifyBackup', flows.verifyBackup.input, request);
+    const { backupId, repository, chain } = input;
+    return this.#start<VerifyBackupOutput>('verifyBackup', workflowIds.verify(backupId), input, `Verify ${backupId} in ${repository}${chain ? ', and what it lies on' : ''}`, flows.verifyBackup.output);
   }
 
   findVms(request: FindVmsRequest): Promise<FindVmsOutput> {
@@ -141,7 +150,7 @@ export class HoldfastClient {
     try {
       const description = await this.temporal.workflow.getHandle(workflowId).describe();
       const flow = runFlows.find((name) => name === description.type);
-      if (!flow) throw new HoldfastClientError('client.protocol', `${workflowId} is a run of "${description.type}", not a backup or restore.`, { workflowId });
+      if (!flow) throw new HoldfastClientError('client.protocol', `${workflowId} is a run of "${description.type}", not a backup, restore or verification.`, { workflowId });
       return this.#handle(flow, workflowId, description.runId, outputSchemaOf(flow));
     } catch (error) {
       throw toHoldfastError(error, { flow: 'run', workflowId }, this.#endpoint);
@@ -176,9 +185,11 @@ export class HoldfastClient {
     const other = await this.temporal.workflow.getHandle(workflowId).describe().catch(() => undefined);
     const about = other ? `${other.type} since ${other.startTime.toISOString()}, Temporal run ${other.runId}` : 'details unknown';
     const details = { workflowId, ...(other ? { type: other.type, startedAt: other.startTime.toISOString(), temporalRunId: other.runId, status: other.status.name } : {}) };
+    const goesOn = `wait for it with \`holdfast show ${workflowId} --watch\` or end it with \`holdfast cancel ${workflowId}\`.`;
+    if (flow === 'verifyBackup') return new HoldfastClientError('client.already-running', `This backup is being verified: ${workflowId} (${about}). Once at a time: ${goesOn}`, details, { cause });
     const message = flow === 'restoreVm' && workflowId.startsWith('restore/')
       ? `Restore request ${workflowId} was used before (${about}). A request id is unique for ever: choose a new one, or look at that run with \`holdfast show ${workflowId}\`.`
-      : `This VM has an open run: ${workflowId} (${about}). One run per VM at a time: wait for it with \`holdfast show ${workflowId} --watch\` or end it with \`holdfast cancel ${workflowId}\`.`;
+      : `This VM has an open run: ${workflowId} (${about}). One run per VM at a time: ${goesOn}`;
     return new HoldfastClientError('client.already-running', message, details, { cause });
   }
 

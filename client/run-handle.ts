@@ -1,4 +1,4 @@
-// One running (or ended) backup or restore, as its starter holds it: result, progress, pause, bandwidth, cancel. Bound to one execution,
+// One running (or ended) backup, restore or verification, as its starter holds it: result, progress, pause, bandwidth, cancel. Bound to one execution,
 // so that a later run of the same VM, which has the same workflow id, is never mistaken for this one.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
@@ -7,6 +7,7 @@ import type { BackupVmOutput } from '../domain/flows/backup-vm';
 import { bandwidthSchema, progressSchema } from '../domain/flows/progress';
 import type { Progress } from '../domain/flows/progress';
 import type { RestoreVmOutput } from '../domain/flows/restore-vm';
+import type { VerifyBackupOutput } from '../domain/flows/verify-backup';
 import { pauseSignal, progressQuery, resumeSignal, setBandwidthUpdate } from '../workflows/messages';
 import { HoldfastClientError, HoldfastRunError } from './errors';
 import type { RunIdentity } from './errors';
@@ -15,8 +16,9 @@ import type { Endpoint } from './failures';
 import { flows } from './flows';
 import { parseRequest } from './validate';
 
-export const runFlows = ['backupVm', 'restoreVm'] as const;
+export const runFlows = ['backupVm', 'restoreVm', 'verifyBackup'] as const;
 export type RunFlow = (typeof runFlows)[number];
+export type RunOutput = BackupVmOutput | RestoreVmOutput | VerifyBackupOutput;
 
 export interface WatchOptions {
   readonly intervalMs?: number;
@@ -40,7 +42,7 @@ const traceAttempts = 3;
 const longestRefusalMs = 30_000;
 const statuses: readonly RunStatus['status'][] = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'];
 
-export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
+export class RunHandle<Output = RunOutput> {
   readonly #handle: WorkflowHandle;
   readonly #run: RunIdentity;
 
@@ -190,9 +192,10 @@ export class RunHandle<Output = BackupVmOutput | RestoreVmOutput> {
 
 export type BackupHandle = RunHandle<BackupVmOutput>;
 export type RestoreHandle = RunHandle<RestoreVmOutput>;
+export type VerifyHandle = RunHandle<VerifyBackupOutput>;
 
-export function outputSchemaOf(flow: RunFlow): z.ZodType<BackupVmOutput | RestoreVmOutput> {
-  return flow === 'backupVm' ? flows.backupVm.output : flows.restoreVm.output;
+export function outputSchemaOf(flow: RunFlow): z.ZodType<RunOutput> {
+  return flows[flow].output;
 }
 
 /** The SDK never takes its listener off a signal: a signal of each call's own keeps a day of polling from piling them up. */

@@ -21,8 +21,8 @@ async function takeState(state, say) {
     const pid = readParts(state)?.launcherPid;
     throw new Problem(`the parts of ${state} are running already${pid ? ` (launcher: pid ${pid})` : ''}`, `stop them first: node dev/up.mjs --stop --state ${state}`);
   }
-  // What a killed launcher left is ending by itself (pdeathsig). QEMU is not our child: the lab adopts it or ends it.
-  const isOurs = ({ command }) => !/(^|\/)qemu-/.test(command.split(' ')[0]);
+  // What a killed launcher left is ending by itself (pdeathsig). QEMU and the data daemon are not our children: the lab adopts them or ends them.
+  const isOurs = ({ command }) => !/(^|\/)qemu-/.test(command.split(' ')[0]) && !/\/ovirt-imageio( |$)/.test(command);
   for (const { part, pid } of await clearMarked(state, { graceSeconds: 40, concerns: isOurs })) say(`killed a ${part} (pid ${pid}) that an earlier launcher had left`);
   rmSync(partsFile(state), { force: true });
   return lock;

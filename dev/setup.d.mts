@@ -1,5 +1,5 @@
 // Types of dev/setup.mjs.
-export type SetupStep = 'npm' | 'debian' | 'temporal' | 'guest' | 'build' | 'venv' | 'browser';
+export type SetupStep = 'npm' | 'debian' | 'temporal' | 'guest' | 'build' | 'imageio' | 'venv' | 'browser';
 
 export interface SetupResult {
   readonly cacheDir: string;

@@ -7,16 +7,19 @@ import { ensureBrowser } from './setup/browser.mjs';
 import { ensureBuild } from './setup/build.mjs';
 import { ensureDebianPackages } from './setup/debian-packages.mjs';
 import { ensureNpmPackages } from './setup/npm-packages.mjs';
-import { checkRequirements } from './setup/requirements.mjs';
+import { checkRequirements, pythonProblems } from './setup/requirements.mjs';
 import { cacheDirectory } from './setup/shell.mjs';
 import { ensureTemporalCli } from './setup/temporal-cli.mjs';
 import { ensureVenv } from './setup/venv.mjs';
 
-/** Everything but the Python environment, which only tests and image transfers need, and the browser, which only screenshots need. */
-export const usualWants = ['npm', 'debian', 'temporal', 'guest', 'build'];
+/** Everything but the browser, which only screenshots need. `imageio` is a wish: see below. */
+export const usualWants = ['npm', 'debian', 'temporal', 'guest', 'build', 'imageio'];
 
 /**
- * @param {{ want?: string[], say?: (line: string) => void }} options steps: npm, debian, temporal, guest, build, venv, browser
+ * The lab's data daemon, by which image transfers go, is the real one: a Python program. `venv` demands its environment (tests);
+ * `imageio` takes it where Python and a compiler are there, and otherwise says that the lab has no image transfers: all the rest works.
+ *
+ * @param {{ want?: string[], say?: (line: string) => void }} options steps: npm, debian, temporal, guest, build, imageio, venv, browser
  * @returns {Promise<{ cacheDir: string, env: object, temporalCli?: string, guestDir?: string, venvPython?: string,
  *   browser?: { path: string, env: object }, secondsByStep: object }>}
  *   `env` is the environment for every child: it finds what the set-up brought.
@@ -25,24 +28,23 @@ export async function setup({ want = usualWants, say = (line) => console.log(lin
   const wants = new Set(want);
   const cacheDir = cacheDirectory();
   const secondsByStep = {};
-  const step = async (name, work) => {
-    if (!wants.has(name)) return undefined;
+  const step = async (name, work, isWanted = wants.has(name)) => {
+    if (!isWanted) return undefined;
     const startedAt = performance.now();
     const result = await work();
     secondsByStep[name] = Math.round((performance.now() - startedAt) / 100) / 10;
     return result;
   };
   mkdirSync(cacheDir, { recursive: true });
-  await checkRequirements({ python: wants.has('venv') && process.getuid() !== 0 });
+  const isRoot = process.getuid() === 0;
+  await checkRequirements({ python: wants.has('venv') && !isRoot });
+  const wantsVenv = wants.has('venv') || (wants.has('imageio') && await canHavePython({ isRoot, say }));
   await step('npm', () => ensureNpmPackages({ cacheDir, say }));
-  const env = await step('debian', () => ensureDebianPackages({ cacheDir, say, venv: wants.has('venv') })) ?? process.env;
+  const env = await step('debian', () => ensureDebianPackages({ cacheDir, say, venv: wantsVenv })) ?? process.env;
   const temporal = await step('temporal', () => ensureTemporalCli({ cacheDir, say }));
   const guestDir = await step('guest', async () => (await import('./guest.mjs')).ensureGuest({ cacheDir, say, qemuEnv: env }));
   await step('build', () => ensureBuild({ cacheDir, say }));
-  const venvPython = await step('venv', async () => {
-    await checkRequirements({ python: true });
-    return ensureVenv({ cacheDir, say, env });
-  });
+  const venvPython = await step('venv', () => venv({ cacheDir, say, env, isDemanded: wants.has('venv') }), wantsVenv);
   const browser = await step('browser', () => ensureBrowser({ cacheDir, say }));
   return {
     cacheDir,
@@ -59,6 +61,26 @@ export async function setup({ want = usualWants, say = (line) => console.log(lin
       ...(venvPython && { HOLDFAST_SDK_PYTHON: venvPython }),
     },
   };
+}
+
+const withoutTransfers = (say, why) => say(`the lab will have no VM backups and no image transfers (method transfer), because ${why}`);
+
+/** Root can give itself what is missing. */
+async function canHavePython({ isRoot, say }) {
+  const missing = isRoot ? [] : await pythonProblems();
+  if (missing.length > 0) withoutTransfers(say, `this machine lacks:\n${missing.map((line) => `  - ${line}`).join('\n')}`);
+  return missing.length === 0;
+}
+
+async function venv({ cacheDir, say, env, isDemanded }) {
+  try {
+    await checkRequirements({ python: true });
+    return await ensureVenv({ cacheDir, say, env });
+  } catch (error) {
+    if (isDemanded) throw error;
+    withoutTransfers(say, `its Python environment could not be made: ${error.message}`);
+    return undefined;
+  }
 }
 
 /** Ends the program the way every command here ends on a failure: one clear message, exit code 1. */

@@ -47,6 +47,11 @@ export const failureRules = {
   'wait.deadline': final,
 
   'snapshot.failed': final,
+  'backup.failed': final,
+  /** The engine cannot go on from the checkpoint: a full backup is possible all the same. */
+  'backup.incremental-refused': final,
+  /** It has ended and did not end well. */
+  'transfer.failed': final,
   'disk.illegal': final,
   'vm.failed': final,
 

@@ -31,6 +31,9 @@ export const failureGuidance = {
   'wait.pending': { cause: 'Not yet: the engine still works on it. Seen on activities in Temporal\'s UI, not as a run\'s end.', remedy: 'Nothing; it is asked again until the deadline.' },
   'wait.deadline': { cause: 'The engine did not finish within the deadline.', remedy: 'Look at the engine\'s tasks and events for the object; raise the matching key of `deadlines` if it only needs longer.' },
   'snapshot.failed': { cause: 'The engine gave up on the snapshot.', remedy: 'Read the engine\'s events of that VM; often the host could not write or the guest could not freeze. Then start again.' },
+  'backup.failed': { cause: 'The engine could not make or keep the VM backup that the disks are read from.', remedy: 'Read the engine\'s events of that VM, which the message quotes: a host without room for scratch disks, a guest that could not freeze, a VM that crashed. Then start again.' },
+  'backup.incremental-refused': { cause: 'The engine cannot tell what changed since the checkpoint: it is gone or invalid, or the host has lost its change tracking.', remedy: 'Nothing: the run makes a full backup instead. It ends a run only when another kind was not allowed (`strict`); ask for a full one then.' },
+  'transfer.failed': { cause: 'The engine or a host ended an image transfer before all of it was done.', remedy: 'Read the engine\'s events of the disk, which the message quotes, and /var/log/ovirt-imageio/daemon.log on the host. Then start again.' },
   'disk.illegal': { cause: 'The engine marks a disk as illegal: its chain on the storage is damaged.', remedy: 'Repair the disk in the engine (its snapshots, its storage domain) before backing it up; restore it from an earlier backup otherwise.' },
   'vm.failed': { cause: 'The VM could not be created or started as asked.', remedy: 'Read the engine\'s events of that VM: memory, CPU type and networks of the cluster are the usual causes.' },
   'device.not-found': { cause: 'The disk is attached, but no device with its serial has appeared in the appliance.', remedy: 'It is looked for again until `deadlines.attachSeconds` are over. If it stays away: check that the worker runs in the appliance VM it names and that `appliance.devices` is right.' },
@@ -69,6 +72,15 @@ export const leftoverGuidance = {
     what: 'a disk or a snapshot\'s disk, still attached to the appliance',
     remedy: 'the next backup of the VM tries again; by hand: detach it from the appliance in the engine. **Never tick "remove permanently"**',
   },
+  'vm-backup': {
+    what: 'a backup of the VM that is not over in the engine: it locks the VM or its disks, and a hybrid one has a snapshot "Auto-generated for Backup VM"',
+    remedy: 'the next backup of the VM tries again; by hand: end its image transfers in the engine (Storage → Disks), then finalize the backup through the REST API, and remove the snapshot that the reason names',
+  },
+  transfer: {
+    what: 'an image transfer of a disk that is not over in the engine: the disk is locked',
+    remedy: 'the next run on the VM tries again; by hand: cancel it in the engine (Storage → Disks). **Cancelling an upload removes the disk**',
+  },
+  checkpoint: { what: 'a checkpoint of the VM that no backup needs', remedy: 'the next backup of the VM by the method "transfer" tries again; it costs space in the disks\' images and nothing else' },
   disk: { what: 'a disk that a restore had created', remedy: 'remove it in the engine once nothing uses it' },
   vm: { what: 'a VM that a restore had created, with the comment `Holdfast restore <run id>`', remedy: 'look at it; then remove it, its disks too unless they are wanted' },
   'replaced-vm': {

@@ -4,10 +4,11 @@ import { z } from 'zod';
 import { uuidSchema } from './ids';
 
 /**
+ * `vm-backup`: the backup that the engine makes. `checkpoint`: what it began with, once the engine has told; a product when the backup is sealed.
  * `replaced-vm`: a VM that a restore takes away, to be put back unless the new one stands; its configuration lies in the repository.
  * `replaced-disk`: a disk of it, to be removed once the new VM stands and not before.
  */
-export const holdingKinds = ['snapshot', 'attachment', 'disk', 'vm', 'replaced-vm', 'replaced-disk'] as const;
+export const holdingKinds = ['snapshot', 'attachment', 'vm-backup', 'transfer', 'checkpoint', 'disk', 'vm', 'replaced-vm', 'replaced-disk'] as const;
 export type HoldingKind = (typeof holdingKinds)[number];
 
 export const holdingSchema = z.object({
@@ -17,13 +18,13 @@ export const holdingSchema = z.object({
   kind: z.enum(holdingKinds),
   /** The VM whose lock protects it: the one that is backed up, restored as the original, or replaced. Absent for a restore as a new VM. */
   vmId: uuidSchema.optional(),
-  /** snapshot: snapshot id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id. */
+  /** snapshot: snapshot id once known · vm-backup: its id, chosen by us · transfer: transfer id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id. */
   objectId: uuidSchema.optional(),
   /** attachment: the VM it is attached to; snapshot: its VM. */
   parentId: uuidSchema.optional(),
   /** attachment of a snapshot's disk: the snapshot. */
   snapshotId: uuidSchema.optional(),
-  /** Description or comment by which the object is found again after a lost reply. */
+  /** Description, comment or key by which the object is found again after a lost reply. */
   mark: z.string(),
   state: z.enum(['held', 'released', 'product', 'leftover']),
 });

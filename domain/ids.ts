@@ -18,6 +18,8 @@ export const workflowIds = {
   restore: (requestId: string): string => `restore/${requestId}`,
   find: (engine: string, requestId: string): string => `find/${engine}/${requestId}`,
   catalog: (what: string, requestId: string): string => `catalog/${what}/${requestId}`,
+  /** A backup has one id wherever it lies, and is verified once at a time. */
+  verify: (backupId: string): string => `verify/${backupId}`,
   doctor: (requestId: string): string => `doctor/${requestId}`,
 } as const;
 
@@ -33,6 +35,22 @@ export const taskQueues = {
 /** Description of a snapshot that Holdfast made: prefix for humans, backup id for us. Ownership is this mark AND a holding. */
 export function snapshotMark(prefix: string, backupId: string): string {
   return `${prefix} backup ${backupId}`;
+}
+
+/** Of a snapshot, or of a VM backup, which has the same one. */
+export function backupIdInMark(mark: string): string | undefined {
+  const backupId = mark.split(' ').at(-1);
+  return uuidSchema.safeParse(backupId).data;
+}
+
+/** An image transfer has no field for a mark: its holding says of which disk it is, and under which key it was asked for. */
+export function transferMark(diskId: string, transferKey: string): string {
+  return `transfer of disk ${diskId} ${transferKey}`;
+}
+
+export function readTransferMark(mark: string): { readonly diskId: string; readonly transferKey: string } | undefined {
+  const [, diskId, transferKey] = /^transfer of disk (\S+) (\S+)$/.exec(mark) ?? [];
+  return diskId !== undefined && transferKey !== undefined ? { diskId, transferKey } : undefined;
 }
 
 /** Where the configuration of a VM lies that a run replaces, in words: file and repository. */

@@ -15,6 +15,12 @@ export const consistencyLevels = ['application', 'filesystem', 'crash', 'unknown
 export const transports = ['san', 'socket', 'tcp'] as const;
 export const methods = ['appliance', 'transfer'] as const;
 export const kinds = ['full', 'incremental', 'differential'] as const;
+/** How the data of a VM backup was held still: bitmaps and scratch disks under a running VM, a VM that is down, or a snapshot of the engine's own. */
+export const vmBackupStyles = ['live', 'cold', 'hybrid'] as const;
+
+/** Why something is as it is: a stable code and a sentence. */
+export const noteSchema = z.object({ code: z.string(), text: z.string() });
+export type Note = z.infer<typeof noteSchema>;
 
 export const manifestDiskSchema = z.object({
   settings: diskSettingsSchema,
@@ -25,6 +31,10 @@ export const manifestDiskSchema = z.object({
     /** The backup whose image of this disk this one lies on; null when it stands alone, which a disk may do within an incremental backup too. */
     base: z.object({ backupId: uuidSchema }).nullable().default(null),
   }),
+  /** Which of its bytes were read: all, or what had changed since the base. */
+  mode: z.enum(['full', 'incremental']).default('full'),
+  /** The host's own checksum of the source was the root of the digests. */
+  witnessed: z.boolean().default(false),
   digests: z.object({ file: fileNameSchema, algorithm: z.literal('sha256'), blockBytes: z.literal(digestBlockBytes), fileSha256: sha256Schema, root: sha256Schema }),
   /** Bytes that were read from the source and were not known to be zero. */
   dataBytes: z.number().int().nonnegative(),
@@ -45,10 +55,14 @@ export const manifestSchema = z.object({
   /** The backup that this one depends on, and the SHA-256 of its manifest, so that a chain vouches for all of its links; null for a full backup. */
   base: z.object({ backupId: uuidSchema, manifestSha256: sha256Schema }).nullable(),
   /** Why this kind and base: a code and a sentence. */
-  reason: z.object({ code: z.string(), text: z.string() }),
+  reason: noteSchema,
+  /** What else is worth knowing about how it was made, such as why one disk was read in full. */
+  notes: z.array(noteSchema).default([]),
   consistency: z.object({ level: z.enum(consistencyLevels), evidence: z.string() }),
   checkpoint: z.object({ id: uuidSchema }).nullable(),
-  snapshot: z.object({ id: uuidSchema, description: z.string(), createdAt: z.string() }),
+  /** What held the data still: a snapshot of ours (method `appliance`) or a VM backup of the engine (method `transfer`). The other one is null. */
+  snapshot: z.object({ id: uuidSchema, description: z.string(), createdAt: z.string() }).nullable(),
+  vmBackup: z.object({ id: uuidSchema, style: z.enum(vmBackupStyles), createdAt: z.string() }).nullable().default(null),
   configuration: z.object({ file: z.literal('vm.ovf'), bytes: z.number().int().positive(), sha256: sha256Schema }),
   disks: z.array(manifestDiskSchema),
   /** Disks of the VM that are not in this backup, by the user's choice. */
@@ -69,6 +83,12 @@ export const backupSummarySchema = z.object({
   method: z.enum(methods),
   kind: z.enum(kinds),
   baseBackupId: uuidSchema.nullable(),
+  /** Why this kind and base; null in rows that an older release has indexed. */
+  reason: noteSchema.nullable().default(null),
+  /** From which the engine's change tracking would start the next incremental backup. */
+  checkpointId: uuidSchema.nullable().default(null),
+  /** Of every disk the host has borne witness. */
+  witnessed: z.boolean().default(false),
   consistency: z.enum(consistencyLevels),
   createdAt: z.string(),
   sealedAt: z.string(),
@@ -79,6 +99,21 @@ export const backupSummarySchema = z.object({
   manifestSha256: sha256Schema,
 });
 export type BackupSummary = z.infer<typeof backupSummarySchema>;
+
+/** The last time that all of a backup was read again and compared with its digests. */
+export const verificationSchema = z.object({
+  outcome: z.enum(['passed', 'failed']),
+  verifiedAt: z.string(),
+  runId: uuidSchema,
+  /** What was read and not known to be zero. */
+  dataBytes: z.number().int(),
+  failure: z.object({ code: z.string(), message: z.string() }).nullable(),
+});
+export type Verification = z.infer<typeof verificationSchema>;
+
+/** As the catalog lists it: what the manifest says, and what was found out since. */
+export const listedBackupSchema = backupSummarySchema.extend({ verification: verificationSchema.nullable().default(null) });
+export type ListedBackup = z.infer<typeof listedBackupSchema>;
 
 export function summarize(manifest: Manifest, repository: string, manifestSha256: string): BackupSummary {
   const total = (pick: (disk: ManifestDisk) => number): number => manifest.disks.reduce((sum, disk) => sum + pick(disk), 0);
@@ -91,8 +126,11 @@ export function summarize(manifest: Manifest, repository: string, manifestSha256
     method: manifest.method,
     kind: manifest.kind,
     baseBackupId: manifest.base?.backupId ?? null,
+    reason: manifest.reason,
+    checkpointId: manifest.checkpoint?.id ?? null,
+    witnessed: manifest.disks.length > 0 && manifest.disks.every((disk) => disk.witnessed),
     consistency: manifest.consistency.level,
-    createdAt: manifest.snapshot.createdAt,
+    createdAt: (manifest.snapshot ?? manifest.vmBackup)?.createdAt ?? manifest.startedAt,
     sealedAt: manifest.sealedAt,
     virtualBytes: total((disk) => disk.settings.virtualBytes),
     dataBytes: total((disk) => disk.dataBytes),

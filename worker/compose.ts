@@ -1,8 +1,8 @@
 // The composition root: from a configuration to Temporal workers. Every role gets the queues that are its own (domain/ids), and a queue
 // for short calls beside each queue that copies.
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverQuickActivities } from '../activities';
-import type { ApplianceDependencies, ControlDependencies, MoverDependencies } from '../activities/dependencies';
+import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverCopyActivities, createMoverQuickActivities } from '../activities';
+import type { ApplianceDependencies, ControlDependencies, MoverCopyDependencies, MoverDependencies } from '../activities/dependencies';
 import { createApplianceDoctor, createControlDoctor, createCopiesDoctor, createMoverDoctor } from '../activities/doctor';
 import { createCatalog } from '../adapters/catalog/catalog';
 import { createEngine } from '../adapters/ovirt/engine';
@@ -11,11 +11,12 @@ import { createRepository } from '../adapters/repository/repository';
 import type { Repository } from '../adapters/repository/port';
 import { HoldfastError } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
-import { readSecret, type WorkerConfig } from './config';
+import { readSecret, type EngineConfig, type WorkerConfig } from './config';
 import { controlExamination } from './examinations';
 import { createHoldingGauges, watchHoldings } from './holdings-metrics';
 import { isExecutionRunning } from './executions';
 import { activityLogAttributes, type Log } from './logging';
+import { imageioSettingsOf, runSettingsOf } from './run-settings';
 import { version } from './version';
 import { workflowBundle } from './workflow-bundle';
 
@@ -44,6 +45,8 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
   const examination = { version, now: () => new Date() };
   const placeOf = (name: string) => ({ name, path: config.repositories[name]?.path ?? '', check: () => repositoryOf(name).check() });
 
+  // A quarter of the timeout, a second at most: a cancel arrives with a heartbeat's answer.
+  const heartbeatMs = Math.min(1000, (config.heartbeatSeconds * 1000) / 4);
   const plans: { readonly taskQueue: string; readonly options: Partial<WorkerOptions> }[] = [];
   if (config.roles.includes('control')) {
     const dependencies = await controlDependencies(config, log, connection, engineOf, closers);
@@ -53,12 +56,14 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
   if (config.roles.includes('mover')) {
     const dependencies: MoverDependencies = { repositoryOf, engineOf, now: () => new Date(), version };
     const activities = { ...createMoverQuickActivities(dependencies), ...createMoverDoctor({ ...examination, placeOf }) };
-    for (const name of repositories.keys()) plans.push({ taskQueue: taskQueues.moverQuick(name), options: { activities } });
+    const copies: MoverCopyDependencies = { repositoryOf, engineOf, imageioOf: (name) => imageioSettingsOf(engineConfigOf(config, name)), now: () => new Date(), heartbeatMs };
+    for (const name of repositories.keys()) {
+      plans.push({ taskQueue: taskQueues.moverQuick(name), options: { activities } });
+      plans.push({ taskQueue: taskQueues.moverCopies(name), options: { activities: createMoverCopyActivities(copies), maxConcurrentActivityTaskExecutions: config.limits.copiesPerWorker } });
+    }
   }
   if (config.appliance && config.roles.includes('appliance')) {
     const { engine, vmId, devices } = config.appliance;
-    // A quarter of the timeout, a second at most: a cancel arrives with a heartbeat's answer.
-    const heartbeatMs = Math.min(1000, (config.heartbeatSeconds * 1000) / 4);
     const dependencies: ApplianceDependencies = { repositoryOf, devices, now: () => new Date(), heartbeatMs };
     const doctor = createApplianceDoctor({ ...examination, devices, repositories: [...repositories.keys()].map(placeOf) });
     plans.push({ taskQueue: taskQueues.applianceQuick(engine, vmId), options: { activities: { ...createApplianceQuickActivities(dependencies), ...doctor } } });
@@ -95,7 +100,7 @@ async function connect(config: WorkerConfig): Promise<NativeConnection> {
   }
 }
 
-function openEngine(name: string, engine: WorkerConfig['engines'][string], log: Log) {
+function openEngine(name: string, engine: EngineConfig, log: Log) {
   return createEngine({
     name,
     url: engine.url,
@@ -117,22 +122,21 @@ async function controlDependencies(config: WorkerConfig, log: Log, connection: N
     const watch = watchHoldings(catalog, gauges, holdingsEveryMs, (error) => log.warn({ reason: String(error) }, 'the holdings could not be counted for the metrics'));
     closers.push(() => watch.stop());
   }
-  const { heartbeatSeconds, callSeconds, deadlines, limits } = config;
+  const engineConfig = (name: string): EngineConfig => engineConfigOf(config, name);
   return {
     catalog,
     engineOf,
+    imageioOf: (name) => imageioSettingsOf(engineConfig(name)),
     isExecutionRunning: (execution) => isExecutionRunning(connection, config.temporal.namespace, execution),
     copyLimitsOf: (name) => {
-      const { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains } = named(new Map(Object.entries(config.engines)), name, 'config.invalid', 'engine', 'engines');
+      const { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains } = engineConfig(name);
       return { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains };
     },
-    settingsOf: (name) => {
-      engineOf(name);
-      const engine = config.engines[name];
-      return { snapshotPrefix: engine?.snapshotPrefix ?? 'Holdfast', applianceIds: engine?.appliances ?? [], disksAtOnce: limits.disksPerRun, heartbeatSeconds, callSeconds, deadlines };
-    },
+    settingsOf: (name) => runSettingsOf(config, engineConfig(name)),
   };
 }
+
+const engineConfigOf = (config: WorkerConfig, name: string): EngineConfig => named(new Map(Object.entries(config.engines)), name, 'config.invalid', 'engine', 'engines');
 
 function named<T>(map: ReadonlyMap<string, T>, name: string, code: 'config.invalid' | 'repository.unknown', what: string, key: string): T {
   const found = map.get(name);

@@ -3,11 +3,31 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parse as parseYaml } from 'yaml';
+import { defaultWitness, witnessPolicySchema } from '../domain/chain';
 import { HoldfastError } from '../domain/failures';
+import { defaultChainPolicy } from '../domain/flows/settings';
 import { configNameSchema, uuidSchema } from '../domain/ids';
 
 const secretSchema = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ variable: z.string().min(1) })]);
 export type SecretReference = z.infer<typeof secretSchema>;
+
+/** Backups that lie on others (method `transfer`). */
+const chainsSchema = z.strictObject({
+  /** Backups in a chain, the full one counts: a restore reads all of them, one through the other. */
+  maxLength: z.number().int().min(1).default(defaultChainPolicy.maxChainLength),
+  /** A chain whose full backup is as old as this gets no further backup. */
+  fullEveryDays: z.number().positive().optional(),
+});
+
+/** How disks are read and written through the engine's hosts (method `transfer`). Their certificates are judged as the engine's own. */
+const imageioSchema = z.strictObject({
+  /** `never`: no data through the engine's proxy, even where a host cannot be reached. */
+  proxy: z.enum(['when-needed', 'never']).default('when-needed'),
+  /** Requests under way at once for one disk; the host's own limit counts too. */
+  connections: z.number().int().min(1).max(32).default(4),
+  /** The engine ends a transfer on which nothing happens for so long. The engine's own default, 60, is over before a busy host has answered. */
+  inactivityTimeoutSeconds: z.number().int().min(60).default(600),
+});
 
 const engineSchema = z.strictObject({
   /** `https://<engine>/ovirt-engine/api` */
@@ -26,6 +46,10 @@ const engineSchema = z.strictObject({
   copiesAtOncePerStorageDomain: z.number().int().min(1).default(2),
   /** By id or name. */
   storageDomains: z.record(z.string().min(1), z.strictObject({ copiesAtOnce: z.number().int().min(1) })).default({}),
+  chains: chainsSchema.default({ maxLength: defaultChainPolicy.maxChainLength }),
+  /** When the host computes a checksum of the source beside the backup, which reads the whole disk there once more. */
+  witness: witnessPolicySchema.default(defaultWitness),
+  imageio: imageioSchema.default({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }),
 });
 
 export const workerConfigSchema = z.strictObject({

@@ -51,6 +51,17 @@ export class UndoStack {
     };
   }
 
+  /** Gives what undoes all that is pushed from now on, newest first: as steps of their own, which may fail or be cancelled. */
+  savepoint(): () => Promise<void> {
+    const before = new Set(this.steps);
+    return async () => {
+      for (let step = this.steps.at(-1); step && !before.has(step); step = this.steps.at(-1)) {
+        await step.run();
+        this.drop(step);
+      }
+    };
+  }
+
   /** Each step is tried until `patienceMs` after the first try. */
   async unwind(patienceMs: number, listener: UnwindListener): Promise<void> {
     await CancellationScope.nonCancellable(async () => {

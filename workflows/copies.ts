@@ -1,18 +1,17 @@
 // The copies of one run: each waits for its turn, runs, is stopped and begun again by pause, resume and a new bandwidth, and gives its slot back.
 // A slot is no undo on the stack: nothing in the engine is held by it, closing the run gives it back too, and of a run that was terminated others
 // see that it is over.
-import { CancellationScope, condition, sleep, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, condition, uuid4 } from '@temporalio/workflow';
 import type { CopyLimitKind } from '../domain/copy-slots';
 import type { DiskProgress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
-import { failureText, readFailure, wasCancelled } from './failures';
+import { failureText, wasCancelled } from './failures';
 import type { Proxies } from './proxies';
 
-/** The disk that is copied, the storage domain that it is read from or written to, and where it is attached meanwhile. */
+/** The disk that is copied, and the storage domain that it is read from or written to. */
 export interface CopyOf {
   readonly diskId: string;
   readonly storageDomainId?: string | undefined;
-  readonly device: { readonly applianceId: string; readonly diskId: string; readonly virtualBytes: number };
 }
 
 interface CopyOfRun extends CopyOf {
@@ -33,10 +32,6 @@ interface Host {
 /** `waiting`: for a turn, which a new bandwidth does not concern. */
 type Stage = 'waiting' | 'copying';
 
-const lookAgainMs = 2_000;
-/** A copy that has run for so long had its device. */
-const wasThereMs = 60_000;
-
 export class Copies {
   private readonly scopes = new Map<CancellationScope, Stage>();
   private readonly stopped = new WeakSet<CancellationScope>();
@@ -53,7 +48,7 @@ export class Copies {
         const taken = await this.unlessStopped('waiting', () => take(of, slot, (waitingFor) => host.setDisk(of.diskId, { state: 'waiting', waitingFor })));
         if (taken) host.setDisk(of.diskId, { waitingFor: null });
         while (taken && !host.isPaused()) {
-          const done = await this.unlessStopped('copying', () => this.whileAttached(of, () => work(host.bandwidthBytesPerSecond())));
+          const done = await this.unlessStopped('copying', () => work(host.bandwidthBytesPerSecond()));
           if (done) return done.value;
         }
       } finally {
@@ -82,24 +77,6 @@ export class Copies {
       return undefined;
     } finally {
       this.scopes.delete(scope);
-    }
-  }
-
-  /** An appliance that is away for a while takes its devices with it: how long a copy waits for them is a deadline's business, not a count's. */
-  private async whileAttached<T>({ diskId, engine, runId, proxies, settings, device: { applianceId, ...device } }: CopyOfRun, work: () => Promise<T>): Promise<T> {
-    for (let awaySinceMs: number | undefined; ; ) {
-      const begunAtMs = Date.now();
-      try {
-        return await work();
-      } catch (error) {
-        if (readFailure(error).code !== 'device.not-found') throw error;
-        if (awaySinceMs === undefined || Date.now() - begunAtMs > wasThereMs) awaySinceMs = Date.now();
-        // Found and not found in turn, by two workers that see different devices: that must end too.
-        if (Date.now() - awaySinceMs > settings.deadlines.attachSeconds * 1000) throw error;
-        this.host.setDisk(diskId, { state: 'waiting' });
-        await sleep(lookAgainMs);
-        await proxies.applianceQuick(engine, applianceId).findDevice({ engine, runId, ...device });
-      }
     }
   }
 

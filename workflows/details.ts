@@ -30,9 +30,11 @@ export interface RunView {
 const phaseWords: Readonly<Record<Phase, string>> = {
   planning: 'planning: asking engine, appliance and repository',
   snapshot: 'taking the snapshot',
+  'vm-backup': 'starting the VM backup',
   configuration: 'saving the configuration',
   attach: 'attaching the disks to the appliance',
   copy: 'copying',
+  verify: 'reading again what was sealed',
   seal: 'sealing the backup',
   disks: 'creating the disks',
   prove: 'proving: re-reading what was written',
@@ -69,6 +71,7 @@ export function describeRun(view: RunView): string {
     ...(progress.disks.length === 0 ? [] : [diskTable(progress, end)]),
     ...(end ? [] : list('Waiting for a copy slot', waitingFor(progress))),
     ...list(progress.phase === 'done' ? 'Cleaned up' : 'Undone, newest first', progress.undone.map(plain)),
+    ...list('Decided', progress.notes.map(({ code, text }) => `${plain(text)} (${code})`)),
     ...list('Warnings', progress.warnings.filter((warning) => !end || !warning.startsWith('left behind: ')).map(plain)),
     ...(end || holds.length === 0 ? [] : list('Holds now, and releases at its end', holds.map(({ kind, objectId, mark }) => `${kind} ${objectId !== undefined && !mark.includes(objectId) ? `${objectId} ` : ''}"${plain(mark)}"`))),
     `${what} of engine ${engine}, repository ${repository} · as of ${formatTime(new Date(atMs).toISOString())} · Holdfast run ${progress.runId}`,
@@ -122,7 +125,7 @@ function waitingFor({ disks }: Progress): readonly string[] {
   return disks.flatMap(({ alias, waitingFor: limit }) => (limit === null ? [] : [`${plain(alias)}: ${plain(limit)}`]));
 }
 
-const isMoving = ({ phase }: Progress): boolean => phase === 'copy' || phase === 'prove';
+const isMoving = ({ phase }: Progress): boolean => phase === 'copy' || phase === 'prove' || phase === 'verify';
 
 function paceOf({ bytesPerSecond, secondsLeft }: Estimate): readonly string[] {
   return [

@@ -5,6 +5,7 @@ import type { NewRun } from '../activities/runs';
 import { bandwidthSchema, copyReportSchema, type CopyReport, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
 import type { Leftover } from '../domain/holdings';
+import type { Note } from '../domain/manifest';
 import { UndoStack } from './compensation';
 import { Copies, type CopyOf } from './copies';
 import type { RunEnd } from './details';
@@ -17,7 +18,8 @@ export interface FlowStart {
   readonly engine: string;
   readonly vmId?: string;
   readonly vmName?: string;
-  readonly method: string;
+  /** Undefined: no data leaves or enters oVirt. */
+  readonly method?: string;
   readonly kind?: string;
   readonly backupId?: string;
   readonly repository: string;
@@ -36,6 +38,8 @@ export class FlowRun {
   private readonly copies: Copies;
   private opened: { readonly proxies: Proxies; readonly settings: RunSettings } | undefined;
   private readonly view: OperatorView;
+  /** As operators were told it last. */
+  private told: Pick<FlowStart, 'method' | 'kind'>;
 
   constructor(readonly start: FlowStart) {
     this.state = {
@@ -46,11 +50,13 @@ export class FlowRun {
       paused: false,
       bandwidthBytesPerSecond: start.bandwidthBytesPerSecond ?? null,
       disks: [],
+      notes: [],
       trouble: null,
       warnings: [],
       undone: [],
       leftovers: [],
     };
+    this.told = start;
     this.view = new OperatorView({ ...start, startedAtMs: this.startedAtMs }, this.state, this.undo);
     this.copies = new Copies({
       isPaused: () => this.state.paused,
@@ -64,7 +70,7 @@ export class FlowRun {
     this.installHandlers();
     this.view.tell([
       { key: searchAttributes.engine, value: start.engine },
-      { key: searchAttributes.method, value: start.method },
+      ...(start.method === undefined ? [] : [{ key: searchAttributes.method, value: start.method }]),
       { key: searchAttributes.outcome, value: 'running' },
       ...(start.vmId === undefined ? [] : [{ key: searchAttributes.vm, value: start.vmId }]),
       ...(start.kind === undefined ? [] : [{ key: searchAttributes.kind, value: start.kind }]),
@@ -104,6 +110,15 @@ export class FlowRun {
   /** What stays, and where it is found: the page of a run that has ended says it. */
   made(product: string): void {
     this.view.made(product);
+  }
+
+  /** What the run has decided since it began, and why. */
+  decided({ method, kind, notes }: { readonly method: string; readonly kind: string; readonly notes: readonly Note[] }): void {
+    this.state.notes = [...notes];
+    const news = [...(method === this.told.method ? [] : [{ key: searchAttributes.method, value: method }]), ...(kind === this.told.kind ? [] : [{ key: searchAttributes.kind, value: kind }])];
+    this.told = { method, kind };
+    if (news.length > 0) this.view.tell(news);
+    this.publish();
   }
 
   name(vmName: string): void {

@@ -15,6 +15,8 @@ interface Facts {
   readonly startedAtMs: number;
 }
 
+const wordsOf: Readonly<Record<string, (backupId: string) => string>> = { restoreVm: (backupId) => `restore of backup ${backupId}`, verifyBackup: (backupId) => `verification of backup ${backupId}` };
+
 export class OperatorView {
   private readonly estimator = new Estimator();
   private line = '';
@@ -55,7 +57,7 @@ export class OperatorView {
     return {
       progress: this.progress,
       estimate: this.estimator.add(this.progress, atMs),
-      what: workflowInfo().workflowType === 'restoreVm' ? `restore of backup ${backupId ?? ''}` : 'backup',
+      what: wordsOf[workflowInfo().workflowType]?.(backupId ?? '') ?? 'backup',
       engine,
       repository,
       startedAtMs,

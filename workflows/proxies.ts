@@ -1,6 +1,6 @@
 // The only proxyActivities calls, grouped by timeout profile. Retries are Temporal's; what is worth a retry says domain/failures.
 import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from '@temporalio/workflow';
-import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverQuickActivities } from '../activities';
+import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverCopyActivities, MoverQuickActivities } from '../activities';
 import type { ApplianceDoctor, ControlDoctor, MoverDoctor, QueueActivities } from '../activities/doctor';
 import type { FailureCode } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
@@ -21,6 +21,8 @@ export interface Proxies {
   mover(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
   /** Undoes, and what may take as long as an image is big: checking and hashing at the seal. */
   moverLong(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
+  /** Copies through image transfers, and re-reading of backups. */
+  moverCopies(repository: string): ActivityInterfaceFor<MoverCopyActivities>;
   applianceQuick(engine: string, applianceId: string): ActivityInterfaceFor<ApplianceQuickActivities>;
   applianceCopies(engine: string, applianceId: string): ActivityInterfaceFor<ApplianceCopyActivities>;
 }
@@ -34,6 +36,15 @@ export function proxiesFor(settings: RunSettings, nameOf: NameOf): Proxies {
   const proxy = <Activities extends object>(options: ActivityOptions): ActivityInterfaceFor<Activities> => summarizedActivities<Activities>(options, nameOf);
   const call = (taskQueue: string, more: Partial<ActivityOptions>): ActivityOptions => ({ taskQueue, startToCloseTimeout: `${callSeconds} seconds`, heartbeatTimeout: `${heartbeatSeconds} seconds`, cancellationType, retry, ...more });
   const waiting = (seconds: number): ActivityOptions => call(taskQueues.control, { scheduleToCloseTimeout: `${seconds} seconds` });
+  const copies = (taskQueue: string): ActivityOptions => ({
+    taskQueue,
+    scheduleToStartTimeout: `${deadlines.queueSeconds} seconds`,
+    startToCloseTimeout: '7 days',
+    heartbeatTimeout: `${heartbeatSeconds} seconds`,
+    cancellationType,
+    // A device that is away is waited for by the flow (workflows/attached-device), with a deadline.
+    retry: { ...retry, maximumAttempts: 50, nonRetryableErrorTypes: ['device.not-found' satisfies FailureCode] },
+  });
   const quickDeadline = { scheduleToCloseTimeout: `${deadlines.attachSeconds} seconds` } as const;
   const undoDeadline = { scheduleToCloseTimeout: `${deadlines.undoSeconds} seconds` } as const;
   const workerDeadline = { scheduleToStartTimeout: `${deadlines.workerSeconds} seconds` } as const;
@@ -44,16 +55,8 @@ export function proxiesFor(settings: RunSettings, nameOf: NameOf): Proxies {
     mover: (repository) => proxy<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...quickDeadline, ...workerDeadline })),
     moverLong: (repository) => proxy<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...undoDeadline, startToCloseTimeout: `${deadlines.undoSeconds} seconds` })),
     applianceQuick: (engine, applianceId) => proxy<ApplianceQuickActivities>(call(taskQueues.applianceQuick(engine, applianceId), { ...quickDeadline, ...workerDeadline })),
-    applianceCopies: (engine, applianceId) =>
-      proxy<ApplianceCopyActivities>({
-        taskQueue: taskQueues.applianceCopies(engine, applianceId),
-        scheduleToStartTimeout: `${deadlines.queueSeconds} seconds`,
-        startToCloseTimeout: '7 days',
-        heartbeatTimeout: `${heartbeatSeconds} seconds`,
-        cancellationType,
-        // A device that is away is waited for by the flow (workflows/copies), with a deadline.
-        retry: { ...retry, maximumAttempts: 50, nonRetryableErrorTypes: ['device.not-found' satisfies FailureCode] },
-      }),
+    moverCopies: (repository) => proxy<MoverCopyActivities>(copies(taskQueues.moverCopies(repository))),
+    applianceCopies: (engine, applianceId) => proxy<ApplianceCopyActivities>(copies(taskQueues.applianceCopies(engine, applianceId))),
   };
 }
 

@@ -2,13 +2,17 @@
 // releases them before anything else, puts back or finishes a replacement, drops a half-written backup, and closes the run.
 import type { EarlierRun } from '../activities/runs';
 import type { EarlierHolding } from '../domain/holdings';
-import { vmMark } from '../domain/ids';
+import { backupIdInMark, readTransferMark, vmMark } from '../domain/ids';
 import { fail, failureText, wasCancelled } from './failures';
 import type { FlowRun } from './flow-run';
+import { ifServed } from './planning';
 import type { Proxies } from './proxies';
 
-/** Attachments before the snapshots and disks they hold on to; a new VM before the old one whose id it has, and before its disks. */
-const order = ['attachment', 'snapshot', 'vm', 'replaced-vm', 'disk', 'replaced-disk'] as const;
+/**
+ * Attachments before the snapshots and disks they hold on to; transfers before the VM backup or the disks that they read or write; a new VM
+ * before the old one whose id it has, and before its disks.
+ */
+const order = ['attachment', 'transfer', 'vm-backup', 'checkpoint', 'snapshot', 'vm', 'replaced-vm', 'disk', 'replaced-disk'] as const;
 
 export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine: string, vmId: string): Promise<void> {
   const of = { engine, vmId, runId: run.runId };
@@ -20,9 +24,9 @@ export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine:
     });
   }
   for (const kind of order) {
-    for (const holding of holdings.filter((each) => each.kind === kind && !isSettled(each))) {
+    for (const holding of holdings.filter((each) => each.kind === kind && !isSettled(each, holdings))) {
       await told(run, holding.runId, `${holding.kind} ${holding.mark}`, async () => {
-        await release(proxies, holding);
+        await release(proxies, holding, holdings);
         await proxies.undo.forgetLeftover({ runId: holding.runId, kind, mark: holding.mark });
         return `${holding.kind === 'replaced-vm' && !holding.committed ? 'put back' : 'released'} what an earlier run (${holding.runId}) had left: ${holding.kind} ${holding.mark}`;
       });
@@ -33,8 +37,11 @@ export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine:
   }
 }
 
-/** Products of a restore that stands; and disks of a VM that is put back, which are released with it. */
-const isSettled = ({ kind, committed }: EarlierHolding): boolean => (committed ? kind === 'vm' || kind === 'disk' : kind === 'replaced-disk');
+/** Products of a restore that stands; disks of a VM that is put back, and a checkpoint of a VM backup that is ended, which are released with those. */
+function isSettled({ kind, committed, runId }: EarlierHolding, all: readonly EarlierHolding[]): boolean {
+  if (kind === 'checkpoint') return all.some((other) => other.kind === 'vm-backup' && other.runId === runId);
+  return committed ? kind === 'vm' || kind === 'disk' : kind === 'replaced-disk';
+}
 
 /** What cannot be released now is no reason to make no backup: it is a warning, and stays what it was. */
 async function told(run: FlowRun, earlierRunId: string, what: string, work: () => Promise<string>): Promise<void> {
@@ -46,15 +53,37 @@ async function told(run: FlowRun, earlierRunId: string, what: string, work: () =
   }
 }
 
-async function release(proxies: Proxies, holding: EarlierHolding): Promise<void> {
+async function release(proxies: Proxies, holding: EarlierHolding, all: readonly EarlierHolding[]): Promise<void> {
   const { kind, engine, runId, vmId, objectId, parentId, snapshotId, mark, holdingId } = holding;
   if (kind === 'replaced-vm') return releaseReplaced(proxies, holding);
   if (kind === 'attachment' && objectId && parentId) return proxies.undo.detachDisk({ engine, runId, toVmId: parentId, diskId: objectId, snapshotId });
+  if (kind === 'transfer') return releaseTransfer(proxies, holding, all);
+  if (kind === 'vm-backup' && objectId && vmId) return proxies.undo.ensureVmBackupEnded({ engine, runId, vmId, vmBackupId: objectId, diskIds: [], keepCheckpoint: await isSealed(proxies, holding) });
+  if (kind === 'checkpoint' && objectId && vmId) return proxies.undo.removeCheckpoint({ engine, runId, vmId, checkpointId: objectId });
   if (kind === 'snapshot' && vmId) return proxies.undo.ensureSnapshotGone({ engine, runId, vmId, mark, backupId: holdingId.split('/').at(-1) ?? '' });
   if (kind === 'vm' && objectId) return proxies.undo.removeRestoredVm({ engine, runId, vmId: objectId, mark });
   if (kind === 'disk' && objectId) return proxies.undo.removeDisk({ engine, runId, diskId: objectId });
   if (kind === 'replaced-disk' && objectId) return proxies.undo.removeReplacedDisk({ engine, runId, diskId: objectId });
   return undefined;
+}
+
+/** Only a run that backs up has a VM backup, and only it reads. */
+async function releaseTransfer(proxies: Proxies, { engine, runId, vmId, mark }: EarlierHolding, all: readonly EarlierHolding[]): Promise<void> {
+  const of = readTransferMark(mark);
+  if (!of) throw fail('engine.foreign', `The mark "${mark}" of run ${runId} names no transfer of ours.`);
+  const direction = all.some((other) => other.kind === 'vm-backup' && other.runId === runId) ? 'download' : 'upload';
+  await proxies.undo.ensureTransferEnded({ ...of, engine, runId, vmId, direction, outcome: 'cancel' });
+}
+
+/**
+ * From the checkpoint of a sealed backup the next one goes on; that of a half-written backup, which is dropped on the way as it is below, is
+ * good for nothing. Where nobody can tell, it stays.
+ */
+async function isSealed(proxies: Proxies, { engine, runId, vmId, repository, mark }: EarlierHolding): Promise<boolean> {
+  const backupId = backupIdInMark(mark);
+  if (!backupId || !vmId || !repository) return true;
+  const fate = await ifServed(() => proxies.mover(repository).dropPartialBackup({ engine, runId, repository, vmId, backupId }));
+  return fate?.answer !== 'dropped';
 }
 
 async function releaseReplaced(proxies: Proxies, { engine, runId, objectId, repository, committed }: EarlierHolding): Promise<void> {

@@ -1,14 +1,16 @@
-// restoreVm, method `appliance`: plan → create disks → attach to the appliance → write → prove → detach → (replace: take the old VM away) →
-// create the VM from the saved configuration → attach the disks → start if asked → (replace: remove the old disks). Until the VM stands, a
-// failure or cancel removes all that was made and puts the old VM back; nothing else is touched. The steps are in workflows/restore.
+// restoreVm: plan → create disks → fill and prove them, which is the method's (restore/by-appliance, restore/by-transfer) → (replace: take the
+// old VM away) → create the VM from the saved configuration → attach the disks → start if asked → (replace: remove the old disks). Until the
+// VM stands, a failure or cancel removes all that was made and puts the old VM back; nothing else is touched. The steps are in workflows/restore.
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { restoreVmInputSchema, type RestoreVmInput, type RestoreVmOutput, type RestoreVmRequest } from '../domain/flows/restore-vm';
 import { vmMark, workflowIds } from '../domain/ids';
 import { parseInput, requireWorkflowId } from './failures';
 import { inRun, type FlowStart } from './flow-run';
 import { releaseEarlierRuns } from './release-earlier-runs';
-import { disksAttached, disksCreated, disksProven, disksWritten } from './restore/disks';
-import { planned } from './restore/plan';
+import { filledByAppliance } from './restore/by-appliance';
+import { filledByTransfer } from './restore/by-transfer';
+import { disksCreated } from './restore/disks';
+import { methodChosen, planned } from './restore/plan';
 import { oldDisksGone, oldVmTakenAway } from './restore/old-vm';
 import { productsKept, vmCreated, vmStarted, vmUnmarked } from './restore/vm';
 import type { Restore } from './restore/restore';
@@ -18,17 +20,14 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
   const lockedVmId = input.as === 'new' ? undefined : input.vmId;
   requireWorkflowId(lockedVmId === undefined ? workflowIds.restore(input.requestId ?? '') : workflowIds.vm(input.engine, lockedVmId));
   return inRun(startOf(input, lockedVmId), async (run, proxies, settings) => {
-    const restore: Restore = { input, run, proxies, settings, lockedVmId, vmId: lockedVmId ?? uuid4(), mark: vmMark(run.runId), applianceId: input.applianceId ?? settings.applianceIds[0] ?? '' };
+    const asked = { input, run, proxies, settings, lockedVmId, vmId: lockedVmId ?? uuid4(), mark: vmMark(run.runId), applianceId: input.applianceId ?? settings.applianceIds[0] ?? '' };
     if (input.name !== undefined) run.name(input.name);
     if (lockedVmId !== undefined) await releaseEarlierRuns(run, proxies, input.engine, lockedVmId);
+    const method = await methodChosen(asked);
+    const restore: Restore = { ...asked, method, applianceId: method === 'appliance' ? asked.applianceId : '' };
     const plan = await planned(restore);
     const made = await disksCreated(restore, plan);
-    const attached = await disksAttached(restore, plan);
-    const writtenFromMs = Date.now();
-    const dataBytes = await disksWritten(restore, plan);
-    const writeSeconds = (Date.now() - writtenFromMs) / 1000;
-    const roots = await disksProven(restore, plan);
-    for (const attachment of [...attached].reverse()) await attachment.now();
+    const filled = await (method === 'transfer' ? filledByTransfer(restore, plan) : filledByAppliance(restore, plan));
     const old = await oldVmTakenAway(restore, plan);
     const vm = await vmCreated(restore, plan);
     const started = input.start && (await vmStarted(restore, plan));
@@ -43,13 +42,13 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
         backupId: input.backupId,
         vmId: restore.vmId,
         vmName: plan.name,
-        disks: plan.disks.map(({ source, diskId }, index) => ({ sourceDiskId: source.diskId, diskId, alias: source.alias, virtualBytes: source.virtualBytes, dataBytes: dataBytes[index] ?? 0, root: roots[index] ?? '' })),
+        disks: plan.disks.map(({ source, diskId }, index) => ({ sourceDiskId: source.diskId, diskId, alias: source.alias, virtualBytes: source.virtualBytes, dataBytes: filled.disks[index]?.dataBytes ?? 0, root: filled.disks[index]?.root ?? '' })),
         leftOut: [...plan.leftOut],
         keptDisks: [...(plan.old?.kept ?? [])],
         removedDiskIds,
         started,
         seconds: (Date.now() - run.startedAtMs) / 1000,
-        bytesPerSecond: Math.round(dataBytes.reduce((sum, bytes) => sum + bytes, 0) / Math.max(writeSeconds, 0.001)),
+        bytesPerSecond: Math.round(filled.disks.reduce((sum, { dataBytes }) => sum + dataBytes, 0) / Math.max(filled.seconds, 0.001)),
         warnings: [...run.warnings],
         leftovers: [...run.leftovers],
       };

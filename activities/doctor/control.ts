@@ -1,7 +1,7 @@
 // What the control worker can see: Temporal, the catalog, the engines and their appliances' VMs. Reads only. Role control.
-import { check, ok, skipRest, type Check } from '../../domain/doctor/checks';
+import { check, ok, skipRest, warning, type Check } from '../../domain/doctor/checks';
 import { betweenLooks, judgeClock } from '../../domain/doctor/judge-clock';
-import { judgeApplianceSnapshots, judgeApplianceStatus, judgeCertificate, judgeEngineVersion, judgePermissions, judgeVirtioScsi } from '../../domain/doctor/judge-engine';
+import { judgeApplianceSnapshots, judgeApplianceStatus, judgeCertificate, judgeEngineVersion, judgePermissions, judgeTransferPermissions, judgeVirtioScsi, judgeVmBackups } from '../../domain/doctor/judge-engine';
 import { judgeMigrations, judgeNamespace, judgePostgres, judgeSearchAttributes } from '../../domain/doctor/judge-workers';
 import type { Installation } from '../../domain/flows/doctor';
 import { objectNames } from '../../domain/doctor/objects';
@@ -79,7 +79,7 @@ async function examineEngine(name: string, dependencies: ControlExamination): Pr
   const rest = (why: string): readonly Check[] => [...made, ...skipRest('engine', object, why, made)];
   const engine = dependencies.engineOf(name);
   const appliances = installation.engines.find((each) => each.name === name)?.applianceIds ?? [];
-  await look('engine.appliance', object, () => Promise.resolve(appliances.length > 0 ? ok(appliances.join(', ')) : { verdict: 'problem', text: 'none: method appliance cannot be used' }));
+  await look('engine.appliance', object, () => Promise.resolve(appliances.length > 0 ? ok(appliances.join(', ')) : warning('none: only the method transfer can be used')));
   const certificate: { facts?: Awaited<ReturnType<typeof engine.certificate>> } = {};
   const isReachable = await look('engine.reachable', object, async () => {
     certificate.facts = await engine.certificate();
@@ -97,12 +97,15 @@ async function examineEngine(name: string, dependencies: ControlExamination): Pr
     const { product, version } = await engine.about();
     return judgeEngineVersion(product, version);
   });
+  await look('engine.vm-backups', object, async () => judgeVmBackups((await engine.about()).version));
   await look('engine.clock', object, async () => {
     const before = now().getTime();
     const theirs = await engine.clockMs();
     return judgeClock(betweenLooks(theirs, before, now().getTime(), engineResolutionMs), 'the control worker\'s clock');
   });
-  await look('engine.permissions', object, async () => judgePermissions(dependencies.usernameOf(name), await engine.ownPermissions()));
+  const user = dependencies.usernameOf(name);
+  await look('engine.permissions', object, async () => judgePermissions(user, await engine.ownPermissions()));
+  await look('engine.transfer-permissions', object, async () => judgeTransferPermissions(user, await engine.ownPermissions(), { hasAppliances: appliances.length > 0 }));
   return made;
 }
 

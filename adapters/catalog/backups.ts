@@ -1,10 +1,10 @@
 // The catalog's index of sealed backups. The manifests in the repositories are the truth: every row can be written anew from them.
-import type { BackupSummary } from '../../domain/manifest';
+import type { BackupSummary, ListedBackup } from '../../domain/manifest';
 import { storableText, type Database, type Statements } from './database';
 import type { Catalog } from './port';
 
 type Bytes = 'virtualBytes' | 'dataBytes' | 'imageBytes';
-type BackupRow = Omit<BackupSummary, Bytes | 'createdAt' | 'sealedAt'> & Record<Bytes, string> & { readonly createdAt: Date; readonly sealedAt: Date };
+type BackupRow = Omit<ListedBackup, Bytes | 'createdAt' | 'sealedAt'> & Record<Bytes, string> & { readonly createdAt: Date; readonly sealedAt: Date };
 
 export function createBackups(database: Database): Pick<Catalog, 'indexBackups' | 'listBackups' | 'now' | 'forgetBackupsNotIndexedSince'> {
   return {
@@ -17,7 +17,10 @@ export function createBackups(database: Database): Pick<Catalog, 'indexBackups' 
 
     async listBackups({ engine, repository, vmId, vmName, backupId, newestPerVm, page }) {
       const rows = await database.call('listing backups').rows<BackupRow>(
-        `SELECT backup_id, repository, engine, vm_id, vm_name, method, kind, base_backup_id, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256,
+        `SELECT backup_id, repository, engine, vm_id, vm_name, method, kind, base_backup_id, checkpoint_id, witnessed, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256,
+           CASE WHEN reason_code IS NOT NULL THEN json_build_object('code', reason_code, 'text', reason_text) END AS reason,
+           (SELECT json_build_object('outcome', outcome, 'verifiedAt', verified_at, 'runId', run_id, 'dataBytes', v.data_bytes, 'failure', CASE WHEN failure_code IS NOT NULL THEN json_build_object('code', failure_code, 'message', failure_message) END)
+            FROM holdfast.verifications v WHERE (v.repository, v.backup_id) = (b.repository, b.backup_id) ORDER BY verified_at DESC LIMIT 1) AS verification,
            (SELECT coalesce(json_agg(json_build_object('diskId', disk_id, 'alias', alias, 'virtualBytes', d.virtual_bytes, 'dataBytes', d.data_bytes, 'root', root) ORDER BY place), '[]')
             FROM holdfast.backup_disks d WHERE (d.repository, d.backup_id) = (b.repository, b.backup_id)) AS disks
          FROM holdfast.backups b
@@ -33,7 +36,7 @@ export function createBackups(database: Database): Pick<Catalog, 'indexBackups' 
          LIMIT $6 OFFSET $7`,
         [engine ?? null, repository ?? null, vmId ?? null, vmName ?? null, backupId ?? null, page.limit + 1, page.offset, newestPerVm === true ? 'yes' : null],
       );
-      return rows.map(toSummary);
+      return rows.map(toListed);
     },
 
     async now() {
@@ -59,14 +62,19 @@ async function writeBackups(statements: Statements, repository: string, backups:
   const unique = [...new Map(backups.map((backup) => [backup.backupId, { ...backup, repository }])).values()];
   await statements.change(
     `INSERT INTO holdfast.backups
-       (repository, backup_id, engine, vm_id, vm_name, method, kind, base_backup_id, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256)
-     SELECT * FROM jsonb_to_recordset($1::jsonb) AS given
+       (repository, backup_id, engine, vm_id, vm_name, method, kind, base_backup_id, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256,
+        reason_code, reason_text, checkpoint_id, witnessed)
+     SELECT "repository", "backupId", "engine", "vmId", "vmName", "method", "kind", "baseBackupId", "consistency", "createdAt", "sealedAt", "virtualBytes", "dataBytes", "imageBytes", "manifestSha256",
+        "reason"->>'code', "reason"->>'text', "checkpointId", coalesce("witnessed", false)
+     FROM jsonb_to_recordset($1::jsonb) AS given
        ("repository" text, "backupId" uuid, "engine" text, "vmId" uuid, "vmName" text, "method" text, "kind" text, "baseBackupId" uuid, "consistency" text,
-        "createdAt" timestamptz, "sealedAt" timestamptz, "virtualBytes" bigint, "dataBytes" bigint, "imageBytes" bigint, "manifestSha256" text)
+        "createdAt" timestamptz, "sealedAt" timestamptz, "virtualBytes" bigint, "dataBytes" bigint, "imageBytes" bigint, "manifestSha256" text,
+        "reason" jsonb, "checkpointId" uuid, "witnessed" boolean)
      ON CONFLICT (repository, backup_id) DO UPDATE SET
        engine = excluded.engine, vm_id = excluded.vm_id, vm_name = excluded.vm_name, method = excluded.method, kind = excluded.kind,
        base_backup_id = excluded.base_backup_id, consistency = excluded.consistency, created_at = excluded.created_at, sealed_at = excluded.sealed_at,
-       virtual_bytes = excluded.virtual_bytes, data_bytes = excluded.data_bytes, image_bytes = excluded.image_bytes, manifest_sha256 = excluded.manifest_sha256, indexed_at = clock_timestamp()`,
+       virtual_bytes = excluded.virtual_bytes, data_bytes = excluded.data_bytes, image_bytes = excluded.image_bytes, manifest_sha256 = excluded.manifest_sha256,
+       reason_code = excluded.reason_code, reason_text = excluded.reason_text, checkpoint_id = excluded.checkpoint_id, witnessed = excluded.witnessed, indexed_at = clock_timestamp()`,
     [asJson(unique)],
   );
   await statements.change('DELETE FROM holdfast.backup_disks WHERE repository = $1 AND backup_id = ANY ($2::uuid[])', [repository, unique.map(({ backupId }) => backupId)]);
@@ -82,9 +90,10 @@ function asJson(rows: readonly object[]): string {
   return JSON.stringify(rows, (_, value: unknown) => (typeof value === 'string' ? storableText(value) : value));
 }
 
-function toSummary(row: BackupRow): BackupSummary {
+function toListed(row: BackupRow): ListedBackup {
   return {
     ...row,
+    verification: row.verification && { ...row.verification, verifiedAt: new Date(row.verification.verifiedAt).toISOString() },
     createdAt: row.createdAt.toISOString(),
     sealedAt: row.sealedAt.toISOString(),
     // bigint comes as text; sizes stay far below 2^53.

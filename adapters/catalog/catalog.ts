@@ -9,6 +9,7 @@ import { createHoldings } from './holdings';
 import { migrate } from './migrate';
 import type { Catalog } from './port';
 import { createRuns } from './runs';
+import { createVerifications } from './verifications';
 
 export interface CatalogOptions {
   /** `postgres://user:password@host:port/database`, PostgreSQL 14 or newer; all tables lie in its schema `holdfast`. */
@@ -26,6 +27,7 @@ export function createCatalog({ url, log = { warn: () => undefined }, max = 5 }:
     ...createHoldings(database),
     ...createCopySlots(database),
     ...createBackups(database),
+    ...createVerifications(database),
     ...createAlerts(database),
     ...createExamination(database),
     close: () => database.close(),

@@ -2,7 +2,7 @@
 import type { CopyLimits, SlotVerdict } from '../../domain/copy-slots';
 import type { Holding, Leftover } from '../../domain/holdings';
 import type { ListAlertsInput, ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
-import type { BackupSummary } from '../../domain/manifest';
+import type { BackupSummary, ListedBackup, Verification } from '../../domain/manifest';
 import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
 
 export interface NewRun {
@@ -51,6 +51,11 @@ export interface NewCopySlot {
   readonly executionId: string;
 }
 
+export interface NewVerification extends Pick<Verification, 'runId' | 'outcome' | 'dataBytes' | 'failure'> {
+  readonly repository: string;
+  readonly backupId: string;
+}
+
 export type UncheckedSlot = Pick<NewCopySlot, 'slotId' | 'workflowId' | 'executionId'>;
 
 export interface CopySlotCount {
@@ -82,7 +87,7 @@ export interface Catalog {
   /** `product`: kept on purpose, the run's result names it. An unknown holding is fine. */
   releaseHolding(holdingId: string, state: 'released' | 'product' | 'leftover'): Promise<void>;
   /** In the order of acquisition. */
-  listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' }): Promise<readonly Holding[]>;
+  listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' | 'product' }): Promise<readonly Holding[]>;
 
   /** Over all VMs and runs, oldest first; up to `page.limit + 1` rows. */
   listOpenHoldings(query: ListHoldingsInput): Promise<readonly OpenHolding[]>;
@@ -101,7 +106,9 @@ export interface Catalog {
   /** Writes or refreshes these rows. */
   indexBackups(backups: readonly BackupSummary[]): Promise<void>;
   /** Newest first, at most `page.limit + 1` rows: one more than asked tells the caller that there is more. */
-  listBackups(query: ListBackupsInput): Promise<readonly BackupSummary[]>;
+  listBackups(query: ListBackupsInput): Promise<readonly ListedBackup[]>;
+  /** Idempotent by run and backup; the backup may be gone, or not indexed. Its run is open already. */
+  recordVerification(verification: NewVerification): Promise<void>;
   /** The database's clock to the microsecond, as it writes it itself, for `forgetBackupsNotIndexedSince`. */
   now(): Promise<string>;
   /** The end of a rebuild: removes the repository's rows that nobody has indexed since then; backups sealed meanwhile stay. */

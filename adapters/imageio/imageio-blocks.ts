@@ -34,6 +34,7 @@ export interface ImageioBlocksOptions {
 /** imageio #71: the list of a disk of many TiB takes longer than any other answer. */
 const extentsTimeoutMs = 30 * 60_000;
 const askMs = 10_000;
+const probeBytes = 4096;
 /** A preallocated disk is zeroed by writing: one request must not take for ever. */
 const zeroSpanBytes = 256 * 1024 ** 2;
 const checksumSchema = z.object({ algorithm: z.literal('sha256'), block_size: z.literal(digestBlockBytes), checksum: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -90,10 +91,19 @@ export class ImageioBlocks implements ImageioReader, ImageioWriter {
   async checksum(signal?: AbortSignal): Promise<string> {
     const what = 'computing the checksum';
     if (!this.options.able.checksum) throw imageioFailure('imageio.refused', this.options.subject, what, 'the daemon is too old for checksums');
+    await this.refuseOtherSize(what, signal);
     const { text } = await this.send({ method: 'GET', path: `/checksum?algorithm=sha256&block_size=${digestBlockBytes}`, what, timeoutMs: 0, signal });
     const parsed = checksumSchema.safeParse(parseJson(text));
     if (!parsed.success) throw imageioFailure('imageio.io', this.options.subject, what, `the answer is no checksum: ${text.slice(0, 200)}`);
     return parsed.data.checksum;
+  }
+
+  /** Two sizes never have the same checksum: that need not take hours. */
+  private async refuseOtherSize(what: string, signal: AbortSignal | undefined): Promise<void> {
+    const first = this.sizeBytes - Math.min(probeBytes, this.sizeBytes);
+    const { header } = await this.send({ method: 'GET', path: '', headers: { range: `bytes=${first}-${this.sizeBytes - 1}` }, what, signal, use: () => undefined });
+    const size = /\/(\d+)$/.exec(header('content-range') ?? '')?.[1];
+    if (size !== String(this.sizeBytes)) throw imageioFailure('imageio.refused', this.options.subject, what, `the ticket is for ${size ?? 'nobody knows how many'} bytes, the disk has ${this.sizeBytes}: it was resized, or it is another disk`);
   }
 
   async write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -1,11 +1,14 @@
 // The Engine port over the REST API of oVirt, OLVM and RHV 4.4 and newer: puts the nouns together on one connection.
 import { connect, type ConnectionOptions } from './connection';
 import { attachmentCalls } from './attachments';
+import { checkpointCalls } from './checkpoints';
 import { diskCalls } from './disks';
 import { examinationCalls } from './examination';
+import { imageTransferCalls } from './image-transfers';
 import type { Engine, EngineExamination } from './port';
 import { snapshotCalls } from './snapshots';
 import { systemCalls } from './system';
+import { vmBackupCalls } from './vm-backups';
 import { vmCalls } from './vms';
 
 export type EngineOptions = ConnectionOptions;
@@ -20,6 +23,9 @@ export function createEngine(options: EngineOptions): Engine & EngineExamination
     ...diskCalls(connection),
     ...attachmentCalls(connection),
     ...snapshotCalls(connection),
+    ...vmBackupCalls(connection),
+    ...checkpointCalls(connection),
+    ...imageTransferCalls(connection),
     ...examinationCalls(connection, options),
     close: () => connection.close(),
   };

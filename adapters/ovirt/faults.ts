@@ -20,6 +20,8 @@ const busyTexts: readonly RegExp[] = [
   /\bRelated operation is currently in progress\b/i,
   /\bis during a (?:backup|checkpoint removal) operation\b/i,
   /\bis performing an operation on a Snapshot\b/i,
+  // Ending a VM backup: its transfers end by themselves or are ended by whoever started them.
+  /\bactive image transfer for VM backup\b/i,
   /\bPlease try again (?:later|in a few minutes)\b/i,
   /\bthe VM is in (?:MigratingFrom|MigratingTo|ImageLocked|SavingState|RestoringState|WaitForLaunch|PoweringUp|PoweringDown|RebootInProgress) status\b/i,
   // Removing a snapshot: the text does not name the state, which mostly is a migration or a start on its way.

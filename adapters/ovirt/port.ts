@@ -2,6 +2,9 @@
 // HoldfastError with an `engine.*` code; "not there" is `undefined` where the type says so. Sizes are bytes.
 import type { DiskSettings } from '../../domain/disks';
 import type { CertificateFacts, PermissionFacts } from '../../domain/doctor/judge-engine';
+import type { EngineBackups } from './port-backups';
+
+export type { Checkpoint, ImageTransfer, NewTransfer, NewVmBackup, TransferPhase, VmBackup, VmBackupDisk, VmBackupPhase } from './port-backups';
 
 export type VmStatus = 'up' | 'down' | 'paused' | 'powering_up' | 'powering_down' | 'image_locked' | 'other';
 export type ObjectStatus = 'ok' | 'locked' | 'illegal' | 'other';
@@ -107,6 +110,9 @@ export interface EngineEvent {
   readonly severity: 'normal' | 'warning' | 'error' | 'alert';
   readonly description: string;
   readonly correlationId?: string;
+  /** ISO 8601, by the engine's clock. */
+  readonly time?: string;
+  readonly vmId?: string;
 }
 
 export interface NewDisk {
@@ -116,7 +122,7 @@ export interface NewDisk {
   readonly storageDomainId: string;
 }
 
-export interface Engine {
+export interface Engine extends EngineBackups {
   readonly name: string;
   about(): Promise<{ readonly product: string; readonly version: string }>;
 

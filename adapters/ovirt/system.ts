@@ -52,7 +52,10 @@ export function systemCalls(engine: Connection): SystemCalls {
     async listEvents(query) {
       const search = 'correlationId' in query ? `correlation_id=${query.correlationId}` : query.search;
       const events = await list(pathOf('events') + queryOf({ search, max: String(maxEvents) }), 'event', eventSchema, `listing events by "${search}"`);
-      return events.map(({ id, code, severity, description, correlation_id: correlationId }) => ({ id, code, severity, description, ...(correlationId === undefined ? {} : { correlationId }) }));
+      return events.map(({ id, code, severity, description, correlation_id: correlationId, time, vm }) => ({
+        id, code, severity, description,
+        ...(correlationId === undefined ? {} : { correlationId }), ...(time === undefined ? {} : { time }), ...(vm === undefined ? {} : { vmId: vm.id }),
+      }));
     },
   };
 }

@@ -5,7 +5,7 @@ import type { Engine, Nic, Vm } from './port';
 import { zeroUuid } from '../../domain/ids';
 import { configurationSchema, listOf, parseAnswer, vmSchema, vmStatus, vmWithNicsSchema } from './wire';
 
-type VmCalls = Pick<Engine, 'listVms' | 'getVm' | 'findVmByName' | 'listNics' | 'getVmConfiguration' | 'createVmFromConfiguration' | 'changeVm' | 'removeVm' | 'removeVmWithoutDisks' | 'startVm' | 'stopVm' | 'shutdownVm'>;
+type VmCalls = Pick<Engine, 'listVms' | 'getVm' | 'findVmByName' | 'listNics' | 'getVmConfiguration' | 'createVmFromConfiguration' | 'changeVm' | 'removeVm' | 'removeVmWithoutDisks' | 'startVm' | 'stopVm' | 'shutdownVm' | 'freezeVm' | 'thawVm'>;
 
 const vmAnswer = vmSchema.transform(
   (vm): Vm => ({
@@ -23,8 +23,8 @@ const vmAnswer = vmSchema.transform(
 );
 
 export function vmCalls(engine: Connection): VmCalls {
-  const act = async (vmId: string, action: 'start' | 'stop' | 'shutdown'): Promise<void> => {
-    await engine.call({ method: 'POST', path: pathOf('vms', vmId, action), body: {}, what: `the ${action} of VM ${vmId}` });
+  const act = async (vmId: string, action: 'start' | 'stop' | 'shutdown' | 'freezefilesystems' | 'thawfilesystems', what = `the ${action}`): Promise<void> => {
+    await engine.call({ method: 'POST', path: pathOf('vms', vmId, action), body: {}, what: `${what} of VM ${vmId}` });
   };
   const listVms: Engine['listVms'] = async ({ search, max, page }) => {
     const what = search === undefined ? 'listing VMs' : `listing VMs by "${search}"`;
@@ -81,6 +81,8 @@ export function vmCalls(engine: Connection): VmCalls {
     startVm: (vmId) => act(vmId, 'start'),
     stopVm: (vmId) => act(vmId, 'stop'),
     shutdownVm: (vmId) => act(vmId, 'shutdown'),
+    freezeVm: (vmId) => act(vmId, 'freezefilesystems', 'freezing the file systems'),
+    thawVm: (vmId) => act(vmId, 'thawfilesystems', 'thawing the file systems'),
   };
 }
 

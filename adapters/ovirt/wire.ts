@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import { diskInterfaces } from '../../domain/disks';
 import { HoldfastError } from '../../domain/failures';
-import { uuidSchema } from '../../domain/ids';
+import { uuidSchema, zeroUuid } from '../../domain/ids';
+import { transferPhases } from './port-backups';
 
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((word) => word === 'true')]);
 const integer = z.union([z.number(), z.string().regex(/^-?\d+$/).transform(Number)]).pipe(z.number().int());
@@ -92,6 +93,39 @@ export const attachmentSchema = z.object({
 });
 export type WireAttachment = z.infer<typeof attachmentSchema>;
 
+/** None is left out, empty, or all zeroes. */
+const referenceId = z.string().optional().transform((id) => (id === undefined || id === '' || id === zeroUuid ? undefined : id)).pipe(uuidSchema.optional());
+
+export const vmBackupSchema = z.object({
+  id: uuidSchema,
+  phase: z.string().default('unknown'),
+  from_checkpoint_id: referenceId,
+  to_checkpoint_id: referenceId,
+  creation_date: moment.optional(),
+  snapshot: reference.optional(),
+});
+export const vmBackupPhase = word(['initializing', 'starting', 'ready', 'finalizing', 'succeeded', 'failed']);
+export const vmBackupDiskSchema = z.object({ id: uuidSchema, backup_mode: z.enum(['full', 'incremental']).optional().catch(undefined) });
+
+export const checkpointSchema = z.object({
+  id: uuidSchema,
+  parent_id: referenceId,
+  /** Engines before 4.5 have no such element; a state that we do not know is not trusted. */
+  state: z.enum(['created', 'invalid']).default('created').catch('invalid'),
+  creation_date: moment.optional(),
+});
+
+export const imageTransferSchema = z.object({
+  id: uuidSchema,
+  phase: z.string().default('unknown'),
+  direction: z.enum(['download', 'upload']),
+  /** Named `image`, and is the disk's id (the engine's ImageTransferMapper). */
+  image: reference.optional(),
+  transfer_url: z.string().min(1).optional(),
+  proxy_url: z.string().min(1).optional(),
+});
+export const transferPhase = word(transferPhases);
+
 export const clusterSchema = z.object({ id: uuidSchema, name: z.string(), data_center: reference.optional(), mac_pool: reference.optional() });
 export const dataCenterSchema = reference;
 export const networkSchema = z.object({ id: uuidSchema, name: z.string(), data_center: reference.optional() });
@@ -113,6 +147,8 @@ export const eventSchema = z.object({
   severity: z.enum(['normal', 'warning', 'error', 'alert']).catch('normal'),
   description: z.string().default(''),
   correlation_id: z.string().optional(),
+  time: moment.optional(),
+  vm: reference.optional().catch(undefined),
 });
 
 /** Parses an answer; `what` is the request in words. The message names the element, never its value. */

@@ -43,6 +43,8 @@ export interface SealedDiskFacts {
   readonly dataBytes: number;
   readonly transport: BlockReader['transport'];
   readonly seconds: number;
+  /** The host's own checksum of the source was the root of the digests. */
+  readonly witnessed?: boolean;
 }
 
 /** Sealing finds out the rest. */
@@ -83,6 +85,8 @@ export interface Repository {
 
   /** Sealed backups in the order of their paths, after the path `after`; an unreadable one comes with its reason instead of a manifest. */
   list(after?: string): AsyncIterable<{ readonly path: string; readonly manifest: Manifest; readonly manifestSha256: string } | { readonly path: string; readonly reason: string }>;
+  /** The same of one VM, in no order. */
+  listVm(vmId: string): AsyncIterable<{ readonly path: string; readonly manifest: Manifest; readonly manifestSha256: string } | { readonly path: string; readonly reason: string }>;
   /** `backup.not-found`, `backup.not-sealed`, `repository.corrupt`. */
   readManifest(ref: BackupRef): Promise<{ readonly manifest: Manifest; readonly manifestSha256: string }>;
   findBackup(backupId: string): Promise<BackupRef | undefined>;
@@ -93,13 +97,15 @@ export interface Repository {
    * that was built on; what their blocks hold, only reading them tells.
    */
   checkChain(ref: BackupRef): Promise<readonly ChainLink[]>;
-  /** The disk as it was, read through the chain, after that disk's chain was checked. */
   /** By the run that replaces it. The first one stays: a repeat changes nothing. */
   saveReplacedVm(runId: string, vm: ReplacedVm): Promise<void>;
   readReplacedVm(runId: string): Promise<ReplacedVm | undefined>;
   /** Absent is fine. */
   dropReplacedVm(runId: string): Promise<void>;
+  /** The disk as it was, read through the chain, after that disk's chain was checked. */
   openImage(ref: BackupRef, diskId: string): Promise<BlockReader>;
   /** Block digests, checked against the manifest (file hash and root). */
   openDigests(ref: BackupRef, diskId: string): Promise<DigestSource>;
+  /** Of a sealed disk, or of one that is copied to its end in a partial backup (`backup.not-sealed` before): what the host must find. */
+  rootOf(ref: BackupRef, diskId: string): Promise<{ readonly root: string; readonly virtualBytes: number }>;
 }

@@ -13,7 +13,8 @@ import { openPartialImage } from './partial-image';
 import type { BackupRef, Repository } from './port';
 import { corrupt, readManifest } from './read-manifest';
 import { dropPartial, saveConfiguration, seal } from './seal';
-import { backupRefs, listBackups, openDigests, openImage, readConfiguration } from './sealed-backups';
+import { backupRefs, listBackups, listBackupsOf, openDigests, openImage, readConfiguration } from './sealed-backups';
+import { rootOf } from './root-of';
 import { dropReplacedVm, readReplacedVm, saveReplacedVm } from './replaced-vms';
 
 export interface RepositoryOptions {
@@ -59,6 +60,7 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
     seal: (ref, manifest, disks, sealedAt) => guarded(`sealing backup ${ref.backupId}`, inBackup(ref), () => seal(place(ref), manifest, disks, sealedAt)),
     dropPartial: (ref) => guarded(`dropping backup ${ref.backupId}`, inBackup(ref), () => dropPartial(place(ref))),
     list: (after) => listBackups(path, after),
+    listVm: (vmId) => listBackupsOf(path, vmId),
     readManifest: (ref) => guarded('reading a manifest', inBackup(ref), () => readManifest(place(ref))),
     findBackup: (backupId) =>
       guarded(`looking for backup ${backupId}`, root, async () => {
@@ -71,6 +73,7 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
     readReplacedVm: (runId) => guarded(`reading what run ${runId} replaces`, root, () => readReplacedVm(name, path, runId)),
     dropReplacedVm: (runId) => guarded(`dropping what run ${runId} replaced`, root, () => dropReplacedVm(path, runId)),
     openImage: (ref, diskId) => guarded(`opening the image of disk ${diskId}`, inBackup(ref), () => openImage(place(ref), diskId)),
+    rootOf: (ref, diskId) => guarded(`reading the root of disk ${diskId}`, inBackup(ref), () => rootOf(place(ref), diskId)),
     openDigests: (ref, diskId) => guarded(`reading the digests of disk ${diskId}`, inBackup(ref), () => openDigests(place(ref), diskId)),
   };
 }

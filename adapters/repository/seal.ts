@@ -85,7 +85,7 @@ async function checkConfiguration({ repository, root, ref }: PartialPlace): Prom
   return saved;
 }
 
-async function sealDisk({ repository, root, ref }: PartialPlace, { settings, dataBytes, transport, seconds }: SealedDiskFacts, base: UnsealedManifest['base']): Promise<ManifestDisk> {
+async function sealDisk({ repository, root, ref }: PartialPlace, { settings, dataBytes, transport, seconds, witnessed = false }: SealedDiskFacts, base: UnsealedManifest['base']): Promise<ManifestDisk> {
   const directory = backupDirectory(root, ref);
   const { diskId, virtualBytes } = settings;
   const image = { file: imageFile(diskId), path: join(directory, imageFile(diskId)) };
@@ -106,6 +106,8 @@ async function sealDisk({ repository, root, ref }: PartialPlace, { settings, dat
   return {
     settings,
     image: { file: image.file, format: 'qcow2', fileBytes: (await stat(image.path)).size, base: progress.baseBackupId === undefined ? null : { backupId: progress.baseBackupId } },
+    mode: progress.baseBackupId === undefined ? 'full' : 'incremental',
+    witnessed,
     digests: { file: digests.file, algorithm: 'sha256', blockBytes: digestBlockBytes, fileSha256: digestRoot, root: digestRoot },
     dataBytes,
     transport,

@@ -10,7 +10,7 @@ import type { BlockReader, DigestSource } from '../blocks/port';
 import { checkedImage } from './chain';
 import { digestBytes, digestsRoot, digestSource } from './digests-file';
 import { errnoOf, readIfThere } from './files';
-import { backupDirectory, configurationFile, isUuid, manifestFile, vmsDirectory } from './layout';
+import { backupDirectory, configurationFile, isUuid, manifestFile, vmDirectory, vmsDirectory } from './layout';
 import { sha256 } from './manifest-file';
 import type { BackupRef } from './port';
 import { corrupt, decodeOwn, readManifest, type Sealed, type SealedPlace } from './read-manifest';
@@ -26,13 +26,25 @@ async function entriesOf(path: string): Promise<string[]> {
 
 /** Every backup directory, sealed or not. */
 export async function* backupRefs(root: string): AsyncGenerator<BackupRef> {
-  for (const vmId of await entriesOf(join(root, vmsDirectory))) {
-    for (const backupId of await entriesOf(join(root, vmsDirectory, vmId))) yield { vmId, backupId };
-  }
+  for (const vmId of await entriesOf(join(root, vmsDirectory))) yield* backupRefsOf(root, vmId);
 }
 
-export async function* listBackups(root: string, after = ''): AsyncGenerator<(Sealed & { readonly path: string }) | { readonly path: string; readonly reason: string }> {
-  for await (const ref of backupRefs(root)) {
+async function* backupRefsOf(root: string, vmId: string): AsyncGenerator<BackupRef> {
+  for (const backupId of await entriesOf(vmDirectory(root, vmId))) yield { vmId, backupId };
+}
+
+type ListedBackup = (Sealed & { readonly path: string }) | { readonly path: string; readonly reason: string };
+
+export function listBackups(root: string, after = ''): AsyncGenerator<ListedBackup> {
+  return listed(root, backupRefs(root), after);
+}
+
+export function listBackupsOf(root: string, vmId: string): AsyncGenerator<ListedBackup> {
+  return listed(root, backupRefsOf(root, vmId), '');
+}
+
+async function* listed(root: string, refs: AsyncIterable<BackupRef>, after: string): AsyncGenerator<ListedBackup> {
+  for await (const ref of refs) {
     const path = join(backupDirectory(root, ref), manifestFile);
     if (path <= after) continue;
     try {

@@ -15,6 +15,7 @@ import { addSchema } from './commands/schema';
 import { addShow } from './commands/show';
 import { addStatus } from './commands/status';
 import { addUp } from './commands/up';
+import { addVerify } from './commands/verify';
 import { exitCodes } from './exit-codes';
 import { processIo } from './io';
 import type { Io } from './io';
@@ -29,7 +30,7 @@ export function buildProgram(host: Host, version: string): Command {
     .configureOutput({ writeOut: host.io.out, writeErr: host.io.err, getOutHelpWidth: host.io.columns, getErrHelpWidth: host.io.columns, getOutHasColors: () => false, getErrHasColors: () => false })
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', '\nExample:\n  $ holdfast backup vm demo --engine lab --repository main\n\nExit codes: docs/operators.md, "Exit codes".');
-  for (const add of [addUp, addBackup, addRestore, addList, addShow, addStatus, addHoldings, addDoctor, addControl, addCatalog, addSchema]) add(program, host);
+  for (const add of [addUp, addBackup, addRestore, addVerify, addList, addShow, addStatus, addHoldings, addDoctor, addControl, addCatalog, addSchema]) add(program, host);
   return program;
 }
 

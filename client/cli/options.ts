@@ -8,6 +8,13 @@ export function bytesOption(text: string): number {
   return bytes;
 }
 
+/** never · always · a number: every so many backups. */
+export function witnessOption(text: string): 'never' | 'always' | { readonly every: number } {
+  if (text === 'never' || text === 'always') return text;
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('Give never, always, or a number: every so many backups.');
+  return { every: Number(text) };
+}
+
 /** `off` takes a limit away. */
 export function rateArgument(text: string): number | null {
   return text === 'off' ? null : bytesOption(text);

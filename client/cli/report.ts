@@ -3,7 +3,7 @@ import type { BackupVmOutput } from '../../domain/flows/backup-vm';
 import type { FindVmsOutput, RebuildCatalogOutput, Run } from '../../domain/flows/queries';
 import type { RestoreVmOutput } from '../../domain/flows/restore-vm';
 import type { Leftover } from '../../domain/holdings';
-import type { BackupSummary } from '../../domain/manifest';
+import type { BackupSummary, ListedBackup, Note } from '../../domain/manifest';
 import { formatDuration, formatTime, humanBytes, humanRate } from '../../domain/units';
 import { formatFields, formatTable, oneLine } from './format';
 import { describeLeftovers } from './print-error';
@@ -14,7 +14,10 @@ export function reportBackup(output: BackupVmOutput): string {
     `Backed up ${oneLine(backup.vmName)} as ${backup.backupId}.\n`,
     formatFields([
       ['repository', backup.repository],
+      ['kind', kindOf(backup)],
+      ...why([...(backup.reason ? [backup.reason] : []), ...output.notes]),
       ['data', sizes(backup)],
+      ...(output.witnessedDiskIds.length === 0 ? [] : [['witnessed', `the host's own checksum of ${output.witnessedDiskIds.length} of ${backup.disks.length} disks is that of the backup`] as const]),
       ['consistency', `${backup.consistency}: ${oneLine(output.consistencyEvidence)}`],
       ['took', `${formatDuration(output.seconds)}, ${humanRate(output.bytesPerSecond)}`],
       ['restore it', `holdfast restore vm ${backup.backupId} --name <new name>`],
@@ -49,13 +52,14 @@ export function reportVms(vms: FindVmsOutput['vms']): string {
   ]);
 }
 
-export function reportBackups(backups: readonly BackupSummary[]): string {
+export function reportBackups(backups: readonly ListedBackup[]): string {
   return formatTable(backups, [
     { title: 'CREATED', value: (backup) => formatTime(backup.createdAt) },
     { title: 'VM', value: (backup) => backup.vmName },
     { title: 'ENGINE', value: (backup) => backup.engine },
     { title: 'KIND', value: (backup) => backup.kind },
     { title: 'CONSISTENCY', value: (backup) => backup.consistency },
+    { title: 'VERIFIED', value: ({ verification }) => (verification === null ? '-' : verification.outcome === 'passed' ? formatTime(verification.verifiedAt).slice(0, 10) : 'FAILED') },
     { title: 'SIZE', value: (backup) => humanBytes(backup.virtualBytes), right: true },
     { title: 'STORED', value: (backup) => humanBytes(backup.imageBytes), right: true },
     { title: 'REPOSITORY', value: (backup) => backup.repository },
@@ -75,7 +79,7 @@ export function reportRuns(runs: readonly Run[]): string {
   ]);
 }
 
-export function reportOneBackup(backup: BackupSummary): string {
+export function reportOneBackup(backup: ListedBackup): string {
   const disks = formatTable(backup.disks, [
     { title: '  DISK', value: (disk) => `  ${disk.alias}` },
     { title: 'SIZE', value: (disk) => humanBytes(disk.virtualBytes), right: true },
@@ -86,11 +90,15 @@ export function reportOneBackup(backup: BackupSummary): string {
   return `Backup ${backup.backupId}\n${formatFields([
     ['vm', `${oneLine(backup.vmName)} (${backup.vmId}) of ${backup.engine}`],
     ['repository', backup.repository],
-    ['kind', `${backup.kind}, ${backup.method}${backup.baseBackupId === null ? '' : `, based on ${backup.baseBackupId}`}`],
+    ['kind', kindOf(backup)],
+    ...why(backup.reason ? [backup.reason] : []),
     ['consistency', backup.consistency],
     ['point in time', formatTime(backup.createdAt)],
     ['sealed', formatTime(backup.sealedAt)],
     ['data', sizes(backup)],
+    ...(backup.checkpointId === null ? [] : [['checkpoint', backup.checkpointId] as const]),
+    ...(backup.witnessed ? [['witnessed', 'by the host, with a checksum of its own'] as const] : []),
+    ['verified', verified(backup)],
   ])}${disks}`;
 }
 
@@ -113,6 +121,18 @@ export function reportRebuild(repository: string, output: RebuildCatalogOutput):
 
 export function concerns(output: { readonly warnings: readonly string[]; readonly leftovers: readonly Leftover[] }): string {
   return [...output.warnings.map((warning) => `warning: ${oneLine(warning)}`), ...describeLeftovers(output.leftovers)].map((line) => `${line}\n`).join('');
+}
+
+function kindOf({ kind, method, baseBackupId }: BackupSummary): string {
+  return `${kind}, ${method}${baseBackupId === null ? '' : `, based on ${baseBackupId}`}`;
+}
+
+const why = (notes: readonly Note[]): readonly (readonly [string, string])[] => (notes.length === 0 ? [] : [['why', notes.map(({ code, text }) => `${oneLine(text)} [${code}]`).join('\n')]]);
+
+function verified({ verification }: ListedBackup): string {
+  if (!verification) return 'never: holdfast verify reads it again';
+  const { outcome, verifiedAt, failure } = verification;
+  return `${outcome} at ${formatTime(verifiedAt)}${failure ? `: ${oneLine(failure.message)} [${failure.code}]` : ''}`;
 }
 
 function sizes(backup: BackupSummary): string {

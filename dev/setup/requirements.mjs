@@ -25,7 +25,7 @@ const pythonRemedies = {
   headers: "Python's headers (Python.h): apt-get install python3-dev",
 };
 
-/** Only what the Python venv needs: a newcomer who runs `npm start` needs none of it. */
+/** Only what the Python environment needs: `npm start` goes on without it, and without image transfers. */
 export async function pythonProblems() {
   const missing = [];
   if (!onPath('gcc')) missing.push('gcc, a C compiler: apt-get install gcc libc6-dev');

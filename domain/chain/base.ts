@@ -38,6 +38,8 @@ function imageDefect(backup: ChainBackup, backups: readonly ChainBackup[]): Chai
   if (!backup.sealed) return because('base.not-sealed', `The last ${name} was never sealed, so nothing can lie on it.`);
   const chain = chainOf(backup, backups);
   if (chain === undefined || chain.some((each) => !each.sealed)) return because('base.incomplete', `A backup that ${name} depends on is missing in the repository, so nothing can lie on it.`);
+  const damaged = chain.find((each) => each.damage !== undefined);
+  if (damaged) return because('base.damaged', `Nothing more is built on ${name}: ${damaged.damage ?? ''}`);
   const failing = chain.find((each) => each.verification === 'failed');
   if (failing) return because('base.failing', `The last verification of backup ${failing.backupId} failed, so nothing more is built on it.`);
   if (backup.expired) return because('base.expired', `Retention no longer keeps ${name}, so nothing more is built on it.`);

@@ -21,6 +21,8 @@ export interface ChainBackup {
   readonly checkpointId: string | null;
   readonly disks: readonly { readonly diskId: string; readonly virtualBytes: number; /** The backup on whose image of this disk this one lies. */ readonly baseBackupId: string | null }[];
   readonly verification: 'none' | 'passed' | 'failed';
+  /** What looking at its manifests, images and digests has found wrong; undefined: nothing, or nobody has looked. */
+  readonly damage?: string | undefined;
   /** Retention no longer keeps it for its own sake. */
   readonly expired: boolean;
   readonly ageMs: number;

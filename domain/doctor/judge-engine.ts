@@ -33,6 +33,15 @@ export function judgeEngineVersion(product: string, version: string): Judgement 
   return number >= 4004 ? ok(`${product} ${version}`) : problem(`${product} ${version} is older than 4.4`);
 }
 
+/** For the method `transfer`. Engines before 4.4.7 forgot VM backups and image transfers as soon as they were over. */
+export function judgeVmBackups(version: string): Judgement {
+  const [, major, minor, build] = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(version) ?? [];
+  if (major === undefined || minor === undefined) return warning(`whether version "${version}" makes VM backups is not known`);
+  const number = Number(major) * 1_000_000 + Number(minor) * 1_000 + Number(build ?? 0);
+  if (number < 4_004_000) return warning(`${version} makes none: the method transfer cannot be used`);
+  return number < 4_004_007 ? warning(`${version} forgets them as soon as they are over, so how one ended is judged by its disks alone`, 'Upgrade the engine to 4.4.7 or newer.') : ok(`${version} makes them`);
+}
+
 /** An action group of the engine, in the spelling of `/roles/<id>/permits`. */
 interface NeededPermit {
   readonly permit: string;
@@ -74,15 +83,28 @@ export interface PermissionFacts {
 export function judgePermissions(user: string, permissions: readonly PermissionFacts[]): Judgement {
   const onSystem = new Set(permissions.filter(({ on }) => on === 'system').flatMap(({ permits }) => permits));
   const somewhere = new Set(permissions.flatMap(({ permits }) => permits));
-  const lacking = neededPermits.filter(({ permit, systemOnly }) => !(systemOnly ? onSystem : somewhere).has(permit));
+  const asked = neededPermits.filter(({ needed }) => needed !== 'method transfer');
+  const lacking = asked.filter(({ permit, systemOnly }) => !(systemOnly ? onSystem : somewhere).has(permit));
   const missing = lacking.filter(({ needed }) => needed === 'always');
   const later = lacking.filter(({ needed }) => needed !== 'always');
-  const partly = neededPermits.filter(({ permit, needed, systemOnly }) => needed === 'always' && !systemOnly && somewhere.has(permit) && !onSystem.has(permit));
+  const partly = asked.filter(({ permit, needed, systemOnly }) => needed === 'always' && !systemOnly && somewhere.has(permit) && !onSystem.has(permit));
   const held = permissions.map(({ role, on }) => `${role} on ${on}`).join(', ') || 'no role at all';
   if (missing.length > 0) return problem(`${user} (${held}) lacks ${list(missing)}`);
   if (partly.length > 0) return warning(`${user} (${held}) has ${list(partly)} only on some objects: VMs, disks and storage domains elsewhere are refused`);
   if (later.length > 0) return warning(`${user} (${held}) may do all that method appliance always needs; ${purposes(later)}`);
   return ok(`${user}: ${held}`);
+}
+
+/** What the method `transfer` needs besides. Without an appliance there is no other method, so that what is missing is a problem then. */
+export function judgeTransferPermissions(user: string, permissions: readonly PermissionFacts[], { hasAppliances }: { readonly hasAppliances: boolean }): Judgement {
+  const onSystem = new Set(permissions.filter(({ on }) => on === 'system').flatMap(({ permits }) => permits));
+  const somewhere = new Set(permissions.flatMap(({ permits }) => permits));
+  const asked = neededPermits.filter(({ needed }) => needed === 'method transfer');
+  const missing = asked.filter(({ permit, systemOnly }) => !(systemOnly ? onSystem : somewhere).has(permit));
+  const partly = asked.filter(({ permit, systemOnly }) => !systemOnly && somewhere.has(permit) && !onSystem.has(permit));
+  if (missing.length > 0) return (hasAppliances ? warning : problem)(`${user} lacks ${list(missing)}: the method transfer cannot be used`);
+  if (partly.length > 0) return warning(`${user} has ${list(partly)} only on some objects: by the method transfer disks elsewhere are refused`);
+  return ok(`${user} may do all that the method transfer needs`);
 }
 
 function purposes(later: readonly NeededPermit[]): string {

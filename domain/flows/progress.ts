@@ -2,8 +2,9 @@
 import { z } from 'zod';
 import { leftoverSchema } from '../holdings';
 import { uuidSchema } from '../ids';
+import { noteSchema } from '../manifest';
 
-export const phases = ['planning', 'snapshot', 'configuration', 'attach', 'copy', 'seal', 'disks', 'prove', 'replace', 'create-vm', 'cleanup', 'done'] as const;
+export const phases = ['planning', 'snapshot', 'vm-backup', 'configuration', 'attach', 'copy', 'verify', 'seal', 'disks', 'prove', 'replace', 'create-vm', 'cleanup', 'done'] as const;
 export type Phase = (typeof phases)[number];
 
 export const diskProgressSchema = z.object({
@@ -29,6 +30,8 @@ export const progressSchema = z.object({
   paused: z.boolean(),
   bandwidthBytesPerSecond: z.number().int().positive().nullable(),
   disks: z.array(diskProgressSchema),
+  /** What the run has decided, and why: its method, its kind. Older workers tell nothing. */
+  notes: z.array(noteSchema).default([]),
   /** What an undo is waiting for right now: somebody may have to mend it. */
   trouble: z.string().nullable(),
   /** What went wrong without failing the run. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { leftoverSchema } from '../holdings';
 import { configNameSchema, uuidSchema } from '../ids';
-import { backupSummarySchema } from '../manifest';
+import { listedBackupSchema } from '../manifest';
 
 export const pageSchema = z.strictObject({ limit: z.number().int().min(1).max(500).default(100), offset: z.number().int().min(0).default(0) });
 
@@ -33,7 +33,7 @@ export const listBackupsInputSchema = z.strictObject({
 });
 export type ListBackupsRequest = z.input<typeof listBackupsInputSchema>;
 export type ListBackupsInput = z.output<typeof listBackupsInputSchema>;
-export const listBackupsOutputSchema = z.object({ backups: z.array(backupSummarySchema), more: z.boolean() });
+export const listBackupsOutputSchema = z.object({ backups: z.array(listedBackupSchema), more: z.boolean() });
 export type ListBackupsOutput = z.infer<typeof listBackupsOutputSchema>;
 
 export const runOutcomes = ['running', 'completed', 'failed', 'cancelled'] as const;

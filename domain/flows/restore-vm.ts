@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { leftoverSchema } from '../holdings';
 import { configNameSchema, uuidSchema } from '../ids';
-import { builtMethods } from './built';
+import { askedMethods } from './asked';
 
 export const restoreTargets = ['new', 'original', 'replace'] as const;
 
@@ -18,7 +18,7 @@ export const restoreVmInputSchema = z
     as: z.enum(restoreTargets).default('new').describe('`new`: another VM, with ids of its own. `original`: the VM that was backed up, which is gone. `replace`: in the place of that VM, which is there and down'),
     requestId: uuidSchema.optional().describe('Chosen by the caller, unique for ever. As a new VM it is needed, and the workflow id must be restore/<requestId>'),
     vmId: uuidSchema.optional().describe('The VM that was backed up. As `original` or `replace` it is needed, and the workflow id must be vm/<engine>/<vmId>: the lock of that VM'),
-    method: z.enum(builtMethods).default('appliance'),
+    method: z.enum(askedMethods).default('appliance').describe('How data enters oVirt. `appliance`: disks are attached to a VM with a worker in it. `transfer`: uploads through a host; needs no appliance. `auto`: the appliance when one answers, else uploads'),
     applianceId: uuidSchema.optional(),
     /** 1-255 characters oVirt accepts. */
     name: z

@@ -1,5 +1,6 @@
-// May this VM be backed up through this appliance now, and which of its disks? Pure: facts in, reasons and choice out.
+// May this VM be backed up now, through this appliance or by image transfers, and which of its disks? Pure: facts in, reasons and choice out.
 import type { DiskSettings } from '../disks';
+import type { Manifest } from '../manifest';
 import { reason, type Reason } from './reasons';
 
 export interface VmFacts {
@@ -37,27 +38,65 @@ export interface BackupChoice {
   readonly reasons: readonly Reason[];
 }
 
-const workableStatus = ['up', 'down', 'paused'];
+/** Of the VM in the engine. */
+export interface VmBackupState {
+  readonly id: string;
+  readonly phase: string;
+  readonly phaseText: string;
+}
+
+/** A snapshot, or the engine's own backup: what they take and what they refuse. */
+interface Ways {
+  readonly method: Manifest['method'];
+  readonly workableStatus: readonly string[];
+  readonly statusText: string;
+  readonly container: string;
+}
+
+const byAppliance: Ways = { method: 'appliance', workableStatus: ['up', 'down', 'paused'], statusText: 'a snapshot needs it up, paused or down', container: 'a snapshot' };
+const byTransfer: Ways = { method: 'transfer', workableStatus: ['up', 'down'], statusText: 'the engine backs up VMs that are up or down', container: 'a VM backup' };
 
 export function chooseBackup(facts: BackupFacts): BackupChoice {
+  return choose(facts, byAppliance, unprovenQuiesce(facts));
+}
+
+export function chooseTransferBackup(facts: BackupFacts & { readonly vmBackups: readonly VmBackupState[] }): BackupChoice {
+  const choice = choose(facts, byTransfer, busyBackup(facts));
+  return { ...choice, reasons: [...choice.reasons, ...choice.disks.flatMap((disk) => inactive(disk, facts.vm))] };
+}
+
+function choose(facts: BackupFacts, ways: Ways, more: readonly Reason[]): BackupChoice {
   const left = new Set(facts.leaveOutDiskIds);
   const disks = facts.disks.filter((disk) => !left.has(disk.settings.diskId));
   const leftOut = facts.disks
     .filter((disk) => left.has(disk.settings.diskId))
     .map((disk) => ({ diskId: disk.settings.diskId, alias: disk.settings.alias, why: 'left out by choice' }));
-  return { disks, leftOut, reasons: [...vmReasons(facts), ...unknownDisks(facts), ...disks.flatMap((disk) => diskReasons(disk, facts.vm)), ...noDisks(disks, facts.vm)] };
+  return { disks, leftOut, reasons: [...vmReasons(facts, ways), ...more, ...unknownDisks(facts), ...disks.flatMap((disk) => diskReasons(disk, facts.vm, ways)), ...noDisks(disks, facts.vm)] };
 }
 
-function vmReasons({ vm, snapshots, quiesce }: BackupFacts): readonly Reason[] {
+function vmReasons({ vm, snapshots }: BackupFacts, { workableStatus, statusText }: Ways): readonly Reason[] {
   const reasons: Reason[] = [];
-  if (!workableStatus.includes(vm.status)) reasons.push(reason('vm.status', vm.id, `VM ${vm.name} is ${vm.statusText}; a snapshot needs it up, paused or down. Wait until the engine has finished, then start again.`));
+  if (!workableStatus.includes(vm.status)) reasons.push(reason('vm.status', vm.id, `VM ${vm.name} is ${vm.statusText}; ${statusText}. Wait until the engine has finished, then start again.`));
   if (snapshots.some((each) => each.type === 'preview' || each.status === 'in_preview')) reasons.push(reason('vm.preview', vm.id, `VM ${vm.name} is previewing a snapshot. Commit or undo the preview first.`));
   const busy = snapshots.find((each) => each.status === 'locked');
   if (busy) reasons.push(reason('vm.snapshot-busy', vm.id, `VM ${vm.name} has the snapshot "${busy.description}" that is locked by another operation. Wait until it has ended; if it never does, unlock it on the engine.`));
-  if (quiesce === 'required' && vm.status !== 'down') {
-    reasons.push(reason('quiesce.impossible', vm.id, `VM ${vm.name} is ${vm.statusText} and quiescing is required, but the method "appliance" gets no evidence of a freeze from the engine. Ask for best-effort, or shut the VM down.`));
-  }
   return reasons;
+}
+
+function unprovenQuiesce({ vm, quiesce }: BackupFacts): readonly Reason[] {
+  if (quiesce !== 'required' || vm.status === 'down') return [];
+  return [reason('quiesce.impossible', vm.id, `VM ${vm.name} is ${vm.statusText} and quiescing is required, but the method "appliance" gets no evidence of a freeze from the engine. Ask for best-effort, use the method "transfer", or shut the VM down.`)];
+}
+
+/** What runs of ours left was released before anything was planned. */
+function busyBackup({ vm, vmBackups }: { readonly vm: VmFacts; readonly vmBackups: readonly VmBackupState[] }): readonly Reason[] {
+  const busy = vmBackups.find(({ phase }) => phase !== 'succeeded' && phase !== 'failed');
+  if (!busy) return [];
+  return [reason('vm.backup-busy', vm.id, `VM ${vm.name} is in the VM backup ${busy.id} already (${busy.phaseText}), another product's or one that an earlier run could not end; the engine makes one at a time. Wait until it is over; if it never is, finalize it through the engine's REST API.`)];
+}
+
+function inactive({ settings: { diskId, alias, active } }: DiskFacts, vm: VmFacts): readonly Reason[] {
+  return active ? [] : [reason('disk.inactive', diskId, `Disk ${alias} (${diskId}) is not active on VM ${vm.name}, and the engine backs up only disks that are. Activate it, or leave it out by choice (--leave-out ${diskId}).`)];
 }
 
 function unknownDisks({ vm, disks, leaveOutDiskIds }: BackupFacts): readonly Reason[] {
@@ -65,12 +104,12 @@ function unknownDisks({ vm, disks, leaveOutDiskIds }: BackupFacts): readonly Rea
   return leaveOutDiskIds.filter((id) => !known.has(id)).map((id) => reason('disk.unknown', id, `Disk ${id} is to be left out, but VM ${vm.name} has no such disk. Its disks: ${[...known].join(', ') || 'none'}.`));
 }
 
-function diskReasons(disk: DiskFacts, vm: VmFacts): readonly Reason[] {
+function diskReasons(disk: DiskFacts, vm: VmFacts, { container, method }: Ways): readonly Reason[] {
   const { diskId, alias } = disk.settings;
   const name = `Disk ${alias} (${diskId}) of VM ${vm.name}`;
-  if (disk.storageType === 'lun') return [reason('disk.lun', diskId, `${name} is a direct LUN, which cannot be in a snapshot. Leave it out by choice (--leave-out ${diskId}) and back it up by other means.`)];
-  if (disk.shareable) return [reason('disk.shared', diskId, `${name} is shareable, which cannot be in a snapshot. Leave it out by choice (--leave-out ${diskId}) and back it up by other means.`)];
-  if (disk.storageType !== 'image' || disk.contentType !== 'data') return [reason('disk.unsupported', diskId, `${name} is of a kind that the appliance method cannot read (storage ${disk.storageType}, content ${disk.contentType}). Leave it out by choice.`)];
+  if (disk.storageType === 'lun') return [reason('disk.lun', diskId, `${name} is a direct LUN, which cannot be in ${container}. Leave it out by choice (--leave-out ${diskId}) and back it up by other means.`)];
+  if (disk.shareable) return [reason('disk.shared', diskId, `${name} is shareable, which cannot be in ${container}. Leave it out by choice (--leave-out ${diskId}) and back it up by other means.`)];
+  if (disk.storageType !== 'image' || disk.contentType !== 'data') return [reason('disk.unsupported', diskId, `${name} is of a kind that the method "${method}" cannot read (storage ${disk.storageType}, content ${disk.contentType}). Leave it out by choice.`)];
   if (disk.status === 'locked') return [reason('disk.locked', diskId, `${name} is locked by another operation. Wait until it has ended, then start again.`)];
   if (disk.status === 'illegal') return [reason('disk.illegal', diskId, `${name} is illegal: the engine cannot read one of its volumes. Repair or remove it in the engine, or leave it out by choice.`)];
   if (disk.status !== 'ok') return [reason('disk.locked', diskId, `${name} is ${disk.status}. Wait until it is ok.`)];

@@ -1,6 +1,7 @@
 // What the engine's user must be allowed for one backup or restore, judged before anything is made. Pure: the user's permissions and the
 // objects in, reasons out. What an installation needs as a whole is the doctor's (domain/doctor/judge-engine).
 import type { PermissionFacts } from '../doctor/judge-engine';
+import type { Manifest } from '../manifest';
 import { reason, type Reason } from './reasons';
 
 /** A permission counts on the object and on all that it lies in: `on` lists them as permissions name them, `<scope> <id>`. */
@@ -33,18 +34,35 @@ export interface BackupObjects {
   readonly disks: readonly { readonly diskId: string; readonly alias: string; readonly storageDomainId?: string | undefined }[];
 }
 
+const onDisk = ({ diskId, storageDomainId }: BackupObjects['disks'][number], vm: PlacedVm, places: Places): readonly string[] => [`disk ${diskId}`, ...(storageDomainId === undefined ? [] : [`storage_domain ${storageDomainId}`]), ...onVm(vm, places)];
+
+/** By the method `appliance`. */
 export function rightsForBackup({ vm, appliance, disks }: BackupObjects, places: Places): readonly NeededRight[] {
   return [
     { permit: 'manipulate_vm_snapshots', why: `create and remove a snapshot of VM ${vm.name}`, on: onVm(vm, places) },
     ...(appliance ? [{ permit: 'configure_vm_storage', why: `attach disks to the appliance ${appliance.name} and detach them`, on: onVm(appliance, places) }] : []),
-    ...disks.map(({ diskId, alias, storageDomainId }) => ({
-      permit: 'attach_disk', why: `attach disk ${alias}`, on: [`disk ${diskId}`, ...(storageDomainId === undefined ? [] : [`storage_domain ${storageDomainId}`]), ...onVm(vm, places)],
-    })),
+    ...disks.map((disk) => ({ permit: 'attach_disk', why: `attach disk ${disk.alias}`, on: onDisk(disk, vm, places) })),
+  ];
+}
+
+/** Starting a transfer is asked for on its disk; ending, extending and resuming one on System, whatever the disk. */
+const actOnTransfers: NeededRight = { permit: 'create_disk', why: 'act on image transfers, which the engine checks on System', on: [] };
+
+/** By the method `transfer`. A hybrid backup's own snapshot is the engine's business: nobody is asked for a permit. */
+export function rightsForTransferBackup({ vm, disks }: Pick<BackupObjects, 'vm' | 'disks'>, places: Places): readonly NeededRight[] {
+  return [
+    ...disks.flatMap((disk) => [
+      { permit: 'backup_disk', why: `start, end and tidy up after a VM backup of disk ${disk.alias}`, on: onDisk(disk, vm, places) },
+      { permit: 'edit_disk_properties', why: `open an image transfer of disk ${disk.alias}`, on: onDisk(disk, vm, places) },
+    ]),
+    actOnTransfers,
   ];
 }
 
 export interface RestoreObjects {
   readonly clusterId: string;
+  /** `transfer`: no appliance, and uploads in its place. */
+  readonly method?: Manifest['method'] | undefined;
   readonly appliance?: PlacedVm | undefined;
   readonly storageDomainIds: readonly string[];
   readonly start: boolean;
@@ -54,16 +72,19 @@ export interface RestoreObjects {
   readonly replaced?: { readonly vm: PlacedVm; readonly isFromTemplate: boolean; readonly disks: BackupObjects['disks'] } | undefined;
 }
 
-export function rightsForRestore({ clusterId, appliance, storageDomainIds, start, asOriginal = false, replaced }: RestoreObjects, places: Places): readonly NeededRight[] {
+export function rightsForRestore({ clusterId, method = 'appliance', appliance, storageDomainIds, start, asOriginal = false, replaced }: RestoreObjects, places: Places): readonly NeededRight[] {
   const cluster = inCluster(clusterId, places);
   const [, ...center] = cluster;
+  const onNewDisks = [
+    ...[['create_disk', 'create disks'], ['attach_disk', 'attach the new disks'], ['delete_disk', 'remove the new disks when the restore is undone']],
+    ...(method === 'transfer' ? [['edit_disk_properties', 'open image transfers of the new disks']] : []),
+  ];
   const onNewVm = (permit: string, why: string): NeededRight => ({ permit, why, on: cluster });
   return [
     ...[...new Set(storageDomainIds)].flatMap((id) =>
-      [['create_disk', 'create disks'], ['attach_disk', 'attach the new disks'], ['delete_disk', 'remove the new disks when the restore is undone']].map(([permit = '', why = '']) => ({
-        permit, why: `${why} on storage domain ${id}`, on: [`storage_domain ${id}`, ...center],
-      })),
+      onNewDisks.map(([permit = '', why = '']) => ({ permit, why: `${why} on storage domain ${id}`, on: [`storage_domain ${id}`, ...center] })),
     ),
+    ...(method === 'transfer' ? [actOnTransfers] : []),
     ...(appliance ? [{ permit: 'configure_vm_storage', why: `attach disks to the appliance ${appliance.name} and detach them`, on: onVm(appliance, places) }] : []),
     onNewVm('create_vm', 'create the VM'),
     // The engine asks on the storage domain that a configuration comes from; it comes from none, and above that is System alone.
@@ -81,9 +102,7 @@ function rightsToReplace({ vm, isFromTemplate, disks }: NonNullable<RestoreObjec
   return [
     { permit: 'delete_vm', why: `remove VM ${vm.name}, which is replaced`, on: onVm(vm, places) },
     ...(isFromTemplate ? [{ permit: 'configure_vm_storage', why: `detach the disks of VM ${vm.name}, which is replaced`, on: onVm(vm, places) }] : []),
-    ...disks.map(({ diskId, alias, storageDomainId }) => ({
-      permit: 'delete_disk', why: `remove disk ${alias} of VM ${vm.name}, which is replaced`, on: [`disk ${diskId}`, ...(storageDomainId === undefined ? [] : [`storage_domain ${storageDomainId}`]), ...onVm(vm, places)],
-    })),
+    ...disks.map((disk) => ({ permit: 'delete_disk', why: `remove disk ${disk.alias} of VM ${vm.name}, which is replaced`, on: onDisk(disk, vm, places) })),
   ];
 }
 

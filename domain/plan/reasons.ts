@@ -3,13 +3,13 @@
 import { z } from 'zod';
 
 export const reasonCodes = [
-  'vm.unknown', 'vm.status', 'vm.preview', 'vm.snapshot-busy', 'vm.no-disks', 'vm.exists', 'vm.snapshots', 'vm.pool', 'vm.delete-protected',
-  'disk.unknown', 'disk.locked', 'disk.illegal', 'disk.shared', 'disk.lun', 'disk.unsupported',
+  'vm.unknown', 'vm.status', 'vm.preview', 'vm.snapshot-busy', 'vm.backup-busy', 'vm.no-disks', 'vm.exists', 'vm.snapshots', 'vm.pool', 'vm.delete-protected',
+  'disk.unknown', 'disk.locked', 'disk.illegal', 'disk.shared', 'disk.lun', 'disk.unsupported', 'disk.inactive',
   'appliance.unset', 'appliance.unknown', 'appliance.down', 'appliance.is-the-vm', 'appliance.preview', 'appliance.busy', 'appliance.no-worker', 'appliance.repository', 'appliance.devices', 'appliance.other',
   'repository.not-writable', 'repository.full', 'repository.unknown', 'repository.no-worker',
-  'backup.other-vm', 'name.taken', 'cluster.unknown', 'domain.unknown', 'domain.inactive', 'domain.backup', 'domain.full', 'domain.other-center', 'domain.unused',
+  'backup.other-vm', 'backup.chain', 'name.taken', 'cluster.unknown', 'domain.unknown', 'domain.inactive', 'domain.backup', 'domain.full', 'domain.other-center', 'domain.unused',
   'network.unknown', 'network.ambiguous', 'network.unused', 'nic.unknown', 'mac.taken', 'mac.twice',
-  'quiesce.impossible', 'engine.permit',
+  'quiesce.impossible', 'kind.impossible', 'engine.permit',
 ] as const;
 export type ReasonCode = (typeof reasonCodes)[number];
 

@@ -56,7 +56,7 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
     return engine;
   };
   const activities = createControlActivities({
-    engineOf, catalog, settingsOf: (name) => (engineOf(name), settings),
+    engineOf, catalog, imageioOf: () => ({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }), settingsOf: (name) => (engineOf(name), settings),
     copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }), isExecutionRunning: () => Promise.resolve(true),
   });
   const attempt = async (name: keyof ControlActivities, ...input: readonly unknown[]): Promise<unknown> => {

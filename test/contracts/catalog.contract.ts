@@ -2,29 +2,15 @@
 // migrated catalog.
 import { randomUUID } from 'node:crypto';
 import type { Catalog, NewAlert, NewRun } from '../../adapters/catalog/port';
-import { holdingId, type Holding } from '../../domain/holdings';
-import type { BackupSummary } from '../../domain/manifest';
+import { holdingId, holdingKinds, type Holding } from '../../domain/holdings';
+import { backupsContract, newRun } from './catalog-backups.contract';
 
 const page = { limit: 100, offset: 0 };
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
-export function newRun(changes: Partial<NewRun> = {}): NewRun {
-  return { runId: randomUUID(), workflowId: 'vm/lab/x', workflowType: 'backupVm', engine: 'lab', vmId: randomUUID(), vmName: 'demo', backupId: randomUUID(), ...changes };
-}
-
 export function newHolding(run: NewRun, changes: Partial<Omit<Holding, 'state'>> = {}): Omit<Holding, 'state'> {
   const key = randomUUID();
   return { holdingId: holdingId(run.runId, 'snapshot', key), runId: run.runId, engine: run.engine, kind: 'snapshot', mark: `Holdfast backup ${key}`, ...changes };
-}
-
-export function newBackup(changes: Partial<BackupSummary> = {}): BackupSummary {
-  return {
-    backupId: randomUUID(), repository: 'main', engine: 'lab', vmId: randomUUID(), vmName: 'demo', method: 'appliance', kind: 'full', baseBackupId: null, consistency: 'filesystem',
-    createdAt: '2026-11-21T05:00:00.123Z', sealedAt: '2026-11-21T05:10:00.456Z', virtualBytes: 5 * 2 ** 40 + 1, dataBytes: 3 * 2 ** 40, imageBytes: 2 ** 40,
-    disks: ['system', 'data'].map((alias) => ({ diskId: randomUUID(), alias, virtualBytes: 2 ** 41 + 1, dataBytes: 2 ** 40, root: 'a'.repeat(64) })),
-    manifestSha256: 'b'.repeat(64),
-    ...changes,
-  };
 }
 
 export function catalogContract(name: string, open: () => Promise<Catalog>): void {
@@ -171,6 +157,13 @@ function holdingsContract(catalog: () => Catalog): void {
     expect(await of(run)).toStrictEqual([{ ...full, state: 'held' }, { ...bare, state: 'held' }]);
   });
 
+  test.each(holdingKinds)('a holding of kind %s is taken', async (kind) => {
+    const run = await opened();
+    const holding = newHolding(run, { kind, objectId: randomUUID() });
+    await catalog().hold(holding);
+    expect(await of(run)).toStrictEqual([{ ...holding, state: 'held' }]);
+  });
+
   test('holding again keeps the object that is known by now', async () => {
     const run = await opened();
     const holding = newHolding(run);
@@ -233,68 +226,6 @@ function holdingsContract(catalog: () => Catalog): void {
     expect(await find('lab', 'held')).toEqual([held.holdingId]);
     expect(await find('lab', 'leftover')).toEqual([left.holdingId]);
     expect(await find('other', 'held')).toEqual([]);
-  });
-}
-
-function backupsContract(catalog: () => Catalog): void {
-  const list = (query: Partial<Parameters<Catalog['listBackups']>[0]> = {}): ReturnType<Catalog['listBackups']> => catalog().listBackups({ page, ...query });
-
-  test('an indexed backup is listed as it was given, sizes beyond 32 bits and order of disks included; indexing again changes nothing', async () => {
-    const backup = newBackup({ method: 'transfer', kind: 'incremental', baseBackupId: randomUUID() });
-    for (let turn = 0; turn < 3; turn += 1) {
-      await catalog().indexBackups([backup]);
-      expect(await list()).toStrictEqual([backup]);
-    }
-    const bare = { ...backup, vmName: 'renamed', disks: [] };
-    await catalog().indexBackups([bare]);
-    expect(await list()).toStrictEqual([bare]);
-  });
-
-  test('lists newest first, equal times in a stable order, in pages with one row too many', async () => {
-    const same = Array.from({ length: 5 }, () => newBackup()).sort((a, b) => (a.backupId < b.backupId ? 1 : -1));
-    const newer = newBackup({ createdAt: '2026-11-22T00:00:00.000Z' });
-    for (const backup of [...same, newer].reverse()) await catalog().indexBackups([backup]);
-    const expected = [newer, ...same].map(({ backupId }) => backupId);
-    const ids = async (limit: number, offset: number): Promise<string[]> => (await list({ page: { limit, offset } })).map(({ backupId }) => backupId);
-    expect(await ids(100, 0)).toEqual(expected);
-    expect(await ids(2, 0)).toEqual(expected.slice(0, 3));
-    expect(await ids(2, 4)).toEqual(expected.slice(4, 6));
-  });
-
-  test('finds by engine, repository, VM id, VM name and backup id', async () => {
-    const wanted = newBackup({ engine: 'wanted', repository: 'wanted', vmName: 'wanted' });
-    await catalog().indexBackups([wanted]);
-    await catalog().indexBackups([newBackup()]);
-    for (const query of [{ engine: 'wanted' }, { repository: 'wanted' }, { vmName: 'wanted' }, { vmId: wanted.vmId }, { backupId: wanted.backupId }]) expect(await list(query)).toEqual([wanted]);
-    expect(await list({ engine: 'wanted', repository: 'main' })).toEqual([]);
-  });
-
-  test('a rebuild forgets what it did not come across, in its repository and in no other; what is sealed meanwhile stays', async () => {
-    const [kept, vanished, elsewhere, meanwhile] = [newBackup(), newBackup(), newBackup({ repository: 'other' }), newBackup()];
-    await catalog().indexBackups([kept, vanished, elsewhere]);
-    const since = await catalog().now();
-    const corrected = { ...kept, vmName: 'renamed' };
-    const found = newBackup();
-    await catalog().indexBackups([corrected, found]);
-    await catalog().indexBackups([meanwhile]);
-    expect(await catalog().forgetBackupsNotIndexedSince('main', since)).toEqual({ removed: 1, indexed: 3 });
-    const sorted = (rows: readonly BackupSummary[]): BackupSummary[] => [...rows].sort((a, b) => a.backupId.localeCompare(b.backupId));
-    expect(sorted(await list())).toStrictEqual(sorted([corrected, found, elsewhere, meanwhile]));
-    expect(await catalog().forgetBackupsNotIndexedSince('main', since)).toEqual({ removed: 0, indexed: 3 });
-  });
-
-  test('a directory that lies in a repository twice is one backup', async () => {
-    const backup = newBackup();
-    await catalog().indexBackups([backup, backup]);
-    expect(await list()).toStrictEqual([backup]);
-  });
-
-  test('rebuilds and single backups at once do not get in each other\'s way', async () => {
-    const all = Array.from({ length: 1000 }, () => newBackup());
-    await catalog().indexBackups(all);
-    // In opposite orders: without taking turns they lock each other's rows crosswise, and PostgreSQL kills one of them.
-    for (let turn = 0; turn < 3; turn += 1) await Promise.all([catalog().indexBackups(all), catalog().indexBackups([...all].reverse()), ...all.slice(0, 10).map((backup) => catalog().indexBackups([backup]))]);
-    expect(await list({ page: { limit: 2000, offset: 0 } })).toHaveLength(1000);
   });
 }
 

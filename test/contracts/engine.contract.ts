@@ -3,6 +3,7 @@
 import type { Vm } from '../../adapters/ovirt/port';
 import { diskSettingsSchema } from '../../domain/disks';
 import { readOvf } from '../../domain/ovf';
+import { backupContract, transferContract } from './engine-backups.contract';
 import { configurationContract, diskContract, snapshotContract } from './engine-changes.contract';
 import { codeOf, type EngineSetUp, nobody, type Stage, until } from './engine-stage';
 
@@ -31,6 +32,8 @@ export function engineContract(name: string, setUp: () => Promise<EngineSetUp>):
     describe('reading', () => readingContract(on));
     describe('snapshots', () => snapshotContract(on));
     describe('disks', () => diskContract(on));
+    describe('VM backups', () => backupContract(on));
+    describe('image transfers', () => transferContract(on));
     describe('VMs from a configuration', () => configurationContract(on));
   });
 }

@@ -184,6 +184,20 @@ describe('programs of ours', () => {
     expect(await marked()).toEqual([]);
   }, limitMs);
 
+  test('the data daemon of a lab whose launcher was killed is the next lab\'s to take over: the start neither waits for it nor kills it', async () => {
+    const { markOf, markVariable } = await import('../../dev/parts/marked.mjs');
+    const daemonFile = path.join(directory, 'ovirt-imageio');
+    writeFileSync(daemonFile, 'setInterval(() => {}, 1000);');
+    const daemon = spawn(process.execPath, [daemonFile, '-c', path.join(directory, 'lab/imageio')], { env: { ...process.env, [markVariable]: markOf('lab', directory) }, stdio: 'ignore' });
+    try {
+      const said: string[] = [];
+      await start({ only: ['lab'], setup: { ...setup, guestDir: directory }, programs: { lab: program('lab', `${connecting} ${serving}`) }, say: (line) => said.push(line) });
+      expect([said, daemon.exitCode, daemon.signalCode]).toEqual([[], null, null]);
+    } finally {
+      daemon.kill('SIGKILL');
+    }
+  }, limitMs);
+
   test('what a part leaves behind when it ends is killed and reported, wherever it hid', async () => {
     const lab = program('lab', `${connecting} require('child_process').spawn('sleep', ['300'], { detached: true, stdio: 'ignore' }).unref(); ${serving}`);
     const parts = await start({ only: ['lab'], setup: { ...setup, guestDir: directory }, programs: { lab } });

@@ -16,6 +16,7 @@ beforeEach(() => {
   said = [];
 });
 afterEach(() => {
+  jest.restoreAllMocks();
   process.env = { ...before };
   rmSync(directory, { recursive: true, force: true });
 });
@@ -27,6 +28,19 @@ function write(name: string, text: string, mode = 0o644): string {
   chmodSync(file, mode);
   return file;
 }
+
+test('the lab gets its data daemon without being asked, and a machine without Python goes on without it and says why', async () => {
+  const { setup, usualWants } = await import('../../dev/setup.mjs');
+  expect(usualWants).toContain('imageio');
+  write('no-python/sh', '#!/bin/sh\n', 0o755);
+  process.env['PATH'] = path.join(directory, 'no-python');
+  process.env['HOLDFAST_CACHE'] = path.join(directory, 'cache');
+  jest.spyOn(process, 'getuid').mockReturnValue(1000);
+  const ready = await setup({ want: ['imageio'], say });
+  expect(ready).not.toHaveProperty('venvPython');
+  expect(said.join('\n')).toMatch(/no image transfers \(method transfer\), because this machine lacks:[^]*gcc[^]*python3/);
+  await expect(setup({ want: ['venv'], say })).rejects.toThrow(/lacks:[^]*python3/);
+});
 
 test.each([['20.19.0', true], ['20.18.3', false], ['18.20.0', false], ['22.0.0', true], ['24.1.0', true]])('Node %s is good enough: %s', async (version, isGood) => {
   const { nodeProblem } = await import('../../dev/setup/requirements.mjs');

@@ -1,6 +1,6 @@
 // Rights for one backup or restore: where a permission has to be given so that it counts, object by object.
 import type { PermissionFacts } from '../../domain/doctor/judge-engine';
-import { lackingRights, rightsForBackup, rightsForRestore, type NeededRight } from '../../domain/plan/permits';
+import { lackingRights, rightsForBackup, rightsForRestore, rightsForTransferBackup, type NeededRight } from '../../domain/plan/permits';
 
 const vm = { id: 'v', name: 'demo', clusterId: 'c' };
 const appliance = { id: 'a', name: 'appliance', clusterId: 'c2' };
@@ -33,6 +33,27 @@ test.each<[string, readonly PermissionFacts[], readonly string[]]>([
   ['clusters and storage domain', [permission('cluster c'), permission('cluster c2'), permission('storage_domain s'), permission('system', ['import_export_vm'])], []],
 ])('a restore, with %s', (_what, held, expected) => {
   expect(lacking(restore, ...held)).toEqual(expected);
+});
+
+const byTransfer = rightsForTransferBackup({ vm, disks: [{ diskId: 'd', alias: 'root', storageDomainId: 's' }, { diskId: 'e', alias: 'data', storageDomainId: 's2' }] }, places);
+const forTransfer = ['backup_disk', 'edit_disk_properties', 'create_disk'];
+test.each<[string, readonly PermissionFacts[], readonly string[]]>([
+  ['nothing', [], forTransfer],
+  ['all on System', [permission('system', forTransfer)], []],
+  ['all on the VM: transfers are ended on System', [permission('vm v', forTransfer)], ['create_disk']],
+  ['one disk of two', [permission('disk d', forTransfer), permission('system', ['create_disk'])], ['backup_disk', 'edit_disk_properties']],
+  ['each disk in its way', [permission('disk d', forTransfer), permission('storage_domain s2', forTransfer), permission('system', ['create_disk'])], []],
+  ['all that the method appliance needs', [permission('system')], forTransfer.filter((permit) => !everything.includes(permit))],
+])('a backup by transfer, with %s', (_what, held, expected) => {
+  expect(lacking(byTransfer, ...held)).toEqual(expected);
+});
+
+test('a restore by transfer uploads into its disks and needs no appliance', () => {
+  const rights = rightsForRestore({ clusterId: 'c', method: 'transfer', storageDomainIds: ['s'], start: false }, places);
+  expect(lacking(rights, permission('system'))).toEqual(['edit_disk_properties']);
+  expect(lacking(rights, permission('system', everything.filter((permit) => permit !== 'create_disk')), permission('storage_domain s', ['create_disk', 'edit_disk_properties']))).toEqual(['create_disk']);
+  expect(lacking(rights, permission('system'), permission('storage_domain s', ['edit_disk_properties']))).toEqual([]);
+  expect(rights.map(({ why }) => why).join()).not.toContain('appliance');
 });
 
 test('a VM that is not to be started needs no run_vm', () => {

@@ -97,19 +97,19 @@ describe('figures for people', () => {
 describe('a manifest\'s summary', () => {
   const disk = (dataBytes: number, fileBytes: number): ManifestDisk => ({
     settings: { diskId: randomUUID(), alias: `disk ${dataBytes}`, description: 'secret plans', virtualBytes: 1000, format: 'cow', sparse: true, backup: 'none', wipeAfterDelete: false, interface: 'virtio', bootable: false, active: true, readOnly: false, passDiscard: false },
-    image: { file: 'a.qcow2', format: 'qcow2', fileBytes, base: null }, digests: { file: 'a.digests', algorithm: 'sha256', blockBytes: 1024 * 1024, fileSha256: 'a'.repeat(64), root: 'b'.repeat(64) }, dataBytes, transport: 'san', seconds: 1,
+    image: { file: 'a.qcow2', format: 'qcow2', fileBytes, base: null }, mode: 'full', witnessed: false, digests: { file: 'a.digests', algorithm: 'sha256', blockBytes: 1024 * 1024, fileSha256: 'a'.repeat(64), root: 'b'.repeat(64) }, dataBytes, transport: 'san', seconds: 1,
   });
   const manifest: Manifest = {
     format: 'holdfast-backup', version: 1, backupId: randomUUID(), runId: randomUUID(), engine: { name: 'lab', product: 'oVirt Engine', version: '4.5.8' }, vm: { id: randomUUID(), name: 'demo' },
     method: 'appliance', kind: 'full', base: null, reason: { code: 'method.full-only', text: 't' }, consistency: { level: 'unknown', evidence: 'e' }, checkpoint: null,
-    snapshot: { id: randomUUID(), description: 'd', createdAt: '2026-11-21T05:00:00.000Z' }, configuration: { file: 'vm.ovf', bytes: 1, sha256: 'c'.repeat(64) }, disks: [disk(10, 100), disk(20, 200)], leftOut: [],
+    snapshot: { id: randomUUID(), description: 'd', createdAt: '2026-11-21T05:00:00.000Z' }, vmBackup: null, notes: [], configuration: { file: 'vm.ovf', bytes: 1, sha256: 'c'.repeat(64) }, disks: [disk(10, 100), disk(20, 200)], leftOut: [],
     startedAt: '2026-11-21T04:59:00.000Z', sealedAt: '2026-11-21T05:10:00.000Z', holdfast: '0.1.0',
   };
 
   test('is a summary by its schema, adds up the disks and keeps their order', () => {
     const summary = summarize(manifestSchema.parse(manifest), 'main', 'd'.repeat(64));
     expect(backupSummarySchema.parse(summary)).toEqual(summary);
-    expect(summary).toMatchObject({ backupId: manifest.backupId, repository: 'main', engine: 'lab', vmName: 'demo', baseBackupId: null, consistency: 'unknown', createdAt: manifest.snapshot.createdAt, virtualBytes: 2000, dataBytes: 30, imageBytes: 300, manifestSha256: 'd'.repeat(64) });
+    expect(summary).toMatchObject({ backupId: manifest.backupId, repository: 'main', engine: 'lab', vmName: 'demo', baseBackupId: null, consistency: 'unknown', createdAt: '2026-11-21T05:00:00.000Z', virtualBytes: 2000, dataBytes: 30, imageBytes: 300, manifestSha256: 'd'.repeat(64) });
     expect(summary.disks).toEqual(manifest.disks.map(({ settings: { diskId, alias, virtualBytes }, dataBytes, digests: { root } }) => ({ diskId, alias, virtualBytes, dataBytes, root })));
   });
 

@@ -108,14 +108,14 @@ describe('what is broken is found', () => {
 });
 
 /** The control worker's own activities on the real engine and catalog, with one thing changed. */
-async function examineEngine(changes: { readonly caFile?: string; readonly user?: { readonly username: string; readonly password: string }; readonly url?: string; readonly insecure?: boolean; readonly aheadMs?: number }): Promise<readonly Check[]> {
+async function examineEngine(changes: { readonly caFile?: string; readonly user?: { readonly username: string; readonly password: string }; readonly url?: string; readonly insecure?: boolean; readonly aheadMs?: number; readonly hasAppliance?: boolean }): Promise<readonly Check[]> {
   const real = connection();
   const user = changes.user ?? real;
   const engine = createEngine({ name: 'lab', url: changes.url ?? real.url, username: user.username, password: () => Promise.resolve(user.password), caFile: changes.caFile ?? real.caFile, insecure: changes.insecure ?? false });
   const catalog = createCatalog({ url: readFileSync(stack().parts.catalogUrlFile, 'utf8').trim() });
   const dependencies: ControlExamination = {
     version: 'test', now: () => new Date(Date.now() + (changes.aheadMs ?? 0)), catalog, engineOf: () => engine, usernameOf: () => user.username,
-    installation: { engines: [{ name: 'lab', applianceIds: [stack().applianceId] }], repositories: [] },
+    installation: { engines: [{ name: 'lab', applianceIds: changes.hasAppliance === false ? [] : [stack().applianceId] }], repositories: [] },
     temporal: { expectedSearchAttributes: {}, namespace: () => Promise.reject(new Error('not asked here')), searchAttributes: () => Promise.reject(new Error('not asked here')) },
   };
   const activities: ControlDoctor = createControlDoctor(dependencies);
@@ -156,10 +156,15 @@ describe('an engine that is configured wrongly', () => {
   test('a user who may only read lacks every permit but the log-in, and they are named', async () => {
     const reader = connection().limitedUsers.find(({ username }) => username === 'reader@internal');
     if (reader === undefined) throw new Error('the lab names no reader');
-    const permissions = found(await examineEngine({ user: reader }), 'engine.permissions');
+    const checks = await examineEngine({ user: reader });
+    const permissions = found(checks, 'engine.permissions');
     expect(permissions).toMatchObject({ verdict: 'problem', text: expect.stringContaining('ReadOnlyAdmin on system') as string });
     for (const permit of ['manipulate_vm_snapshots', 'create_disk', 'create_vm']) expect(permissions?.text).toContain(permit);
     expect(permissions?.text).not.toContain('login (');
+    // The method appliance is there; where it is not, the same is worse.
+    expect(found(checks, 'engine.transfer-permissions')).toMatchObject({ verdict: 'warning', text: expect.stringMatching(/backup_disk.*edit_disk_properties.*create_disk on System.*the method transfer cannot be used/) as string });
+    const alone = await examineEngine({ user: reader, hasAppliance: false });
+    expect(verdictsOf(alone, 'engine.appliance', 'engine.vm-backups', 'engine.transfer-permissions')).toEqual(['warning', 'ok', 'problem']);
   });
 
   test('this worker\'s clock is ten minutes ahead: engine, database and Temporal all disagree with it', async () => {

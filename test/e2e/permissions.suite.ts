@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { HoldfastRunError } from '../../client';
+import type { CheckId } from '../../domain/doctor/checks';
 import { neededPermits } from '../../domain/doctor/judge-engine';
 import { untilPhase } from './support/copies';
 import { useStack, type Stack, type WorkerConfigFile } from './support/stack';
@@ -58,7 +59,7 @@ beforeAll(async () => {
 const backUp = async () => stack.track(await stack.client.backupVm({ engine: stack.engine, vmId: vm.id, repository: stack.repository }));
 const restore = async (backupId: string, changes: { readonly start?: boolean; readonly bandwidthBytesPerSecond?: number } = {}) =>
   stack.track(await stack.client.restoreVm({ engine: stack.engine, repository: stack.repository, backupId, name: 'narrow-restored', ...changes }));
-const judged = async () => (await stack.client.runDoctor({ engine: stack.engine })).checks.find(({ id }) => id === 'engine.permissions');
+const judged = async (check: CheckId = 'engine.permissions') => (await stack.client.runDoctor({ engine: stack.engine })).checks.find(({ id }) => id === check);
 const reasonsOf = async (run: Promise<{ result(): Promise<unknown> }>): Promise<readonly string[]> => {
   const error = await (await run).result().then(() => undefined, (failure: unknown) => failure as HoldfastRunError);
   return error?.details.reasons.map(({ code, object }) => `${code} ${object}`) ?? ['completed'];
@@ -74,6 +75,7 @@ test('exactly these permits are enough for a backup and a restore that starts it
   expect(restored).toMatchObject({ started: true, warnings: [], leftovers: [] });
   stack.keptVmIds.add(restored.vmId);
   expect((await judged())?.verdict).toBe('warning');
+  expect(await judged('engine.transfer-permissions')).toMatchObject({ verdict: 'warning', text: expect.stringMatching(/lacks backup_disk \(.*edit_disk_properties \(/) as string });
   await stack.lab.bring(restored.vmId, 'down');
   await stack.lab.removeWithDisks(restored.vmId);
 }, 180_000);

@@ -9,12 +9,12 @@ type Closing = Engine & { close(): Promise<void> };
 
 engineContract('the fake engine', () => {
   const engine = new FakeEngine();
-  engine.add(fakeVm('demo'), fakeDisk('demo_Disk1', { settings: { bootable: true } }), fakeDisk('demo_Disk2'));
+  engine.add(fakeVm('demo'), fakeDisk('demo_Disk1', { settings: { bootable: true, backup: 'incremental' } }), fakeDisk('demo_Disk2', { settings: { format: 'raw' } }));
   engine.add(fakeVm('appliance'), fakeDisk('appliance_Disk1'));
   return Promise.resolve({
     engine,
     stranger: refusing(engine, 'engine.unauthorized', () => true),
-    reader: refusing(engine, 'engine.forbidden', (operation) => /^(?:create|remove|attach|detach|activate|start|stop|shutdown)/.test(operation)),
+    reader: refusing(engine, 'engine.forbidden', (operation) => /^(?:create|remove|attach|detach|activate|start|stop|shutdown|finalize|cancel|freeze|thaw)/.test(operation)),
     letTokenExpire: () => Promise.resolve(),
     vmName: 'demo',
     applianceName: 'appliance',

@@ -3,25 +3,17 @@
 import { randomUUID } from 'node:crypto';
 import { neededPermits, type PermissionFacts } from '../../domain/doctor/judge-engine';
 import type { Attachment, Cluster, Disk, Engine, EngineEvent, NewDisk, Nic, Snapshot, SnapshotDisk, StorageDomain, Vm, VmDisk, VnicProfile } from '../../adapters/ovirt/port';
-import { HoldfastError, type FailureCode } from '../../domain/failures';
 import { readOvf } from '../../domain/ovf';
-import { ovfOf } from '../domain/ovf-samples';
+import { FakeEngineBackups } from './fake-engine-backups';
 import { fakeIds, freeMac, look, refuse, type FakeAttachment, type FakeDisk, type FakeSnapshot, type FakeVm } from './fake-world';
 
-export type Operation = Exclude<keyof Engine, 'name' | 'close'>;
 /** How a snapshot that is being made ends: usable, gone again, or `ok` by its status but with an event that says otherwise. */
 export type SnapshotEnd = 'usable' | 'vanishes' | { readonly unusableByEvent: number };
 
-export class FakeEngine implements Engine {
-  readonly name = 'lab';
-  readonly vms = new Map<string, FakeVm>();
-  readonly disks = new Map<string, FakeDisk>();
-  readonly events: EngineEvent[] = [];
+export class FakeEngine extends FakeEngineBackups implements Engine {
   readonly domains: StorageDomain[] = [{ id: fakeIds.domain, name: 'data', type: 'data', status: 'active', availableBytes: 2 ** 40, backup: false, dataCenterId: fakeIds.dataCenter }];
   readonly clusters: Cluster[] = [{ id: fakeIds.cluster, name: 'Default', dataCenterId: fakeIds.dataCenter, macPoolId: fakeIds.macPool }];
   readonly vnicProfiles: VnicProfile[] = [{ id: fakeIds.profile, name: 'ovirtmgmt', networkId: fakeIds.network, networkName: 'ovirtmgmt', dataCenterId: fakeIds.dataCenter }];
-  /** Looks that a change takes. */
-  looks = 1;
   /** Looks that an unplug takes. */
   unplugLooks = 0;
   snapshotEnd: SnapshotEnd = 'usable';
@@ -29,9 +21,6 @@ export class FakeEngine implements Engine {
   failingMerges = 0;
   vmStartFails = false;
   newDiskIsIllegal = false;
-  /** Every request that changes something, in order. */
-  readonly changes: Operation[] = [];
-  private readonly plans: { readonly operation: Operation; readonly code: FailureCode; readonly lost: boolean }[] = [];
 
   add(vm: FakeVm, ...disks: readonly FakeDisk[]): FakeVm {
     this.vms.set(vm.id, vm);
@@ -40,18 +29,6 @@ export class FakeEngine implements Engine {
       vm.attachments.set(disk.settings.diskId, { diskId: disk.settings.diskId, active: disk.settings.active, interface: disk.settings.interface, readOnly: false, bootable: disk.settings.bootable });
     }
     return vm;
-  }
-
-  /** The next call of the operation is carried out, but its reply never arrives. */
-  loseReply(operation: Operation): void {
-    this.plans.push({ operation, code: 'engine.unreachable', lost: true });
-  }
-  /** The next call of the operation is refused with this code. */
-  refuseNext(operation: Operation, code: FailureCode): void {
-    this.plans.push({ operation, code, lost: false });
-  }
-  countOf(operation: Operation): number {
-    return this.changes.filter((each) => each === operation).length;
   }
 
   // — reading —
@@ -106,12 +83,17 @@ export class FakeEngine implements Engine {
   listClusters = (): Promise<readonly Cluster[]> => this.read('listClusters', () => this.clusters);
   listStorageDomains = (): Promise<readonly StorageDomain[]> => this.read('listStorageDomains', () => this.domains);
   listEvents = (query: Parameters<Engine['listEvents']>[0]): Promise<readonly EngineEvent[]> =>
-    this.read('listEvents', () => [...this.events].reverse().filter((event) => ('search' in query ? event.description.includes(query.search) : event.correlationId === query.correlationId)));
+    this.read('listEvents', () => {
+      const codes = 'search' in query ? [...query.search.matchAll(/type=(\d+)/g)].map(([, code]) => Number(code)) : [];
+      const isFound = (event: EngineEvent): boolean => ('search' in query ? (codes.length > 0 ? codes.includes(event.code) : event.description.includes(query.search)) : event.correlationId === query.correlationId);
+      return [...this.events].reverse().filter(isFound);
+    });
 
   // — snapshots —
   createSnapshot = ({ vmId, description, diskIds }: Parameters<Engine['createSnapshot']>[0]): ReturnType<Engine['createSnapshot']> =>
     this.change('createSnapshot', () => {
       const vm = this.vmOf(vmId);
+      this.refuseInBackup(vmId, ['live', 'cold']);
       for (const diskId of diskIds) if (!vm.attachments.has(diskId)) refuse('engine.refused', `disk ${diskId} is not attached to VM ${vm.name}`);
       if ([...vm.snapshots.values()].some((each) => each.status === 'locked')) refuse('engine.locked', 'The VM is performing an operation on a Snapshot.');
       if ([...vm.snapshots.values()].some((each) => each.status === 'in_preview')) refuse('engine.conflict', 'VM is previewing a Snapshot.');
@@ -138,6 +120,7 @@ export class FakeEngine implements Engine {
     this.change('removeSnapshot', () => {
       const vm = this.vmOf(vmId);
       const snapshot = this.snapshotOf(vmId, snapshotId);
+      this.refuseInBackup(vmId);
       if (snapshot.status !== 'ok') refuse('engine.locked', 'The VM is performing an operation on a Snapshot.');
       if (!['up', 'down', 'paused'].includes(vm.status)) refuse('engine.conflict', `VM ${vm.name} must be in status Down, Up or Paused.`);
       for (const other of this.vms.values()) for (const each of other.attachments.values()) if (each.snapshotId === snapshotId) refuse('engine.conflict', `The following VM's disks snapshots are attached to other VMs: ${each.diskId}. Please detach them from those VMs and try again.`);
@@ -229,17 +212,15 @@ export class FakeEngine implements Engine {
       this.dropVm(vm);
     });
   private dropVm(vm: FakeVm | undefined): void {
+    if (vm) this.refuseInBackup(vm.id);
     if (vm?.deleteProtected || vm?.poolId) refuse('engine.conflict', `VM ${vm.name} is protected, or in a pool`);
     if (vm?.status === 'image_locked') refuse('engine.locked', 'VM is locked. Please try again in a few minutes.');
     if (vm && vm.status !== 'down') refuse('engine.conflict', `VM ${vm.name} is running`);
     if (vm) vm.moving = { looks: this.looks, then: () => void this.vms.delete(vm.id) };
   }
-  private ovfOf({ id, name, nics, deleteProtected, comment }: FakeVm, disks: readonly FakeDisk[]): string {
-    const extraContent = `<Comment>${comment}</Comment><DeleteProtected>${String(deleteProtected)}</DeleteProtected>`;
-    return ovfOf({ vmId: id, name, disks: disks.map(({ settings: { diskId, alias }, volume }) => ({ diskId, imageId: volume, alias })), nics, extraContent });
-  }
   startVm = (vmId: string): Promise<void> =>
     this.change('startVm', () => {
+      this.refuseInBackup(vmId, ['live', 'cold']);
       const vm = this.vmOf(vmId);
       if (vm.status !== 'down') refuse('engine.conflict', `VM ${vm.name} is ${vm.status}`);
       const end = this.vmStartFails ? 'down' : 'up';
@@ -248,6 +229,7 @@ export class FakeEngine implements Engine {
     });
   stopVm = (vmId: string): Promise<void> =>
     this.change('stopVm', () => {
+      this.refuseInBackup(vmId, ['live', 'cold']);
       const vm = this.vmOf(vmId);
       if (vm.status === 'image_locked') refuse('engine.conflict', `Cannot stop VM because the VM is in ImageLocked status.`);
       if (vm.status === 'down') return;
@@ -263,33 +245,12 @@ export class FakeEngine implements Engine {
     if (attachments.has(attachment.diskId)) refuse('engine.conflict', 'The disk is already attached to VM.');
     attachments.set(attachment.diskId, attachment);
   }
-  private vmOf(vmId: string): FakeVm {
-    return this.vms.get(vmId) ?? refuse('engine.not-found', `no VM ${vmId}`);
-  }
-  private diskOf(diskId: string): FakeDisk {
-    return this.disks.get(diskId) ?? refuse('engine.not-found', `no disk ${diskId}`);
-  }
   private snapshotOf(vmId: string, snapshotId: string): FakeSnapshot {
     return this.vmOf(vmId).snapshots.get(snapshotId) ?? refuse('engine.not-found', `no snapshot ${snapshotId}`);
   }
   private vmView(vm: FakeVm | undefined): Vm | undefined {
     if (vm) look(vm);
     return vm && this.vms.has(vm.id) ? viewOf(vm) : undefined;
-  }
-  private read<Answer>(operation: Operation, answer: () => Answer): Promise<Answer> {
-    return this.perform(operation, answer);
-  }
-  private change<Answer>(operation: Operation, act: () => Answer): Promise<Answer> {
-    this.changes.push(operation);
-    return this.perform(operation, act);
-  }
-  private async perform<Answer>(operation: Operation, act: () => Answer): Promise<Answer> {
-    const plan = this.plans.find((each) => each.operation === operation);
-    if (plan) this.plans.splice(this.plans.indexOf(plan), 1);
-    if (plan && !plan.lost) throw new HoldfastError(plan.code, `fake engine: ${operation} was told to fail`);
-    const answer = await Promise.resolve().then(act);
-    if (plan) throw new HoldfastError(plan.code, `fake engine: the reply to ${operation} was lost`);
-    return answer;
   }
 }
 

@@ -55,8 +55,11 @@ beforeAll(async () => {
   current = await bundleFlows();
 }, 120_000);
 
+/** New since the last release: recorded on the real system before the next one, which takes them out of here. */
+const notRecordedYet: readonly string[] = ['verifyBackup'];
+
 test('every flow has a history, and every history is of a flow', () => {
-  expect([...new Set(committedHistories().map(({ flow }) => flow))].sort()).toEqual([...flowNames].sort());
+  expect([...new Set(committedHistories().map(({ flow }) => flow)), ...notRecordedYet].sort()).toEqual([...flowNames].sort());
 });
 
 test('every committed history replays', async () => {
@@ -129,9 +132,9 @@ describe('a change of the flows that open runs would not survive is noticed', ()
       'backupVm/0.1.0-completed',
       [
         {
-          module: 'backup-vm.ts',
-          from: '    const partial = await configurationSaved(backup, plan, snapshot);\n    await disksAttached(backup, plan.disks, snapshot);\n',
-          to: '    await disksAttached(backup, plan.disks, snapshot);\n    const partial = await configurationSaved(backup, plan, snapshot);\n',
+          module: 'backup/appliance.ts',
+          from: '  const partial = await configurationSaved(backup, plan.disks, snapshot.snapshotId);\n  await disksAttached(backup, plan.disks, snapshot);\n',
+          to: '  await disksAttached(backup, plan.disks, snapshot);\n  const partial = await configurationSaved(backup, plan.disks, snapshot.snapshotId);\n',
         },
       ],
     ],
@@ -149,7 +152,7 @@ describe('a change of the flows that open runs would not survive is noticed', ()
     [
       'the restored disks are not proven any more',
       'restoreVm/0.1.0-completed-and-started',
-      [{ module: 'restore-vm.ts', from: 'await disksProven(restore, plan)', to: '([] as readonly string[])' }],
+      [{ module: 'restore/by-appliance.ts', from: 'await disksProven(restore, plan)', to: '([] as readonly string[])' }],
     ],
   ])(
     '%s',

@@ -26,7 +26,7 @@ function complaint(act: () => unknown): string {
 
 test('a short file is enough: everything else has a default', () => {
   expect(parse(full)).toMatchObject({
-    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast', copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} } }, appliance: { devices: '/dev/disk/by-id' },
+    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast', copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {}, chains: { maxLength: 30 }, witness: { every: 7 }, imageio: { proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 } } }, appliance: { devices: '/dev/disk/by-id' },
     limits: { copiesPerWorker: 2, disksPerRun: 2 }, deadlines: { snapshotSeconds: 1800, workerSeconds: 120, undoSeconds: 21_600 }, heartbeatSeconds: 30, log: { level: 'info' },
   });
 });
@@ -35,6 +35,8 @@ test('a section that is given in part keeps the defaults of the rest', () => {
   expect(parse({ ...full, deadlines: { undoSeconds: 60 }, limits: { disksPerRun: 4 }, temporal: { namespace: 'backups' } })).toMatchObject({
     deadlines: { undoSeconds: 60, snapshotSeconds: 1800 }, limits: { disksPerRun: 4, copiesPerWorker: 2 }, temporal: { namespace: 'backups', address: '127.0.0.1:7233' },
   });
+  expect(parse({ ...full, engines: { lab: { ...engine, imageio: { proxy: 'never' } } } }).engines['lab']?.imageio).toEqual({ proxy: 'never', connections: 4, inactivityTimeoutSeconds: 600 });
+  expect(parse({ ...full, engines: { lab: { ...engine, chains: { fullEveryDays: 7 }, witness: 'always' } } }).engines['lab']).toMatchObject({ chains: { maxLength: 30, fullEveryDays: 7 }, witness: 'always' });
 });
 
 describe('a mistake is named by its key', () => {
@@ -50,6 +52,10 @@ describe('a mistake is named by its key', () => {
     ['a catalog URL in the file', { catalog: { url: 'postgres://u:p@h/d' } }, /- catalog\.url: /],
     ['an engine that may copy nothing', { engines: { lab: { ...engine, copiesAtOnce: 0 } } }, /- engines\.lab\.copiesAtOnce: /],
     ['a storage domain with an unknown limit', { engines: { lab: { ...engine, storageDomains: { data1: { copies: 1 } } } } }, /- engines\.lab\.storageDomains\.data1/],
+    ['a chain of none', { engines: { lab: { ...engine, chains: { maxLength: 0 } } } }, /- engines\.lab\.chains\.maxLength: /],
+    ['a witness now and then', { engines: { lab: { ...engine, witness: 'sometimes' } } }, /- engines\.lab\.witness: /],
+    ['a way to the data that does not exist', { engines: { lab: { ...engine, imageio: { proxy: 'always' } } } }, /- engines\.lab\.imageio\.proxy: /],
+    ['transfers that end before a host has answered', { engines: { lab: { ...engine, imageio: { inactivityTimeoutSeconds: 5 } } } }, /- engines\.lab\.imageio\.inactivityTimeoutSeconds: /],
     ['a limit of none', { limits: { disksPerRun: 0 } }, /- limits\.disksPerRun: /],
     ['a deadline of nothing', { deadlines: { undoSeconds: 0 } }, /- deadlines\.undoSeconds: /],
     ['a log level that does not exist', { log: { level: 'loud' } }, /- log\.level: /],

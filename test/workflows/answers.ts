@@ -1,5 +1,7 @@
 // What the scripted activities answer when nothing is told otherwise: a VM with disks that is backed up and restored without trouble.
 import { randomUUID } from 'node:crypto';
+import type { VmChainBackup } from '../../activities/chains';
+import type { KindChoice } from '../../domain/chain';
 import type { DiskSettings } from '../../domain/disks';
 import type { RunSettings } from '../../domain/flows/settings';
 import type { BackupSummary } from '../../domain/manifest';
@@ -21,7 +23,7 @@ export function disk(alias: string): DiskSettings {
 
 export function summary(changes: Partial<BackupSummary> = {}): BackupSummary {
   return {
-    backupId: randomUUID(), repository, engine, vmId: randomUUID(), vmName: 'demo', method: 'appliance', kind: 'full', baseBackupId: null, consistency: 'unknown',
+    backupId: randomUUID(), repository, engine, vmId: randomUUID(), vmName: 'demo', method: 'appliance', kind: 'full', baseBackupId: null, reason: { code: 'kind.asked', text: 'A full backup was asked for.' }, checkpointId: null, witnessed: false, consistency: 'unknown',
     createdAt, sealedAt: '2026-11-21T05:01:00.000Z', virtualBytes: 0, dataBytes: 0, imageBytes: 0, disks: [], manifestSha256: 'b'.repeat(64), ...changes,
   };
 }
@@ -35,6 +37,25 @@ export interface World {
   readonly vmId: string;
   readonly disks: readonly DiskSettings[];
   readonly settings: RunSettings;
+}
+
+/** Of a VM backup by the method `transfer`. */
+export const checkpointId = (which: 'old' | 'last' | 'new'): string => `eeeeeeee-0000-4000-8000-00000000000${['old', 'last', 'new'].indexOf(which)}`;
+
+/** An earlier backup by the method `transfer`, which the next one may lie on. */
+export function chainBackup(disks: readonly DiskSettings[], changes: Partial<VmChainBackup> = {}): VmChainBackup {
+  return { backupId: randomUUID(), kind: 'full', baseBackupId: null, createdAt, checkpointId: checkpointId('last'), disks: disks.map(({ diskId, virtualBytes }) => ({ diskId, virtualBytes, baseBackupId: null })), witnessed: true, ...changes };
+}
+
+/** On the newest backup that is not damaged, unless a full one is wanted; one old checkpoint is needed by nobody. */
+export function choiceOf(disks: readonly DiskSettings[], wanted: string, backups: readonly VmChainBackup[]): KindChoice {
+  const base = wanted === 'full' ? undefined : backups.find(({ damage }) => damage === undefined);
+  const removableCheckpointIds = [checkpointId('old')];
+  if (!base) return { kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code: 'chain.first', text: 'There is no backup yet.' }, notes: [], removableCheckpointIds };
+  return {
+    kind: 'incremental', baseBackupId: base.backupId, fromCheckpointId: base.checkpointId, disks: disks.map(({ diskId }) => ({ diskId, mode: 'incremental' })), reason: { code: 'chain.continued', text: 'It continues a chain.' }, notes: [],
+    removableCheckpointIds,
+  };
 }
 
 const root = 'd'.repeat(64);
@@ -53,6 +74,7 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     holdVm: done,
     keepProducts: done,
     planBackup: answer({ product: 'oVirt Engine', version: '4.5.8', vm: { id: vmId, name: 'demo', status: 'up', clusterId, clusterName: 'Default' }, disks, leftOut: [], neededBytes: 1000, reasons: [] }),
+    planTransferBackup: ({ wanted, backups }) => Promise.resolve({ product: 'oVirt Engine', version: '4.5.8', vm: { id: vmId, name: 'demo', status: 'up', clusterId, clusterName: 'Default' }, disks, leftOut: [], neededBytes: 1000, reasons: [], choice: choiceOf(disks, wanted, backups) }),
     planRestore: ({ saved, as, diskIds }) => {
       const wanted = (saved?.disks ?? []).map((each) => each.diskId).filter((id) => diskIds?.includes(id) ?? true);
       const old = { name: 'demo', removed: disks.map(({ diskId, alias }) => ({ diskId, alias })), kept: [] };
@@ -63,6 +85,12 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     },
     ensureSnapshot: answer({ snapshotId: randomUUID(), createdAt, consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
     ensureSnapshotGone: done,
+    ensureVmBackup: ({ fromCheckpointId }) =>
+      Promise.resolve({ checkpointId: checkpointId('new'), createdAt, snapshotId: null, style: 'live', disks: disks.map(({ diskId }) => ({ diskId, mode: fromCheckpointId === null ? 'full' : 'incremental' })), consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
+    ensureVmBackupEnded: done,
+    removeCheckpoint: done,
+    ensureTransfer: ({ transferKey }) => Promise.resolve({ transferId: transferKey }),
+    ensureTransferEnded: done,
     attachSnapshotDisk: done,
     attachToAppliance: done,
     attachRestoredDisk: done,
@@ -78,6 +106,8 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     removeReplacedVm: done,
     releaseReplacedVm: done,
     removeReplacedDisk: done,
+    nameRun: done,
+    recordVerification: done,
     indexBackup: done,
     listBackupsInCatalog: answer({ backups: [], more: false }),
     listRunsInCatalog: answer({ runs: [], more: false }),
@@ -88,6 +118,9 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     finishRebuild: answer({ removed: 0, indexed: 0 }),
     scanRepository: answer({ backups: [], unreadable: [] }),
     checkRepository: answer([]),
+    readVmChain: answer([]),
+    checkBase: answer(null),
+    checkChain: answer([]),
     saveConfiguration: done,
     sealBackup: ({ backupId, disks: sealed }) =>
       Promise.resolve(summary({ backupId, vmId, dataBytes: sealed.reduce((sum, each) => sum + each.dataBytes, 0), disks: sealed.map((each) => ({ diskId: each.settings.diskId, alias: each.settings.alias, virtualBytes: each.settings.virtualBytes, dataBytes: each.dataBytes, root })) })),
@@ -100,6 +133,10 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     dropReplacedVm: done,
     checkAppliance: answer([]),
     findDevice: answer({ transport: 'san' }),
+    backupDiskByTransfer: answer({ dataBytes: 1000, transport: 'tcp' }),
+    restoreDiskByTransfer: answer({ dataBytes: 1000 }),
+    witnessTransfer: answer({ root }),
+    verifyDisk: answer({ root, dataBytes: 1000 }),
     backupDisk: answer({ dataBytes: 1000, transport: 'san' }),
     restoreDisk: answer({ dataBytes: 1000 }),
     proveDisk: answer({ root }),

@@ -2,11 +2,11 @@
 // otherwise where a test says so. Failures go through the real mapping, so that retries are the real ones.
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
-import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverQuickActivities } from '../../activities';
+import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverCopyActivities, MoverQuickActivities } from '../../activities';
 import { toFailure } from '../../activities/to-failure';
 import { HoldfastError, type FailureCode } from '../../domain/failures';
 
-export type AllActivities = ControlActivities & MoverQuickActivities & ApplianceQuickActivities & ApplianceCopyActivities;
+export type AllActivities = ControlActivities & MoverQuickActivities & MoverCopyActivities & ApplianceQuickActivities & ApplianceCopyActivities;
 export type ActivityName = keyof AllActivities;
 type Input<Name extends ActivityName> = Parameters<AllActivities[Name]> extends [infer First, ...unknown[]] ? First : undefined;
 type Answer<Name extends ActivityName> = Awaited<ReturnType<AllActivities[Name]>>;

@@ -31,22 +31,24 @@ export interface Ended {
 
 /** Queues by what their worker does; no worker runs for any other appliance or repository. */
 const served: Record<string, readonly ActivityName[]> = (() => {
-  const { control, mover, quick, copies } = activityNames();
+  const { control, mover, moverCopies, quick, copies } = activityNames();
   return {
     [taskQueues.control]: control,
     [taskQueues.moverQuick(repository)]: mover,
+    [taskQueues.moverCopies(repository)]: moverCopies,
     [taskQueues.applianceQuick(engine, applianceId)]: quick,
     [taskQueues.applianceCopies(engine, applianceId)]: copies,
   };
 })();
 
-function activityNames(): Record<'control' | 'mover' | 'quick' | 'copies', readonly ActivityName[]> {
-  const mover: readonly ActivityName[] = ['checkRepository', 'saveConfiguration', 'sealBackup', 'dropPartialBackup', 'readBackup', 'createVmFromBackup', 'unmarkVm', 'saveReplacedVm', 'putBackReplacedVm', 'dropReplacedVm', 'scanRepository'];
+function activityNames(): Record<'control' | 'mover' | 'moverCopies' | 'quick' | 'copies', readonly ActivityName[]> {
+  const mover: readonly ActivityName[] = ['checkRepository', 'saveConfiguration', 'sealBackup', 'dropPartialBackup', 'readBackup', 'createVmFromBackup', 'unmarkVm', 'saveReplacedVm', 'putBackReplacedVm', 'dropReplacedVm', 'scanRepository', 'readVmChain', 'checkBase', 'checkChain'];
+  const moverCopies: readonly ActivityName[] = ['backupDiskByTransfer', 'restoreDiskByTransfer', 'witnessTransfer', 'verifyDisk'];
   const quick: readonly ActivityName[] = ['checkAppliance', 'findDevice'];
   const copies: readonly ActivityName[] = ['backupDisk', 'restoreDisk', 'proveDisk'];
-  const elsewhere = new Set([...mover, ...quick, ...copies]);
+  const elsewhere = new Set([...mover, ...moverCopies, ...quick, ...copies]);
   const all = Object.keys(goodAnswers({ vmId: randomUUID(), disks: [], settings })) as ActivityName[];
-  return { mover, quick, copies, control: all.filter((name) => !elsewhere.has(name)) };
+  return { mover, moverCopies, quick, copies, control: all.filter((name) => !elsewhere.has(name)) };
 }
 
 export async function openStage(): Promise<Stage> {

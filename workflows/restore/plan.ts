@@ -3,12 +3,21 @@ import { uuid4 } from '@temporalio/workflow';
 import type { OfRun } from '../../activities/of-run';
 import type { BackupContents } from '../../activities/repository';
 import { nameOf, type SavedVm } from '../../domain/plan/restore';
-import { nobodyServes, refuse } from '../failures';
-import { asked, noApplianceWorker, noMoverWorker } from '../planning';
+import { chooseRestoreMethod } from '../../domain/choose-method';
+import { refuse } from '../failures';
+import { applianceAnswer, asked, ifServed, noApplianceWorker, noMoverWorker } from '../planning';
 import type { Proxies } from '../proxies';
 import type { Restore, RestorePlan } from './restore';
 
-export async function planned({ input, run, proxies, settings, applianceId }: Restore): Promise<RestorePlan> {
+/** `auto`: before anything is acquired, with the reason. */
+export async function methodChosen({ input, run, proxies, applianceId }: Omit<Restore, 'method'>): Promise<Restore['method']> {
+  if (input.method !== 'auto') return input.method;
+  const { method, reason } = chooseRestoreMethod(await applianceAnswer(proxies, { engine: input.engine, runId: run.runId, repository: input.repository, applianceId }));
+  run.decided({ method, kind: 'restore', notes: [reason] });
+  return method;
+}
+
+export async function planned({ input, run, proxies, settings, method, applianceId }: Restore): Promise<RestorePlan> {
   const { engine, repository, backupId } = input;
   const [contents, appliance] = await Promise.all([
     contentsRead(proxies, { engine, runId: run.runId, repository, backupId }),
@@ -17,8 +26,10 @@ export async function planned({ input, run, proxies, settings, applianceId }: Re
   const saved = contents && savedVmOf(contents);
   const name = nameOf(input, saved);
   if (name !== '' && input.name === undefined) run.name(name);
-  const plan = await proxies.control.planRestore({ ...input, runId: run.runId, saved, applianceId: applianceId || undefined, applianceIds: settings.applianceIds });
-  refuse(`The restore of backup ${backupId} ${wordsOf[input.as]} ${name || (input.vmId ?? '')}`, [...(contents ? [] : [noMoverWorker(repository)]), ...plan.reasons, ...appliance]);
+  // Only of a backup that lies on others there is more to ask.
+  const chain = !contents || contents.backup.baseBackupId === null ? [] : await proxies.moverLong(repository).checkChain({ engine, runId: run.runId, repository, vmId: contents.backup.vmId, backupId });
+  const plan = await proxies.control.planRestore({ ...input, method, runId: run.runId, saved, applianceId: applianceId || undefined, applianceIds: settings.applianceIds });
+  refuse(`The restore of backup ${backupId} ${wordsOf[input.as]} ${name || (input.vmId ?? '')}`, [...(contents ? [] : [noMoverWorker(repository)]), ...chain, ...plan.reasons, ...appliance]);
   if (!contents || !saved) throw new Error('nobody read the backup, and that was no reason');
   const sources = contents.disks.filter(({ diskId }) => input.diskIds === undefined || input.diskIds.includes(diskId));
   run.setDisks(sources);
@@ -41,10 +52,5 @@ function savedVmOf({ backup, origin, disks, leftOut, nics }: BackupContents): Sa
 
 /** Undefined when no worker serves the repository: one more reason, not the end of planning. */
 async function contentsRead(proxies: Proxies, of: OfRun & { readonly repository: string; readonly backupId: string }): Promise<BackupContents | undefined> {
-  try {
-    return await proxies.mover(of.repository).readBackup(of);
-  } catch (error) {
-    if (nobodyServes(error)) return undefined;
-    throw error;
-  }
+  return (await ifServed(() => proxies.mover(of.repository).readBackup(of)))?.answer;
 }

@@ -1,17 +1,16 @@
 // The one copy engine: extents → block-aligned ranges → a window of reads → zero detection and digests → writes, with a durable position.
 // It neither opens nor closes reader and writer, and it never tries again: a new attempt goes on at the durable position.
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { ChangedRange } from '../../../domain/changed-ranges';
 import { blockCount, type BlockRange } from '../../../domain/extents';
 import { HoldfastError } from '../../../domain/failures';
 import { digestBlockBytes } from '../../../domain/manifest';
-import type { BlockWriter, CopyOptions, CopyResult, DigestSink, DigestSource } from '../port';
+import type { BlockWriter, CopyOptions, CopyResult } from '../port';
 import { DurablePosition } from './durable-position';
+import { hashEarlierDigests, isBoundary } from './earlier-digests';
 import { walkRanges } from './range-walk';
 import { throttled } from './throttle';
 import { runsOf } from './zeroes';
-
-const digestsPerRead = 16 * 1024;
 
 /**
  * Copies [fromBytes, size). When `signal` is aborted it rejects with the signal's reason as soon as the callbacks under way have ended;
@@ -24,6 +23,7 @@ export async function copyBlocks(options: CopyOptions): Promise<CopyResult> {
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);
   const root = createHash('sha256');
+  // Those that an earlier attempt copied are read back (backup) or were proven before they were written (restore).
   await hashEarlierDigests(root, sink ?? expected, options.fromBytes);
   const position = new DurablePosition(options, signal, (reason) => failure.abort(reason));
   try {
@@ -65,18 +65,12 @@ async function writeRange(writer: BlockWriter, range: BlockRange | ChangedRange,
   await Promise.all(writes);
 }
 
-/** The root covers all blocks: those that an earlier attempt copied are read back (backup) or were proven before they were written (restore). */
-async function hashEarlierDigests(root: Hash, earlier: Pick<DigestSink | DigestSource, 'get'> | undefined, fromBytes: number): Promise<void> {
-  const blocks = blockCount(fromBytes, digestBlockBytes);
-  for (let block = 0; block < blocks; block += digestsPerRead) root.update((await earlier?.get(block, Math.min(digestsPerRead, blocks - block))) ?? '');
-}
-
 function checkOptions({ reader, writer, fromBytes, sink, expected, since, bytesPerSecond }: CopyOptions): void {
   const refuse = (why: string): never => {
     throw new HoldfastError('input.invalid', `The copy cannot begin: ${why}.`);
   };
   if (reader.sizeBytes !== writer.sizeBytes) refuse(`the source has ${reader.sizeBytes} bytes, the target ${writer.sizeBytes}`);
-  if (fromBytes < 0 || fromBytes > reader.sizeBytes || (fromBytes % digestBlockBytes !== 0 && fromBytes !== reader.sizeBytes)) refuse(`position ${fromBytes} is not on a block boundary`);
+  if (!isBoundary(fromBytes, reader.sizeBytes)) refuse(`position ${fromBytes} is not on a block boundary`);
   if (fromBytes > 0 && sink === undefined && expected === undefined) refuse('without digests an earlier attempt cannot be continued');
   if (expected !== undefined && expected.blocks !== blockCount(reader.sizeBytes, digestBlockBytes)) refuse(`there are ${expected.blocks} digests for ${reader.sizeBytes} bytes`);
   if (since !== undefined && since.parent.sizeBytes !== reader.sizeBytes) refuse(`the source has ${reader.sizeBytes} bytes, its parent ${since.parent.sizeBytes}`);

@@ -4,6 +4,7 @@ import { sql as start } from './0001-start';
 import { sql as copySlots } from './0002-copy-slots';
 import { sql as chains } from './0003-chains';
 import { sql as replaced } from './0004-replaced';
+import { sql as transfers } from './0005-transfers';
 
 export interface Migration {
   readonly version: number;
@@ -16,4 +17,5 @@ export const migrations: readonly Migration[] = [
   { version: 2, name: '0002-copy-slots', sql: copySlots },
   { version: 3, name: '0003-chains', sql: chains },
   { version: 4, name: '0004-replaced', sql: replaced },
+  { version: 5, name: '0005-transfers', sql: transfers },
 ];

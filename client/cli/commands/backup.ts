@@ -1,7 +1,7 @@
 // `holdfast backup vm`: starts a backup and watches it.
 import type { Command } from 'commander';
 import { exitCodes } from '../exit-codes';
-import { bytesOption, collect, given } from '../options';
+import { bytesOption, collect, given, witnessOption } from '../options';
 import { reportBackup } from '../report';
 import { leaf, runSession } from '../session';
 import type { CommonOptions, Host, Session } from '../session';
@@ -10,6 +10,8 @@ import { describeStart, runDocument, watchRun } from '../watch-run';
 interface BackupOptions extends CommonOptions {
   readonly method?: string;
   readonly kind?: string;
+  readonly strictKind?: boolean;
+  readonly witness?: ReturnType<typeof witnessOption>;
   readonly appliance?: string;
   readonly quiesce?: string;
   readonly leaveOut: readonly string[];
@@ -17,13 +19,21 @@ interface BackupOptions extends CommonOptions {
   readonly wait: boolean;
 }
 
+const example = [
+  'holdfast backup vm demo --engine lab --repository main --bandwidth 100MiB',
+  'holdfast backup vm demo --engine lab --repository main --method transfer',
+  'holdfast backup vm demo --engine lab --repository main --method transfer --kind incremental --strict-kind --witness always',
+].join('\n');
+
 export function addBackup(program: Command, { io, exitWith }: Host): void {
   const backup = program.command('backup').description('back up');
-  leaf(backup, 'vm <vm>', 'back up one VM, by name or id, and watch it', 'holdfast backup vm demo --engine lab --repository main --bandwidth 100MiB')
+  leaf(backup, 'vm <vm>', 'back up one VM, by name or id, and watch it', example)
     .option('--engine <name>', 'engine, as the workers\' configuration names it (HOLDFAST_ENGINE)')
     .option('--repository <name>', 'repository, as the workers\' configuration names it (HOLDFAST_REPOSITORY)')
-    .option('--method <method>', 'how data leaves oVirt; so far only: appliance')
-    .option('--kind <kind>', 'so far only: full')
+    .option('--method <method>', 'how data leaves oVirt: appliance (default; whole disks through a VM with a worker in it), transfer (image transfers; can read what changed alone, needs no appliance), or auto: the run chooses and says why')
+    .option('--kind <kind>', 'full, incremental (on the newest backup that can bear it), differential (on the last full one), or auto (default): incremental where that is possible')
+    .option('--strict-kind', 'the asked kind or none: where a chain cannot be continued the run is refused, instead of a full backup with the reason')
+    .option('--witness <when>', 'method transfer, the host compares the backup with the source: never, always, or every so many backups', witnessOption)
     .option('--appliance <id>', 'VM id of the appliance; default: the engine\'s first configured one')
     .option('--quiesce <level>', 'required, best-effort or off; default: best-effort')
     .option('--leave-out <disk-id>', 'a disk that is not backed up; may be repeated', collect, [])
@@ -43,7 +53,7 @@ async function backupVm(session: Session, nameOrId: string, options: BackupOptio
     vmId: vm.id,
     repository,
     leaveOutDiskIds: [...options.leaveOut],
-    ...given({ method: options.method, kind: options.kind, applianceId: options.appliance, quiesce: options.quiesce, bandwidthBytesPerSecond: options.bandwidth }),
+    ...given({ method: options.method, kind: options.kind, strict: options.strictKind, witness: options.witness, applianceId: options.appliance, quiesce: options.quiesce, bandwidthBytesPerSecond: options.bandwidth }),
   };
   // The client's own check refuses any other word, naming the field.
   const handle = await client.backupVm(request as Parameters<typeof client.backupVm>[0], { vmName: vm.name });
@@ -52,4 +62,3 @@ async function backupVm(session: Session, nameOrId: string, options: BackupOptio
   if (session.json) session.print(runDocument(handle, 'started'), () => '');
   return exitCodes.ok.code;
 }
-

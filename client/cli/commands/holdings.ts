@@ -58,6 +58,9 @@ function describeOwner(held: readonly OpenHolding[]): string {
 
 const byHand: Readonly<Record<OpenHolding['kind'], string>> = {
   snapshot: 'remove the snapshot with that mark from the VM in the engine',
+  'vm-backup': 'finalize the VM backup with that id in the engine (REST API: vms/<id>/backups/<id>/finalize), after its image transfers',
+  transfer: 'cancel the image transfer of that disk in the engine; of an upload that removes the disk',
+  checkpoint: 'remove the checkpoint with that id in the engine (REST API: vms/<id>/checkpoints/<id>), or let it be: it only costs space',
   attachment: 'detach the disk from the VM it is attached to in the engine, without removing it',
   disk: 'remove the disk with that id in the engine, if no VM uses it',
   vm: 'remove the VM whose comment is that mark in the engine',

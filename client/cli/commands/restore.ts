@@ -12,12 +12,14 @@ import { leaf, runSession } from '../session';
 import type { CommonOptions, Host, Session } from '../session';
 import { describeStart, runDocument, watchRun } from '../watch-run';
 import { watchRuns } from '../watch-runs';
+import { whereBackup } from '../where-backup';
 
 interface RestoreOptions extends CommonOptions {
   readonly name: readonly string[];
   readonly original?: boolean;
   readonly replace?: boolean;
   readonly vm?: string;
+  readonly method?: string;
   readonly appliance?: string;
   readonly cluster?: string;
   readonly disk: readonly string[];
@@ -39,6 +41,7 @@ const example = [
   'holdfast restore vm 6f1c2d3e-0000-4000-8000-000000000001 --original --storage-domain data-2',
   'holdfast restore vm 6f1c2d3e-0000-4000-8000-000000000001 --replace --old-disks none',
   'holdfast restore vm 6f1c2d3e-0000-4000-8000-000000000001 --name demo-lab --network ovirtmgmt=lab/isolated --network dmz=none --mac nic1=56:6f:1a:b0:00:01',
+  'holdfast restore vm 6f1c2d3e-0000-4000-8000-000000000001 --name demo-restored --method transfer',
   'holdfast restore vm 6f1c2d3e-0000-4000-8000-000000000001 6f1c2d3e-0000-4000-8000-000000000002 --original --no-wait',
 ].join('\n');
 
@@ -51,6 +54,7 @@ export function addRestore(program: Command, { io, exitWith }: Host): void {
     .option('--vm <id>', 'id of the VM that was backed up, for --original and --replace; default: what the catalog says')
     .option('--engine <name>', 'engine to restore to; default: HOLDFAST_ENGINE, else the one the backup came from')
     .option('--repository <name>', 'repository that has the backup; default: the catalog\'s answer, then HOLDFAST_REPOSITORY')
+    .option('--method <method>', 'appliance (default), transfer (uploads through a host; needs no appliance), or auto')
     .option('--appliance <id>', 'VM id of the appliance; default: the engine\'s first configured one')
     .option('--cluster <name>', 'cluster, by name or id; default: the cluster the VM came from')
     .option('--disk <disk-id>', 'restore only this disk of the backup; may be repeated', collect, [])
@@ -110,7 +114,7 @@ function checkTogether(backupIds: readonly string[], { name, original, replace, 
 async function requestFor(session: Session, client: HoldfastClient, backupId: string, index: number, options: RestoreOptions): Promise<RestoreRequest> {
   const as = options.original ? 'original' : options.replace ? 'replace' : 'new';
   const request = {
-    ...(await whereFrom(session, client, backupId, as !== 'new', options)),
+    ...(await whereBackup(session, client, backupId, as !== 'new', options)),
     backupId,
     as,
     start: options.start === true,
@@ -119,23 +123,10 @@ async function requestFor(session: Session, client: HoldfastClient, backupId: st
     networks: options.network.map(({ from, to }) => ({ from, to: to === 'none' ? null : to })),
     macOfNic: options.mac.map(({ from: nic, to: mac }) => ({ nic, mac: mac.toLowerCase() })),
     ...given({
-      name: options.name[index], applianceId: options.appliance, cluster: options.cluster, storageDomain: options.storageDomain, macs: options.macs, oldDisks: options.oldDisks,
+      name: options.name[index], method: options.method, applianceId: options.appliance, cluster: options.cluster, storageDomain: options.storageDomain, macs: options.macs, oldDisks: options.oldDisks,
       requestId: options.requestId, bandwidthBytesPerSecond: options.bandwidth, diskIds: options.disk.length > 0 ? [...options.disk] : undefined,
     }),
   };
   // The client's own check refuses any other word, naming the field.
   return request as RestoreRequest;
-}
-
-/** With everything given nothing is asked: a restore must be possible when the catalog knows nothing. */
-async function whereFrom(session: Session, client: HoldfastClient, backupId: string, needsVm: boolean, options: RestoreOptions): Promise<{ readonly engine: string; readonly repository: string; readonly vmId?: string }> {
-  const { engine: toEngine, repository: fromRepository, vm } = options;
-  if (toEngine !== undefined && fromRepository !== undefined && (!needsVm || vm !== undefined)) return { engine: toEngine, repository: fromRepository, ...given({ vmId: vm }) };
-  const { backups } = await client.listBackups({ backupId });
-  const known = backups.find((backup) => fromRepository === undefined || backup.repository === fromRepository);
-  const repository = fromRepository ?? known?.repository ?? session.config.repository;
-  const engine = session.config.engine ?? known?.engine;
-  const vmId = needsVm ? (vm ?? known?.vmId) : undefined;
-  if (repository !== undefined && engine !== undefined && (!needsVm || vmId !== undefined)) return { engine, repository, ...given({ vmId }) };
-  throw new HoldfastClientError('client.not-found', `The catalog has no backup ${backupId}. If it is in a repository all the same, name that with --repository and the engine with --engine${needsVm ? ', the VM with --vm' : ''}, or rebuild the catalog (holdfast catalog rebuild).`, { backupId });
 }

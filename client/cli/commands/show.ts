@@ -1,19 +1,18 @@
 // `holdfast show`: one backup, one run, or the newest run of a VM; with --watch it follows the run to its end.
 import type { Command } from 'commander';
 import type { Progress } from '../../../domain/flows/progress';
-import type { BackupVmOutput } from '../../../domain/flows/backup-vm';
-import type { RestoreVmOutput } from '../../../domain/flows/restore-vm';
 import { Estimator } from '../../../domain/estimate';
 import { uuidSchema } from '../../../domain/ids';
 import { formatTime } from '../../../domain/units';
 import { findRun } from '../../find-run';
-import type { RunHandle, RunStatus } from '../../run-handle';
+import type { RunHandle, RunOutput, RunStatus } from '../../run-handle';
 import { exitCodes } from '../exit-codes';
 import { formatFields } from '../format';
 import { errorDocument } from '../print-error';
 import type { ErrorDocument } from '../print-error';
 import { renderLines } from '../progress-view';
 import { concerns, reportBackup, reportOneBackup, reportOneRun, reportRestore } from '../report';
+import { reportVerification } from '../report-verification';
 import { leaf, runSession } from '../session';
 import type { CommonOptions, Host, Session } from '../session';
 import { watchRun } from '../watch-run';
@@ -51,7 +50,7 @@ interface RunReport {
   readonly runUrl: string | undefined;
   readonly status: RunStatus;
   readonly progress?: Progress;
-  readonly result?: BackupVmOutput | RestoreVmOutput;
+  readonly result?: RunOutput;
   readonly error?: ErrorDocument;
 }
 
@@ -76,7 +75,8 @@ function describeEnd({ progress, result, error }: RunReport, columns: number): s
   return '';
 }
 
-function reportOutput(output: BackupVmOutput | RestoreVmOutput): string {
+function reportOutput(output: RunOutput): string {
+  if ('backups' in output) return reportVerification(output);
   return 'backup' in output ? reportBackup(output) : reportRestore(output);
 }
 

@@ -1,4 +1,4 @@
-// Image transfers. Of what is transferred the engine shows the volume only, and URLs only while there is a ticket.
+// Image transfers. Of what is transferred the engine names the disk only, as `image` (ImageTransferMapper), and URLs only while there is a ticket.
 import type { Context } from '../context';
 import { askTransfer, type TransferAction } from '../commands/ask-transfer';
 import { startTransfer, type TransferRequest } from '../commands/start-transfer';
@@ -22,7 +22,7 @@ function view({ imageio }: Context, transfer: TransferRecord): Wire {
       direction: transfer.direction,
       ...(transfer.format === undefined ? {} : { format: transfer.format }),
       ...(transfer.hostId === undefined ? {} : { host: ref('hosts', transfer.hostId) }),
-      image: { id: transfer.imageId },
+      image: { id: transfer.diskId },
       inactivity_timeout: transfer.inactivitySeconds,
       phase: transfer.phase,
       shallow: transfer.shallow,

@@ -4,9 +4,10 @@ import { createCatalog } from '../../../adapters/catalog/catalog';
 import { openDatabase, type Database } from '../../../adapters/catalog/database';
 import { migrate } from '../../../adapters/catalog/migrate';
 import { migrations } from '../../../adapters/catalog/migrations/list';
-import { backupSummarySchema } from '../../../domain/manifest';
+import { listedBackupSchema } from '../../../domain/manifest';
 import { runSchema } from '../../../domain/flows/queries';
-import { catalogContract, newBackup, newRun } from '../../contracts/catalog.contract';
+import { newBackup, newRun } from '../../contracts/catalog-backups.contract';
+import { catalogContract } from '../../contracts/catalog.contract';
 import { freePort } from '../../support/ports';
 import { startPostgres, type TestPostgres } from '../../support/postgres';
 
@@ -96,7 +97,7 @@ describe('what the columns know', () => {
     await catalog.openRun(newRun());
     await catalog.indexBackups([newBackup()]);
     for (const run of await catalog.listRuns({ page })) expect(runSchema.parse(run)).toStrictEqual(run);
-    for (const backup of await catalog.listBackups({ page })) expect(backupSummarySchema.parse(backup)).toStrictEqual(backup);
+    for (const backup of await catalog.listBackups({ page })) expect(listedBackupSchema.parse(backup)).toStrictEqual(backup);
     await catalog.close();
   });
 

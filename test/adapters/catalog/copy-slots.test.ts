@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { createCatalog } from '../../../adapters/catalog/catalog';
 import type { Catalog, NewCopySlot, NewRun } from '../../../adapters/catalog/port';
 import type { CopyLimits } from '../../../domain/copy-slots';
-import { newRun } from '../../contracts/catalog.contract';
+import { newRun } from '../../contracts/catalog-backups.contract';
 import { startPostgres, type TestPostgres } from '../../support/postgres';
 
 let postgres: TestPostgres;

@@ -5,7 +5,8 @@ import { createCatalog } from '../../../adapters/catalog/catalog';
 import type { Catalog } from '../../../adapters/catalog/port';
 import { migrations } from '../../../adapters/catalog/migrations/list';
 import { alertSchema, openHoldingSchema } from '../../../domain/flows/holdings';
-import { newBackup, newHolding, newRun } from '../../contracts/catalog.contract';
+import { newBackup, newRun } from '../../contracts/catalog-backups.contract';
+import { newHolding } from '../../contracts/catalog.contract';
 import { startPostgres, type TestPostgres } from '../../support/postgres';
 
 const page = { limit: 100, offset: 0 };

@@ -23,7 +23,11 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
   [409, '[Cannot create Snapshot because the VM is in MigratingFrom status.]', 'engine.locked'],
   [409, "[Cannot create Snapshot. The relevant Storage Domain's status is Locked.]", 'engine.locked'],
   [409, '[Cannot remove Snapshot. VM demo must be in status Down, Up or Paused.]', 'engine.locked'],
+  [409, '[Cannot stop VM backup. There is an active image transfer for VM backup]', 'engine.locked'],
+  [409, '[Cannot remove Checkpoint. The VM is during a backup operation.]', 'engine.locked'],
   // Conflicts that stay until somebody acts.
+  [409, '[Cannot backup VM. The Virtual Machine should be in Up or Down status.]', 'engine.conflict'],
+  [409, '[Cannot transfer Virtual Disk. The VM backup is not in READY phase, backup phase is FINALIZING.]', 'engine.conflict'],
   [409, '[Cannot create Snapshot because the VM is in Suspended status.]', 'engine.conflict'],
   [409, '[Cannot create Snapshot because the VM is in NotResponding status.]', 'engine.conflict'],
   [409, '[Cannot create Snapshot. VM is previewing a Snapshot.]', 'engine.conflict'],
@@ -55,11 +59,17 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
   [400, '[Cannot create Snapshot. The following disk(s) are not attached to the VM demo: other.]', 'engine.refused'],
   [400, '[Cannot attach Virtual Disk. Running VM can not contain disks which are stored on a backup storage domain.]', 'engine.refused'],
   [400, '[Internal Engine Error]', 'engine.refused'],
+  // Of incremental backups: a full one is the answer.
+  [400, "[Cannot backup VM. Checkpoint ID c1 doesn't exist.]", 'engine.refused'],
+  [400, '[Cannot backup VM. Checkpoint ID c1 is invalid and should be removed.]', 'engine.refused'],
+  [400, '[Cannot backup VM. The specified VM backup ID b1 already exists.]', 'engine.refused'],
   [400, 'Invalid UUID string: x', 'engine.refused'],
   // Gone.
   [400, "[Cannot remove Snapshot. VM's Snapshot does not exist.]", 'engine.not-found'],
   [400, '[Cannot remove Virtual Disk. The specified disk does not exist.]', 'engine.not-found'],
   [400, '[Cannot detach Virtual Disk. The disk is already detached from VM.]', 'engine.not-found'],
+  [400, '[Cannot backup VM. The following disk(s) ID(s) does not exist: d1.]', 'engine.not-found'],
+  [400, '[Cannot transfer Virtual Disk. The specified VM backup does not exist.]', 'engine.not-found'],
   [404, 'Entity not found: 0000', 'engine.not-found'],
   // No SPM or no host: the list of messages is empty.
   [400, '[]', 'engine.unavailable'],

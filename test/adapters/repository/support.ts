@@ -59,6 +59,8 @@ export function unsealed({ ref, runId }: Case): Omit<Manifest, 'disks' | 'config
     consistency: { level: 'crash', evidence: 'nobody was asked' },
     checkpoint: null,
     snapshot: { id: randomUUID(), description: 'Holdfast backup', createdAt: '2026-11-21T05:00:00Z' },
+    vmBackup: null,
+    notes: [],
     leftOut: [],
     startedAt: '2026-11-21T05:00:00Z',
     holdfast: '0.1.0',

@@ -24,6 +24,7 @@ function tellProgress(vmName: string): Told {
     paused: false,
     bandwidthBytesPerSecond: null,
     disks: [{ diskId: estate.diskId, alias: `${vmName}_Disk1`, virtualBytes: diskBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 200 * 1024 ** 2, state: 'copying', waitingFor: null }],
+    notes: [],
     trouble: null,
     warnings: [],
     undone: [],
@@ -62,7 +63,7 @@ export async function backupVm(input: BackupVmInput): Promise<BackupVmOutput> {
     setPosition(told, (diskBytes / 2) * step);
   }
   told.phase = 'done';
-  const result = { runId: estate.runId, backup: { ...backup, repository: input.repository }, consistencyEvidence: 'host froze the guest', seconds: 1.6, bytesPerSecond: 200 * 1024 ** 2 };
+  const result = { runId: estate.runId, backup: { ...backup, repository: input.repository }, consistencyEvidence: 'host froze the guest', notes: [], witnessedDiskIds: [], seconds: 1.6, bytesPerSecond: 200 * 1024 ** 2 };
   return { ...result, warnings: ['the snapshot took long'], leftovers: [] };
 }
 
@@ -115,7 +116,7 @@ export async function findVms(input: FindVmsInput): Promise<FindVmsOutput> {
 // eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
 export async function listBackups(input: ListBackupsInput): Promise<ListBackupsOutput> {
   const wanted = (input.backupId ?? backup.backupId) === backup.backupId && (input.vmName ?? 'demo') === 'demo' && (input.vmId ?? vmNamed('demo')) === vmNamed('demo');
-  return { backups: wanted ? [backup] : [], more: false };
+  return { backups: wanted ? [{ ...backup, verification: null }] : [], more: false };
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract

@@ -1,7 +1,7 @@
 // How facts become verdicts: one table for each judgement, with the values on both sides of every border.
 import { check, checkIds, checkTable, countVerdicts, ok, problem, skipRest, warning, type Judgement, type Verdict } from '../../../domain/doctor/checks';
 import { betweenLooks, judgeClock, sinceScheduled } from '../../../domain/doctor/judge-clock';
-import { judgeApplianceSnapshots, judgeApplianceStatus, judgeCertificate, judgeEngineVersion, judgeVirtioScsi } from '../../../domain/doctor/judge-engine';
+import { judgeApplianceSnapshots, judgeApplianceStatus, judgeCertificate, judgeEngineVersion, judgeVirtioScsi, judgeVmBackups } from '../../../domain/doctor/judge-engine';
 import { judgeFlush, judgeLocking, judgeSpace } from '../../../domain/doctor/judge-repository';
 import { compareVersions, judgeApplianceRepository, judgeDevices, judgeMigrations, judgeNamespace, judgeNode, judgePostgres, judgePrograms, judgeSearchAttributes } from '../../../domain/doctor/judge-workers';
 
@@ -67,6 +67,10 @@ describe('the engine', () => {
 
   test.each<[string, Verdict]>([['4.5.8-1.el9', 'ok'], ['4.4.0', 'ok'], ['4.10.1', 'ok'], ['5.0', 'ok'], ['4.3.10', 'problem'], ['3.6', 'problem'], ['unknown', 'warning']])('version %s is %s', (version, verdict) => {
     expectVerdict(judgeEngineVersion('oVirt Engine', version), verdict, version);
+  });
+
+  test.each<[string, Verdict, string]>([['4.5.8-1.el9', 'ok', 'makes them'], ['4.4.7.6', 'ok', 'makes them'], ['4.10.0', 'ok', 'makes them'], ['5.0', 'ok', 'makes them'], ['4.4.6', 'warning', 'forgets'], ['4.4', 'warning', 'forgets'], ['4.3.10', 'warning', 'makes none'], ['unknown', 'warning', 'not known']])('VM backups of version %s: %s', (version, verdict, words) => {
+    expectVerdict(judgeVmBackups(version), verdict, words);
   });
 
   test('its appliance must be known and up, have VirtIO-SCSI and no snapshots', () => {

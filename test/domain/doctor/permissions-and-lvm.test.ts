@@ -1,5 +1,5 @@
 // The two judgements with rules of their own: which permits are enough, and whether LVM's filters let an attached disk through.
-import { judgePermissions, neededPermits, type PermissionFacts } from '../../../domain/doctor/judge-engine';
+import { judgePermissions, judgeTransferPermissions, neededPermits, type PermissionFacts } from '../../../domain/doctor/judge-engine';
 import { judgeLvm, passesFilter, type LvmFacts } from '../../../domain/doctor/judge-lvm';
 import type { Verdict } from '../../../domain/doctor/checks';
 
@@ -38,10 +38,31 @@ describe('permissions', () => {
     expect(judgePermissions('u', [on('system', everything.filter((each) => each !== 'change_vm_custom_properties'))])).toMatchObject({ verdict: 'warning', text: expect.stringContaining('a VM with custom properties would lack change_vm_custom_properties') as string });
   });
 
-  test('what only method transfer needs is a warning; its CREATE_DISK counts on System alone', () => {
-    expect(judgePermissions('u', [on('system', always)])).toMatchObject({ verdict: 'warning', text: expect.stringContaining('backup_disk') as string });
-    const onDomain = judgePermissions('u', [on('system', everything.filter((each) => each !== 'create_disk')), on('storage_domain 1', ['create_disk'])]);
-    expect(onDomain).toMatchObject({ verdict: 'warning', text: expect.stringContaining('create_disk') as string });
+  test('what only method transfer needs is nobody else\'s business', () => {
+    const beyond = neededPermits.filter(({ needed }) => needed === 'method transfer').map(({ permit }) => permit).filter((permit) => !always.includes(permit));
+    expect(beyond).toEqual(['backup_disk', 'edit_disk_properties']);
+    expect(judgePermissions('u', [on('system', everything.filter((permit) => !beyond.includes(permit)))]).verdict).toBe('ok');
+  });
+
+  describe('for method transfer', () => {
+    const forTransfer = ['backup_disk', 'edit_disk_properties', 'create_disk'];
+    const without = (permit: string): string[] => forTransfer.filter((each) => each !== permit);
+    const judged = (permissions: readonly PermissionFacts[], hasAppliances = true) => judgeTransferPermissions('u', permissions, { hasAppliances });
+
+    test('three on System are enough', () => {
+      expect(judged([on('system', forTransfer)])).toEqual({ verdict: 'ok', text: 'u may do all that the method transfer needs' });
+    });
+
+    test.each(forTransfer)('without %s it is a warning that names the method, and a problem when there is no other', (permit) => {
+      const text = expect.stringMatching(new RegExp(`^u lacks ${permit}( on System)? \\(.*the method transfer`)) as string;
+      expect(judged([on('system', without(permit))])).toEqual({ verdict: 'warning', text });
+      expect(judged([on('system', without(permit))], false)).toEqual({ verdict: 'problem', text });
+    });
+
+    test('on some objects only is a warning; CREATE_DISK counts on System alone', () => {
+      expect(judged([on('system', without('backup_disk')), on('cluster 1', ['backup_disk'])])).toMatchObject({ verdict: 'warning', text: expect.stringContaining('only on some objects') as string });
+      expect(judged([on('system', without('create_disk')), on('storage_domain 1', ['create_disk'])])).toMatchObject({ verdict: 'warning', text: expect.stringContaining('lacks create_disk on System') as string });
+    });
   });
 });
 

@@ -111,7 +111,7 @@ interface OwnedStack extends Stack {
 export async function setUp(): Promise<SetupResult> {
   const module = pathToFileURL(path.resolve(__dirname, '../../../dev/setup.mjs')).href;
   const script = `import { setup } from ${JSON.stringify(module)}; console.log('\\n' + JSON.stringify(await setup({ say: () => undefined })));`;
-  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { timeout: startLimitMs, maxBuffer: 16 * 1024 ** 2 });
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { env: process.env, timeout: startLimitMs, maxBuffer: 16 * 1024 ** 2 });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as SetupResult;
 }
 

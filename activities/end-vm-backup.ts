@@ -1,0 +1,89 @@
+// The end of a VM backup, as an undo and as the last step of a backup that is sealed: transfers, the backup itself, its disks, the snapshot of a
+// hybrid one, its checkpoint. Each part may have been done by an earlier attempt, or by the engine.
+import type { Catalog } from '../adapters/catalog/port';
+import type { Engine, VmBackup } from '../adapters/ovirt/port';
+import { HoldfastError } from '../domain/failures';
+import { holdingId } from '../domain/holdings';
+import { removeCheckpoint } from './checkpoints';
+import { endTransfer, transfersOfRun } from './own-transfers';
+import { gone, waitFor } from './waiting';
+
+interface Outside {
+  readonly engine: Engine;
+  readonly catalog: Catalog;
+}
+
+export interface EndOfVmBackup {
+  readonly runId: string;
+  readonly vmId: string;
+  readonly vmBackupId: string;
+  readonly diskIds: readonly string[];
+  readonly keepCheckpoint: boolean;
+}
+
+const isOver = ({ phase }: VmBackup): boolean => phase === 'succeeded' || phase === 'failed';
+
+export async function endVmBackup({ engine, catalog }: Outside, of: EndOfVmBackup, found: VmBackup | undefined): Promise<void> {
+  const { runId, vmId, vmBackupId, keepCheckpoint } = of;
+  const diskIds = of.diskIds.length > 0 || !found ? of.diskIds : (await engine.listVmBackupDisks(vmId, vmBackupId)).map(({ diskId }) => diskId);
+  for (const transfer of await transfersOfRun({ engine, catalog }, runId, diskIds)) await endTransfer(engine, transfer, 'cancel');
+  if (found && !isOver(found)) await finalize(engine, of);
+  await waitFor(async () => (await firstLocked(engine, diskIds)) ?? gone);
+  const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
+  const snapshotId = found?.snapshotId ?? checkpoint?.snapshotId;
+  if (snapshotId !== undefined) await waitUntilMerged(engine, of, snapshotId);
+  await catalog.releaseHolding(holdingId(runId, 'vm-backup', vmBackupId), 'released');
+  if (!checkpoint) return;
+  if (!keepCheckpoint && checkpoint.objectId !== undefined) await removeCheckpoint(engine, vmId, checkpoint.objectId);
+  await catalog.releaseHolding(checkpoint.holdingId, keepCheckpoint ? 'product' : 'released');
+}
+
+/** By which the checkpoint's holding is found when the engine has forgotten the backup. */
+export function checkpointMark(vmBackupId: string): string {
+  return `checkpoint of VM backup ${vmBackupId}`;
+}
+
+/** One that is not ready yet ends as failed; a hybrid one notes it and goes on until its next poll. */
+async function finalize(engine: Engine, { vmId, vmBackupId }: EndOfVmBackup): Promise<void> {
+  await engine.finalizeVmBackup(vmId, vmBackupId);
+  await waitFor(async () => {
+    const now = await engine.getVmBackup(vmId, vmBackupId);
+    return !now || isOver(now) ? gone : `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
+  });
+}
+
+async function firstLocked(engine: Engine, diskIds: readonly string[]): Promise<string | undefined> {
+  for (const diskId of diskIds) {
+    const disk = await engine.getDisk(diskId);
+    if (disk?.status === 'locked') return `disk ${disk.alias} (${diskId}) is still locked`;
+  }
+  return undefined;
+}
+
+/** A look at a snapshot that the engine is just beginning to merge must not take it for one that it gave up. */
+const mergeBeginsMs = 3_000;
+
+/**
+ * The backup has succeeded even where the engine could not merge its snapshot (event 10813), which then stays as anybody's. Removing it once more
+ * is the engine's own way on.
+ */
+async function waitUntilMerged(engine: Engine, { vmId, vmBackupId }: EndOfVmBackup, snapshotId: string): Promise<void> {
+  const isOurs = async () => {
+    const now = await engine.getSnapshot(vmId, snapshotId);
+    // Where its making failed, its id is the "Active VM"'s again.
+    return now?.type === 'regular' ? now : undefined;
+  };
+  const name = `snapshot ${snapshotId} ("Auto-generated for Backup VM") of VM ${vmId}, which backup ${vmBackupId} left`;
+  const sinceMs = Date.now();
+  const left = await isOurs();
+  if (!left) return;
+  if (left.status === 'ok') await engine.removeSnapshot(vmId, snapshotId);
+  let seenLocked = left.status === 'locked';
+  await waitFor(async () => {
+    const now = await isOurs();
+    if (!now) return gone;
+    if (now.status === 'ok' && (seenLocked || Date.now() - sinceMs > mergeBeginsMs)) throw new HoldfastError('wait.pending', `The engine gave up merging ${name}; it is tried again. Events 10813, 357 and 359 on the engine tell why; by hand: remove that snapshot in the engine.`, { vmId, snapshotId });
+    seenLocked ||= now.status === 'locked';
+    return `${name} is being merged (${now.status})`;
+  });
+}

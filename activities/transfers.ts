@@ -1,0 +1,139 @@
+// Image transfers: the right to read or write one disk at its host's data daemon. The ticket's URL never gets into an answer: it is a secret.
+// Idempotency key: the transfer's key, which is its holding's and the correlation id of the request. Role control.
+import type { Engine, ImageTransfer } from '../adapters/ovirt/port';
+import { HoldfastError } from '../domain/failures';
+import { holdingId } from '../domain/holdings';
+import type { ControlDependencies } from './dependencies';
+import type { OfRun } from './of-run';
+import { endTransfer, ownTransfers, transferMark, type OwnTransfers } from './own-transfers';
+import { gone, waitFor } from './waiting';
+
+export interface TransferOfRun extends OfRun {
+  readonly diskId: string;
+  /** A uuid of the flow's, a fresh one for each transfer. */
+  readonly transferKey: string;
+  /** The VM whose lock protects it. */
+  readonly vmId?: string | undefined;
+  readonly vmBackupId?: string | undefined;
+  readonly direction: 'download' | 'upload';
+}
+
+export interface TransferActivities {
+  /** Created and `transferring`; one that the system paused is resumed. `transfer.failed` when it has ended: then another key is needed. */
+  ensureTransfer(input: TransferOfRun): Promise<{ readonly transferId: string }>;
+  /**
+   * `finalize`: waits until it is over; an upload that did not end well is `transfer.failed`. `cancel`: waits until it is over; of an upload the
+   * engine removes the disk. Absent is done.
+   */
+  ensureTransferEnded(input: TransferOfRun & { readonly outcome: 'finalize' | 'cancel' }): Promise<void>;
+}
+
+export function createTransferActivities(dependencies: ControlDependencies): TransferActivities {
+  const { engineOf, catalog, imageioOf } = dependencies;
+  const idOf = ({ runId, transferKey }: TransferOfRun): string => holdingId(runId, 'transfer', transferKey);
+  const own = (input: TransferOfRun): Promise<OwnTransfers> => ownTransfers({ engine: engineOf(input.engine), catalog }, input);
+
+  const begun = async (input: TransferOfRun): Promise<ImageTransfer> => {
+    const found = await own(input);
+    if (found.known) return found.known;
+    const [lost, another] = found.lost;
+    // Two requests of ours, whose replies were both lost: either serves, the other goes when this one does.
+    if (lost) return another === undefined ? lost : latest(found.lost, lost);
+    if (found.wasBegun && found.foreign.length > 0) throw elsewhere(input, found.foreign);
+    if (found.wasBegun) throw await failure(engineOf(input.engine), input, 'is over, and the engine has forgotten it');
+    return create(engineOf(input.engine), input, imageioOf(input.engine).inactivityTimeoutSeconds, found.foreign);
+  };
+
+  return {
+    async ensureTransfer(input) {
+      const engine = engineOf(input.engine);
+      const { runId, engine: name, diskId, transferKey, vmId } = input;
+      await catalog.hold({ holdingId: idOf(input), runId, engine: name, kind: 'transfer', parentId: diskId, mark: transferMark(diskId, transferKey), ...(vmId === undefined ? {} : { vmId }) });
+      const { id } = await begun(input);
+      await catalog.setHoldingObject(idOf(input), id);
+      await waitFor(() => lookAt(engine, input, id));
+      return { transferId: id };
+    },
+
+    async ensureTransferEnded({ outcome, ...input }) {
+      const engine = engineOf(input.engine);
+      const { known, knownId, lost } = await own(input);
+      for (const transfer of lost) await endTransfer(engine, transfer, 'cancel');
+      const end = known ? await endTransfer(engine, known, outcome) : 'gone';
+      const isUploaded = input.direction === 'upload' && outcome === 'finalize' && knownId !== undefined;
+      // A disk that is read in a VM backup stays locked until that backup is over.
+      if (input.direction === 'upload') await waitUntilFree(engine, input.diskId);
+      if (isUploaded) await proveUploaded(engine, input, end);
+      await catalog.releaseHolding(idOf(input), 'released');
+    },
+  };
+}
+
+function latest(transfers: readonly ImageTransfer[], first: ImageTransfer): ImageTransfer {
+  return transfers.find(({ phase }) => phase === 'transferring') ?? first;
+}
+
+async function create(engine: Engine, input: TransferOfRun, inactivityTimeoutSeconds: number, foreign: readonly ImageTransfer[]): Promise<ImageTransfer> {
+  const { diskId, direction, vmBackupId, transferKey } = input;
+  try {
+    // `legacy`: when nobody is at it a download is cancelled, and an upload only paused, so that the disk stays.
+    return await engine.createTransfer({ diskId, direction, inactivityTimeoutSeconds, timeoutPolicy: 'legacy', correlationId: transferKey, ...(vmBackupId === undefined ? {} : { vmBackupId }) });
+  } catch (error) {
+    const isInTheWay = error instanceof HoldfastError && (error.code === 'engine.locked' || error.code === 'engine.conflict') && foreign.length > 0;
+    throw isInTheWay ? elsewhere(input, foreign, error) : error;
+  }
+}
+
+function elsewhere({ diskId }: TransferOfRun, foreign: readonly ImageTransfer[], cause?: HoldfastError): HoldfastError {
+  const names = foreign.map(({ id, direction, phaseText }) => `${direction} ${id}, ${phaseText}`).join('; ');
+  return new HoldfastError('engine.locked', `Disk ${diskId} has an image transfer that this run did not begin (${names}): another product's or a person's. It is left alone, and waited for; if it never ends, cancel it in the engine (Storage → Disks).${cause ? ` ${cause.message}` : ''}`, { diskId, transferIds: foreign.map(({ id }) => id) }, cause === undefined ? {} : { cause });
+}
+
+async function lookAt(engine: Engine, input: TransferOfRun, id: string): Promise<ImageTransfer | string> {
+  const now = await engine.getTransfer(id);
+  const name = `image transfer ${id} of disk ${input.diskId}`;
+  switch (now?.phase) {
+    case 'transferring':
+      return now.transferUrl === undefined ? `${name} has no ticket yet` : now;
+    case 'paused_system':
+      await engine.resumeTransfer(id);
+      return `${name} was paused by the system and is being resumed`;
+    case 'paused_user':
+      return `${name} was paused by somebody: resume it in the engine (Storage → Disks)`;
+    case 'initializing':
+    case 'resuming':
+    case 'other':
+      return `${name} is ${now.phaseText}`;
+    case 'cancelled_system':
+    case 'cancelled_user':
+    case 'finalizing_success':
+    case 'finalizing_failure':
+    case 'finalizing_cleanup':
+    case 'finished_success':
+    case 'finished_failure':
+    case 'finished_cleanup':
+    case undefined:
+      throw await failure(engine, input, now ? `is ${now.phaseText}` : 'is over, and the engine has forgotten it', id);
+  }
+}
+
+/** Events of an upload's or download's end by the system come under its own correlation id, or under none. */
+async function failure(engine: Engine, { diskId, direction, transferKey }: TransferOfRun, state: string, transferId?: string): Promise<HoldfastError> {
+  const told = (await engine.listEvents({ correlationId: transferKey })).find(({ severity }) => severity !== 'normal');
+  const why = told ? `event ${told.code}: ${told.description}` : 'look at the engine\'s events 1033 to 1077 for the disk';
+  return new HoldfastError('transfer.failed', `The ${direction} of disk ${diskId}${transferId === undefined ? '' : ` (image transfer ${transferId})`} ${state} (${why}).`, { diskId, transferId });
+}
+
+async function waitUntilFree(engine: Engine, diskId: string): Promise<void> {
+  await waitFor(async () => {
+    const disk = await engine.getDisk(diskId);
+    return disk?.status === 'locked' ? `disk ${disk.alias} (${diskId}) is still locked` : gone;
+  });
+}
+
+/** The engine forgets transfers: then the disk says how it ended, for an upload that fails takes its disk with it. */
+async function proveUploaded(engine: Engine, input: TransferOfRun, end: Awaited<ReturnType<typeof endTransfer>>): Promise<void> {
+  const disk = end === 'finished_failure' ? undefined : await engine.getDisk(input.diskId);
+  if (!disk) throw await failure(engine, input, 'ended badly, and the engine removed the disk');
+  if (disk.status === 'illegal') throw new HoldfastError('disk.illegal', `The upload of disk ${disk.alias} (${disk.id}) is over, but the engine calls the disk illegal. Look at its events; the storage domain may be failing.`, { diskId: disk.id });
+}

@@ -1,0 +1,141 @@
+// VM backups: the engine keeps the disks of one moment readable until the backup is finalized. Every activity looks at what the engine has and
+// does what is still missing. Idempotency key: the VM backup's id, which is ours. Role control.
+import type { Catalog } from '../adapters/catalog/port';
+import type { Engine, VmBackup } from '../adapters/ovirt/port';
+import { freezeFailedEvent, isQuiesced, judgeVmBackup, snapshotFailureEvents, type Consistency } from '../domain/consistency';
+import { HoldfastError } from '../domain/failures';
+import { holdingId } from '../domain/holdings';
+import { judgeBackupEnd } from '../domain/vm-backups';
+import type { ControlDependencies } from './dependencies';
+import { checkpointMark, endVmBackup } from './end-vm-backup';
+import type { OfRun } from './of-run';
+import { eventsOfVm } from './vm-events';
+import { waitFor } from './waiting';
+
+export interface VmBackupOfRun extends OfRun {
+  readonly vmId: string;
+  /** Chosen by the flow: the mark by which a lost reply is found again. */
+  readonly vmBackupId: string;
+}
+
+export interface EnsureVmBackupInput extends VmBackupOfRun {
+  readonly diskIds: readonly string[];
+  readonly fromCheckpointId: string | null;
+  /** As planning saw it. */
+  readonly vmStatus: string;
+  readonly quiesce: 'required' | 'best-effort' | 'off';
+  /** Also the holding's mark. */
+  readonly description: string;
+}
+
+export interface ReadyVmBackup {
+  /** Where the next incremental backup can begin; null when no disk is tracked. */
+  readonly checkpointId: string | null;
+  readonly createdAt: string;
+  /** Only of a hybrid one. */
+  readonly snapshotId: string | null;
+  readonly style: 'live' | 'cold' | 'hybrid';
+  /** The engine decides the mode, disk by disk. */
+  readonly disks: readonly { readonly diskId: string; readonly mode: 'full' | 'incremental' }[];
+  readonly consistency: Consistency;
+}
+
+export interface VmBackupActivities {
+  /** Started and `ready`. `backup.incremental-refused` when the engine cannot go on from that checkpoint, `backup.failed` otherwise. */
+  ensureVmBackup(input: EnsureVmBackupInput): Promise<ReadyVmBackup>;
+  /**
+   * Finalized and over, the disks free, a hybrid one's snapshot merged. Transfers of its disks that the run left are ended first. Without
+   * disk ids those count that the engine names. `keepCheckpoint`: once the backup is sealed; before that its checkpoint goes too.
+   */
+  ensureVmBackupEnded(input: VmBackupOfRun & { readonly diskIds: readonly string[]; readonly keepCheckpoint: boolean }): Promise<void>;
+}
+
+export function createVmBackupActivities({ engineOf, catalog }: ControlDependencies): VmBackupActivities {
+  return {
+    async ensureVmBackup(input) {
+      const engine = engineOf(input.engine);
+      const { runId, engine: name, vmId, vmBackupId, description } = input;
+      await catalog.hold({ holdingId: holdingId(runId, 'vm-backup', vmBackupId), runId, engine: name, kind: 'vm-backup', vmId, objectId: vmBackupId, parentId: vmId, mark: description });
+      if (!(await engine.getVmBackup(vmId, vmBackupId))) await begin(engine, input);
+      const ready = await waitFor(() => lookAt(engine, input));
+      await holdCheckpoint(catalog, input, ready);
+      const disks = await disksOf(engine, input);
+      const { style, consistency } = await styleOf(engine, input, ready);
+      return { checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency };
+    },
+
+    async ensureVmBackupEnded({ engine: name, diskIds, keepCheckpoint, ...of }) {
+      const engine = engineOf(name);
+      const found = await engine.getVmBackup(of.vmId, of.vmBackupId);
+      // Told now, or never again: the engine forgets a backup soon after its end.
+      if (found) await holdCheckpoint(catalog, { ...of, engine: name }, found);
+      await endVmBackup({ engine, catalog }, { ...of, diskIds, keepCheckpoint }, found);
+    },
+  };
+}
+
+/** A live one on demand: hybrid ones do not hear `require_consistency`. */
+const isFreezeDemanded = ({ quiesce, vmStatus }: EnsureVmBackupInput): boolean => quiesce === 'required' && vmStatus !== 'down';
+
+async function begin(engine: Engine, input: EnsureVmBackupInput): Promise<void> {
+  const { vmId, vmBackupId, diskIds, fromCheckpointId, description } = input;
+  // It has been here, or the engine would not have spoken of it.
+  if ((await engine.listEvents({ search: vmBackupId })).length > 0) throw await failureOf(engine, input);
+  const demanded = isFreezeDemanded(input);
+  try {
+    await engine.startVmBackup({ vmId, backupId: vmBackupId, diskIds, requireConsistency: demanded, legacy: demanded, description, ...(fromCheckpointId === null ? {} : { fromCheckpointId }) });
+  } catch (error) {
+    const isRefusal = error instanceof HoldfastError && (error.code === 'engine.refused' || (error.code === 'engine.not-found' && /checkpoint/i.test(error.message)));
+    if (!isRefusal) throw error;
+    // "already exists": the first request was only slow.
+    const there = await engine.getVmBackup(vmId, vmBackupId);
+    if (there && there.phase !== 'failed') return;
+    if (fromCheckpointId === null) throw error;
+    throw new HoldfastError('backup.incremental-refused', `The engine refused a backup of VM ${vmId} since checkpoint ${fromCheckpointId}: ${error.message}`, { vmId, vmBackupId, fromCheckpointId }, { cause: error });
+  }
+}
+
+async function lookAt(engine: Engine, input: EnsureVmBackupInput): Promise<VmBackup | string> {
+  const { vmId, vmBackupId } = input;
+  const now = await engine.getVmBackup(vmId, vmBackupId);
+  if (!now || now.phase === 'failed') throw await failureOf(engine, input);
+  if (now.phase === 'ready') return now;
+  if (now.phase === 'finalizing' || now.phase === 'succeeded') throw new HoldfastError('backup.failed', `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText} before anything was read from it: somebody else has ended it. Find out who on the engine, then start again.`, { vmId, vmBackupId });
+  return `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
+}
+
+async function failureOf(engine: Engine, { vmId, vmBackupId, fromCheckpointId }: EnsureVmBackupInput): Promise<HoldfastError> {
+  const { code, why } = judgeBackupEnd(await engine.listEvents({ search: vmBackupId }), fromCheckpointId !== null);
+  const since = fromCheckpointId === null ? '' : ` since checkpoint ${fromCheckpointId}`;
+  return new HoldfastError(code, `The engine failed to make backup ${vmBackupId} of VM ${vmId}${since} (${why}). Look at the VM's events on the engine.`, { vmId, vmBackupId, fromCheckpointId });
+}
+
+/** A mode that the engine does not tell is read in full, which is right whatever it is. */
+async function disksOf(engine: Engine, { vmId, vmBackupId, diskIds }: EnsureVmBackupInput): Promise<ReadyVmBackup['disks']> {
+  const listed = await engine.listVmBackupDisks(vmId, vmBackupId);
+  const missing = diskIds.filter((id) => !listed.some(({ diskId }) => diskId === id));
+  if (missing.length > 0) throw new HoldfastError('backup.failed', `The engine left disk ${missing.join(', ')} out of backup ${vmBackupId} of VM ${vmId}. See in the engine whether it has become shareable or was detached.`, { vmId, vmBackupId, missing });
+  return diskIds.map((diskId) => ({ diskId, mode: listed.find((disk) => disk.diskId === diskId)?.mode ?? 'full' }));
+}
+
+async function styleOf(engine: Engine, input: EnsureVmBackupInput, ready: VmBackup): Promise<Pick<ReadyVmBackup, 'style' | 'consistency'>> {
+  const { vmId, vmBackupId, vmStatus, quiesce } = input;
+  // A live or cold one locks the VM in its state; beside a hybrid one it may have been started.
+  const isDown = (await engine.getVm(vmId))?.status === 'down';
+  const style = ready.snapshotId !== undefined ? 'hybrid' : isDown ? 'cold' : 'live';
+  const events = await eventsOfVm(engine, [freezeFailedEvent, ...snapshotFailureEvents], (event) => event.vmId === vmId, ready.createdAt);
+  const spoilt = style === 'hybrid' ? events.find(({ code }) => snapshotFailureEvents.includes(code)) : undefined;
+  if (spoilt) throw new HoldfastError('backup.failed', `Backup ${vmBackupId} of VM ${vmId} is ready but its snapshot is unusable; the engine reported event ${spoilt.code}: ${spoilt.description}`, { vmId, vmBackupId, event: spoilt.code });
+  const consistency = judgeVmBackup({ style, wasDown: vmStatus === 'down' && isDown, requireConsistency: isFreezeDemanded(input), quiesce, eventCodes: events.map(({ code }) => code) });
+  if (quiesce === 'required' && !isQuiesced(consistency)) throw new HoldfastError('backup.failed', `Backup ${vmBackupId} of VM ${vmId} is not quiesced as required: ${consistency.evidence}. See that the guest's agent runs, then start again, or ask for best-effort.`, { vmId, vmBackupId });
+  return { style, consistency };
+}
+
+/** Its holding begins when the engine tells its id; before that the VM backup's own stands for it. */
+async function holdCheckpoint(catalog: Catalog, { runId, engine, vmId, vmBackupId }: VmBackupOfRun, { toCheckpointId, snapshotId }: VmBackup): Promise<void> {
+  if (toCheckpointId === undefined) return;
+  await catalog.hold({
+    holdingId: holdingId(runId, 'checkpoint', toCheckpointId), runId, engine, kind: 'checkpoint', vmId, objectId: toCheckpointId, parentId: vmId, mark: checkpointMark(vmBackupId),
+    ...(snapshotId === undefined ? {} : { snapshotId }),
+  });
+}
