@@ -313,3 +313,16 @@ test('an engine that does not answer has not been found clean', async () => {
   stage.world.delete('/jobs');
   await expect(findLeftovers(stage.options)).rejects.toThrow(/cannot read .*\/jobs: HTTP 404/);
 });
+
+test('a VM that goes while the engine is looked at is nobody\'s leftover; one that is there and does not answer has not been found clean', async () => {
+  const [id, listed] = [randomUUID(), rows(stage.world, '/vms', 'vm')];
+  listed.push({ id, name: 'going', status: 'down' });
+  await expect(findLeftovers(stage.options)).rejects.toThrow(`/vms/${id}/snapshots: HTTP 404`);
+  const get = stage.world.get.bind(stage.world);
+  const asked = jest.spyOn(stage.world, 'get').mockImplementation((collection) => {
+    if (collection.startsWith(`/vms/${id}/`)) listed.pop();
+    return get(collection);
+  });
+  expect(await findLeftovers(stage.options)).toEqual([]);
+  expect(asked).toHaveBeenCalledWith(`/vms/${id}/snapshots`);
+});

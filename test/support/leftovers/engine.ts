@@ -41,14 +41,18 @@ export async function viewEngine(connectionFile: string): Promise<EngineView> {
     return z.array(schema).parse(collection[element] ?? []);
   };
   const volumeIds = new Set<string>();
-  const vms: EngineVm[] = [];
-  for (const vm of await list('/vms', 'vm', vmSchema)) {
+  const lookAtVm = async (vm: z.output<typeof vmSchema>): Promise<EngineVm> => {
     const snapshots = await list(`/vms/${vm.id}/snapshots`, 'snapshot', snapshotSchema);
     for (const { id } of snapshots) for (const disk of await list(`/vms/${vm.id}/snapshots/${id}/disks`, 'disk', snapshotDiskSchema)) volumeIds.add(disk.image_id);
     const attachments = (await list(`/vms/${vm.id}/diskattachments`, 'disk_attachment', attachmentSchema)).map(({ id, active, disk }) => ({
       diskId: id, active, ...(disk?.snapshot === undefined ? {} : { snapshotId: disk.snapshot.id }),
     }));
-    vms.push({ ...vm, snapshots, attachments });
+    return { ...vm, snapshots, attachments };
+  };
+  const vms: EngineVm[] = [];
+  for (const vm of await list('/vms', 'vm', vmSchema)) {
+    const seen = await unlessGone(() => lookAtVm(vm), () => list('/vms', 'vm', vmSchema), vm.id);
+    if (seen) vms.push(seen);
   }
   const disks = await list('/disks', 'disk', diskSchema);
   for (const { image_id } of disks) if (image_id !== undefined) volumeIds.add(image_id);
@@ -57,11 +61,26 @@ export async function viewEngine(connectionFile: string): Promise<EngineView> {
   return { vms, disks, templateDiskIds, jobs: await list('/jobs', 'job', jobSchema), volumeIds };
 }
 
+class NotThere extends Error {}
+
+/** Other runs go on while we look: what goes between two questions is nobody's leftover. Of a VM that is still there, something else has gone, and it is looked at again. */
+async function unlessGone(look: () => Promise<EngineVm>, listVms: () => Promise<readonly { readonly id: string }[]>, vmId: string): Promise<EngineVm | undefined> {
+  for (let left = 5; ; left -= 1) {
+    try {
+      return await look();
+    } catch (error) {
+      if (!(error instanceof NotThere)) throw error;
+      if (!(await listVms()).some(({ id }) => id === vmId)) return undefined;
+      if (left === 0) throw error;
+    }
+  }
+}
+
 function get(connection: Connection, ca: string, path: string): Promise<unknown> {
   const base = connection.url.replace(/\/+$/, '').replace(/\/api$/, '');
   const target = `${base}/api${path}`;
   return new Promise((resolve, reject) => {
-    const fail = (why: string): void => reject(new Error(`the outside look cannot read ${target}: ${why}`));
+    const fail = (why: string, Kind: new (message: string) => Error = Error): void => reject(new Kind(`the outside look cannot read ${target}: ${why}`));
     const authorization = `Basic ${Buffer.from(`${connection.username}:${connection.password}`).toString('base64')}`;
     const sent = request(target, { ca, headers: { accept: 'application/json', authorization }, timeout: 20_000 }, (response) => {
       let body = '';
@@ -71,7 +90,7 @@ function get(connection: Connection, ca: string, path: string): Promise<unknown>
       response.on('end', () => {
         try {
           if (response.statusCode === 200) resolve(JSON.parse(body));
-          else fail(`HTTP ${response.statusCode ?? 0} ${body.slice(0, 200)}`);
+          else fail(`HTTP ${response.statusCode ?? 0} ${body.slice(0, 200)}`, response.statusCode === 404 ? NotThere : Error);
         } catch {
           fail(`not JSON: ${body.slice(0, 200)}`);
         }
