@@ -80,15 +80,11 @@ function chainBackupOf(manifest: Manifest): VmChainBackup {
     backupId: manifest.backupId,
     kind: manifest.kind,
     baseBackupId: manifest.base?.backupId ?? null,
-    createdAt: createdAtOf(manifest),
+    createdAt: (manifest.snapshot ?? manifest.vmBackup)?.createdAt ?? manifest.startedAt,
     checkpointId: manifest.checkpoint?.id ?? null,
     disks: manifest.disks.map(({ settings, image }) => ({ diskId: settings.diskId, virtualBytes: settings.virtualBytes, baseBackupId: image.base?.backupId ?? null })),
     witnessed: manifest.disks.some(({ witnessed }) => witnessed),
   };
-}
-
-function createdAtOf(manifest: Manifest): string {
-  return (manifest.snapshot ?? manifest.vmBackup)?.createdAt ?? manifest.startedAt;
 }
 
 /** A chain without its full backup would look broken. */

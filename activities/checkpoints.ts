@@ -3,7 +3,7 @@
 import { HoldfastError } from '../domain/failures';
 import { holdingId, type Holding } from '../domain/holdings';
 import type { Catalog } from '../adapters/catalog/port';
-import type { Engine } from '../adapters/ovirt/port';
+import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import type { ControlDependencies } from './dependencies';
 import type { OfRun } from './of-run';
 import { gone, waitFor } from './waiting';
@@ -32,6 +32,20 @@ export function createCheckpointActivities({ engineOf, catalog }: ControlDepende
 export async function checkpointHoldings(catalog: Catalog, engine: string, vmId: string): Promise<readonly Holding[]> {
   const rows = await Promise.all((['held', 'leftover', 'product'] as const).map((state) => catalog.listHoldings({ engine, vmId, state })));
   return rows.flat().filter(({ kind }) => kind === 'checkpoint');
+}
+
+/** By which the holding is found when the engine has forgotten the backup. */
+export function checkpointMark(vmBackupId: string): string {
+  return `checkpoint of VM backup ${vmBackupId}`;
+}
+
+/** A checkpoint's holding begins when the engine tells its id; before that the VM backup's own stands for it. */
+export async function holdCheckpoint(catalog: Catalog, { runId, engine, vmId, vmBackupId }: OfRun & { readonly vmId: string; readonly vmBackupId: string }, { toCheckpointId, snapshotId }: VmBackup): Promise<void> {
+  if (toCheckpointId === undefined) return;
+  await catalog.hold({
+    holdingId: holdingId(runId, 'checkpoint', toCheckpointId), runId, engine, kind: 'checkpoint', vmId, objectId: toCheckpointId, parentId: vmId, mark: checkpointMark(vmBackupId),
+    ...(snapshotId === undefined ? {} : { snapshotId }),
+  });
 }
 
 const removalFailed = 10_798;

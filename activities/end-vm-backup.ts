@@ -1,20 +1,14 @@
 // The end of a VM backup, as an undo and as the last step of a backup that is sealed: transfers, the backup itself, its disks, the snapshot of a
 // hybrid one, its checkpoint. Each part may have been done by an earlier attempt, or by the engine.
-import type { Catalog } from '../adapters/catalog/port';
 import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
-import { removeCheckpoint } from './checkpoints';
-import { endTransfer, transfersOfRun } from './own-transfers';
+import { checkpointMark, holdCheckpoint, removeCheckpoint } from './checkpoints';
+import type { OfRun } from './of-run';
+import { endTransfer, transfersOfRun, type Outside } from './own-transfers';
 import { gone, waitFor } from './waiting';
 
-interface Outside {
-  readonly engine: Engine;
-  readonly catalog: Catalog;
-}
-
-export interface EndOfVmBackup {
-  readonly runId: string;
+export interface EndOfVmBackup extends OfRun {
   readonly vmId: string;
   readonly vmBackupId: string;
   readonly diskIds: readonly string[];
@@ -23,14 +17,16 @@ export interface EndOfVmBackup {
 
 const isOver = ({ phase }: VmBackup): boolean => phase === 'succeeded' || phase === 'failed';
 
-export async function endVmBackup({ engine, catalog }: Outside, of: EndOfVmBackup, found: VmBackup | undefined): Promise<void> {
+export async function endVmBackup(outside: Outside, of: EndOfVmBackup): Promise<void> {
+  const { engine, catalog } = outside;
   const { runId, vmId, vmBackupId, keepCheckpoint } = of;
+  const found = await look(outside, of);
   const diskIds = of.diskIds.length > 0 || !found ? of.diskIds : (await engine.listVmBackupDisks(vmId, vmBackupId)).map(({ diskId }) => diskId);
-  for (const transfer of await transfersOfRun({ engine, catalog }, runId, diskIds)) await endTransfer(engine, transfer, 'cancel');
-  if (found && !isOver(found)) await finalize(engine, of);
+  for (const transfer of await transfersOfRun(outside, runId, diskIds)) await endTransfer(engine, transfer, 'cancel');
+  const ended = found && !isOver(found) ? await finalize(outside, of, found) : found;
   await waitFor(async () => (await firstLocked(engine, diskIds)) ?? gone);
   const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
-  const snapshotId = found?.snapshotId ?? checkpoint?.snapshotId;
+  const snapshotId = ended?.snapshotId ?? checkpoint?.snapshotId;
   if (snapshotId !== undefined) await waitUntilMerged(engine, of, snapshotId);
   await catalog.releaseHolding(holdingId(runId, 'vm-backup', vmBackupId), 'released');
   if (!checkpoint) return;
@@ -38,18 +34,24 @@ export async function endVmBackup({ engine, catalog }: Outside, of: EndOfVmBacku
   await catalog.releaseHolding(checkpoint.holdingId, keepCheckpoint ? 'product' : 'released');
 }
 
-/** By which the checkpoint's holding is found when the engine has forgotten the backup. */
-export function checkpointMark(vmBackupId: string): string {
-  return `checkpoint of VM backup ${vmBackupId}`;
+/** Notes the checkpoint as soon as the engine tells it, which may be while it ends: soon after its end the engine forgets the backup. */
+async function look({ engine, catalog }: Outside, of: EndOfVmBackup): Promise<VmBackup | undefined> {
+  const now = await engine.getVmBackup(of.vmId, of.vmBackupId);
+  if (now) await holdCheckpoint(catalog, of, now);
+  return now;
 }
 
-/** One that is not ready yet ends as failed; a hybrid one notes it and goes on until its next poll. */
-async function finalize(engine: Engine, { vmId, vmBackupId }: EndOfVmBackup): Promise<void> {
-  await engine.finalizeVmBackup(vmId, vmBackupId);
+/** One that is not ready yet ends as failed; a hybrid one goes on until it is, and ends then. What was seen of it last. */
+async function finalize(outside: Outside, of: EndOfVmBackup, found: VmBackup): Promise<VmBackup> {
+  const { vmId, vmBackupId } = of;
+  let seen = found;
+  await outside.engine.finalizeVmBackup(vmId, vmBackupId);
   await waitFor(async () => {
-    const now = await engine.getVmBackup(vmId, vmBackupId);
+    const now = await look(outside, of);
+    seen = now ?? seen;
     return !now || isOver(now) ? gone : `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
   });
+  return seen;
 }
 
 async function firstLocked(engine: Engine, diskIds: readonly string[]): Promise<string | undefined> {

@@ -60,10 +60,10 @@ export function createTransferActivities(dependencies: ControlDependencies): Tra
       const { known, knownId, lost } = await own(input);
       for (const transfer of lost) await endTransfer(engine, transfer, 'cancel');
       const end = known ? await endTransfer(engine, known, outcome) : 'gone';
-      const isUploaded = input.direction === 'upload' && outcome === 'finalize' && knownId !== undefined;
-      // A disk that is read in a VM backup stays locked until that backup is over.
-      if (input.direction === 'upload') await waitUntilFree(engine, input.diskId);
-      if (isUploaded) await proveUploaded(engine, input, end);
+      // A disk that is read in a VM backup stays locked until that backup is over; one that somebody else's transfer has is his.
+      const wasOurs = input.direction === 'upload' && (knownId !== undefined || lost.length > 0);
+      if (wasOurs) await waitUntilFree(engine, input.diskId);
+      if (wasOurs && outcome === 'finalize') await proveUploaded(engine, input, end);
       await catalog.releaseHolding(idOf(input), 'released');
     },
   };

@@ -1,13 +1,13 @@
 // VM backups: the engine keeps the disks of one moment readable until the backup is finalized. Every activity looks at what the engine has and
 // does what is still missing. Idempotency key: the VM backup's id, which is ours. Role control.
-import type { Catalog } from '../adapters/catalog/port';
 import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import { freezeFailedEvent, isQuiesced, judgeVmBackup, snapshotFailureEvents, type Consistency } from '../domain/consistency';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
 import { judgeBackupEnd } from '../domain/vm-backups';
+import { holdCheckpoint } from './checkpoints';
 import type { ControlDependencies } from './dependencies';
-import { checkpointMark, endVmBackup } from './end-vm-backup';
+import { endVmBackup } from './end-vm-backup';
 import type { OfRun } from './of-run';
 import { eventsOfVm } from './vm-events';
 import { waitFor } from './waiting';
@@ -64,13 +64,7 @@ export function createVmBackupActivities({ engineOf, catalog }: ControlDependenc
       return { checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency };
     },
 
-    async ensureVmBackupEnded({ engine: name, diskIds, keepCheckpoint, ...of }) {
-      const engine = engineOf(name);
-      const found = await engine.getVmBackup(of.vmId, of.vmBackupId);
-      // Told now, or never again: the engine forgets a backup soon after its end.
-      if (found) await holdCheckpoint(catalog, { ...of, engine: name }, found);
-      await endVmBackup({ engine, catalog }, { ...of, diskIds, keepCheckpoint }, found);
-    },
+    ensureVmBackupEnded: (input) => endVmBackup({ engine: engineOf(input.engine), catalog }, input),
   };
 }
 
@@ -129,13 +123,4 @@ async function styleOf(engine: Engine, input: EnsureVmBackupInput, ready: VmBack
   const consistency = judgeVmBackup({ style, wasDown: vmStatus === 'down' && isDown, requireConsistency: isFreezeDemanded(input), quiesce, eventCodes: events.map(({ code }) => code) });
   if (quiesce === 'required' && !isQuiesced(consistency)) throw new HoldfastError('backup.failed', `Backup ${vmBackupId} of VM ${vmId} is not quiesced as required: ${consistency.evidence}. See that the guest's agent runs, then start again, or ask for best-effort.`, { vmId, vmBackupId });
   return { style, consistency };
-}
-
-/** Its holding begins when the engine tells its id; before that the VM backup's own stands for it. */
-async function holdCheckpoint(catalog: Catalog, { runId, engine, vmId, vmBackupId }: VmBackupOfRun, { toCheckpointId, snapshotId }: VmBackup): Promise<void> {
-  if (toCheckpointId === undefined) return;
-  await catalog.hold({
-    holdingId: holdingId(runId, 'checkpoint', toCheckpointId), runId, engine, kind: 'checkpoint', vmId, objectId: toCheckpointId, parentId: vmId, mark: checkpointMark(vmBackupId),
-    ...(snapshotId === undefined ? {} : { snapshotId }),
-  });
 }

@@ -1,7 +1,7 @@
 // May this VM be backed up, and which of its disks? One row per reason, and the promise that all reasons come at once.
 import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
-import { applianceReasons, chooseBackup, spaceReasons, type ApplianceFacts, type BackupFacts, type DiskFacts, type SnapshotFacts, type VmFacts } from '../../domain/plan/backup';
+import { applianceReasons, chooseBackup, chooseTransferBackup, spaceReasons, type ApplianceFacts, type BackupFacts, type DiskFacts, type SnapshotFacts, type VmFacts } from '../../domain/plan/backup';
 import { reasonCodes, refusalText, type Reason } from '../../domain/plan/reasons';
 
 const vm: VmFacts = { id: randomUUID(), name: 'demo', status: 'up', statusText: 'up' };
@@ -168,5 +168,39 @@ describe('the text of a refusal', () => {
   test('has a line for each reason, with its code', () => {
     expect(refusalText('The backup of VM demo', reasons)).toBe('The backup of VM demo was refused before anything was created, for 2 reasons:\n- The first. [vm.preview]\n- The second. [disk.lun]');
     expect(refusalText('It', reasons.slice(0, 1))).toContain('for one reason:\n- The first. [vm.preview]');
+  });
+});
+
+describe('by transfer', () => {
+  type Facts = Parameters<typeof chooseTransferBackup>[0];
+  const byTransfer = (changes: Partial<Facts> = {}) => chooseTransferBackup({ ...facts(changes), vmBackups: changes.vmBackups ?? [] });
+  const state = (phase: string) => ({ id: randomUUID(), phase, phaseText: phase });
+
+  test.each(['up', 'down'])('a VM that is %s with good disks is backed up whole, and quiescing may be required', (status) => {
+    const disks = [disk(), disk({}, 'second')];
+    expect(byTransfer({ vm: { ...vm, status, statusText: status }, disks, quiesce: 'required', vmBackups: [state('succeeded'), state('failed')] })).toEqual({ disks, leftOut: [], reasons: [] });
+  });
+
+  test('a paused VM is not: the engine refuses it', () => {
+    expect(byTransfer({ vm: { ...vm, status: 'paused', statusText: 'paused' } }).reasons).toEqual([expect.objectContaining({ code: 'vm.status', text: expect.stringContaining('up or down') as string })]);
+  });
+
+  test.each(['initializing', 'ready', 'finalizing', 'other'])('nor is one with another backup that is %s', (phase) => {
+    const busy = state(phase);
+    expect(byTransfer({ vmBackups: [state('succeeded'), busy] }).reasons).toEqual([expect.objectContaining({ code: 'vm.backup-busy', object: vm.id, text: expect.stringContaining(busy.id) as string })]);
+  });
+
+  test('a disk that is not active is named; left out it does no harm', () => {
+    const off = disk();
+    const asleep = { ...off, settings: { ...off.settings, active: false } };
+    expect(byTransfer({ disks: [disk(), asleep] }).reasons).toEqual([expect.objectContaining({ code: 'disk.inactive', object: off.settings.diskId })]);
+    expect(byTransfer({ disks: [disk(), asleep], leaveOutDiskIds: [off.settings.diskId] }).reasons).toEqual([]);
+    expect(codes(chooseBackup(facts({ disks: [disk(), asleep] })).reasons)).toEqual([]);
+  });
+
+  test('its reasons do not speak of snapshots and appliances', () => {
+    const texts = byTransfer({ disks: [disk({ shareable: true }), disk({ storageType: 'lun' }), disk({ storageType: 'cinder' })] }).reasons.map(({ text }) => text).join(' ');
+    expect(texts).toContain('VM backup');
+    expect(texts).not.toMatch(/snapshot|appliance/);
   });
 });

@@ -204,6 +204,8 @@ export function describeImageio(stand: () => Stand, directory: () => string, tra
     await expect(small.read(4 * MiB, Buffer.alloc(4096))).rejects.toMatchObject({ code: 'imageio.refused', details: { status: 416 } });
     const grown = await reader(await ticketOn({ image, op: 'read' }), { sizeBytes: sizeBytes - 512 });
     await expect(all(grown.extents(0))).rejects.toMatchObject({ code: 'imageio.refused', message: expect.stringContaining('resized') as string });
+    await expect(grown.checksum()).rejects.toMatchObject({ code: 'imageio.refused', message: expect.stringContaining(`${sizeBytes}`) as string });
+    await expect(small.checksum()).rejects.toMatchObject({ code: 'imageio.refused' });
   });
 
   it('keeps to its number of connections', async () => {

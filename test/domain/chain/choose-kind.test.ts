@@ -33,6 +33,8 @@ const rows: readonly (readonly [string, Partial<ChainFacts>, 'full' | { readonly
   ['newest one not sealed', { backups: [f, i1, { ...i2, sealed: false }] }, { on: 'i1' }, 'base.not-sealed'],
   ['newest one expired', { backups: [f, i1, { ...i2, expired: true }] }, { on: 'i1' }, 'base.expired'],
   ['newest one failing verification', { backups: [f, i1, { ...i2, verification: 'failed' }] }, { on: 'i1' }, 'base.failing'],
+  ['newest one damaged', { backups: [f, i1, { ...i2, damage: 'its image is missing' }] }, { on: 'i1' }, 'base.damaged'],
+  ['the full one damaged', { backups: [{ ...f, damage: 'its image is missing' }, i1, i2] }, 'full', 'base.damaged'],
   ['the full one failing verification', { backups: [{ ...f, verification: 'failed' }, i1, i2] }, 'full', 'base.failing'],
   ['a link missing', { backups: [f, i2] }, { on: 'f' }, 'base.incomplete'],
   ['the full one missing', { backups: [i1, i2] }, 'full', 'base.incomplete'],
