@@ -91,8 +91,19 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
-/** For a whole suite; opened before its first test. */
+let shared: (() => Stage) | undefined;
+
+/** For a whole suite, or for the suites of a file that shares one; opened before its first test. */
 export function useStage(): () => Stage {
+  return shared ?? openForFile();
+}
+
+/** For a file of several suites: every flow has its own script, and a server, workers and their modules cost four seconds of a core. */
+export function shareStage(): void {
+  shared = openForFile();
+}
+
+function openForFile(): () => Stage {
   let stage: Stage | undefined;
   beforeAll(async () => {
     stage = await openStage();

@@ -48,7 +48,7 @@ test('the runbook, read aloud', async () => {
   // It has no VM in the catalog: the next run on the VM would take it for one that was terminated.
   expect(run.script.of('openRun')[0]?.input).toEqual({ runId: output.runId, workflowId: `verify/${backupId}`, workflowType: 'verifyBackup', engine, vmName: '', repository, backupId });
   expect(run.script.of('nameRun')[0]?.input).toMatchObject({ runId: output.runId, vmName: 'demo' });
-  expect(run.script.of('recordVerification')[0]?.input).toEqual({ engine, runId: output.runId, repository, backupId, vmId: run.vmId, vmName: 'demo', failure: null });
+  expect(run.script.of('recordVerification')[0]?.input).toEqual({ engine, runId: output.runId, repository, backupId, vmId: run.vmId, vmName: 'demo', dataBytes: 2000, failure: null });
   for (const { input, queue } of run.script.of('verifyDisk')) {
     expect(input).toMatchObject({ backupId, vmId: run.vmId, from: { positionBytes: 0, dataBytes: 0 } });
     expect(queue).toBe('mover.main');
