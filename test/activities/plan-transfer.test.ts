@@ -154,7 +154,7 @@ describe('the chain', () => {
     const full = await backup();
     const one = await backup(full);
     expect(await chosen({ backups: [{ ...one, damage: 'image x is missing' }, full] })).toMatchObject({ kind: 'incremental', baseBackupId: full.backupId, notes: [{ code: 'base.damaged', text: expect.stringContaining('image x is missing') as string }] });
-    await desk.catalog.recordVerification({ runId: desk.runId, repository: 'primary', backupId: full.backupId, outcome: 'failed', failure: { code: 'digest.mismatch', message: 'rotten' } });
+    await desk.catalog.recordVerification({ runId: desk.runId, repository: 'primary', backupId: full.backupId, outcome: 'failed', dataBytes: 0, failure: { code: 'digest.mismatch', message: 'rotten' } });
     expect(await chosen({ backups: [one, full] })).toMatchObject({ kind: 'full', reason: { code: 'base.failing' } });
   });
 

@@ -131,7 +131,7 @@ export async function findVms(input: FindVmsInput): Promise<FindVmsOutput> {
 // eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
 export async function listBackups(input: ListBackupsInput): Promise<ListBackupsOutput> {
   const wanted = (input.backupId ?? backup.backupId) === backup.backupId && (input.vmName ?? 'demo') === 'demo' && (input.vmId ?? vmNamed('demo')) === vmNamed('demo');
-  return { backups: wanted ? [{ ...backup, verification: { outcome: 'passed', verifiedAt: '2026-11-21T03:00:00.000Z', runId: estate.runId, failure: null } }] : [], more: false };
+  return { backups: wanted ? [{ ...backup, verification: { outcome: 'passed', verifiedAt: '2026-11-21T03:00:00.000Z', runId: estate.runId, dataBytes: 1024, failure: null } }] : [], more: false };
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
