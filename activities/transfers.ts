@@ -117,9 +117,13 @@ async function lookAt(engine: Engine, input: TransferOfRun, id: string): Promise
   }
 }
 
+/** Says that it failed, and not why. */
+const failedEvent = 1034;
+
 /** Events of an upload's or download's end by the system come under its own correlation id, or under none. */
 async function failure(engine: Engine, { diskId, direction, transferKey }: TransferOfRun, state: string, transferId?: string): Promise<HoldfastError> {
-  const told = (await engine.listEvents({ correlationId: transferKey })).find(({ severity }) => severity !== 'normal');
+  const troubles = (await engine.listEvents({ correlationId: transferKey })).filter(({ severity }) => severity !== 'normal');
+  const told = troubles.find(({ code }) => code !== failedEvent) ?? troubles[0];
   const why = told ? `event ${told.code}: ${told.description}` : 'look at the engine\'s events 1033 to 1077 for the disk';
   return new HoldfastError('transfer.failed', `The ${direction} of disk ${diskId}${transferId === undefined ? '' : ` (image transfer ${transferId})`} ${state} (${why}).`, { diskId, transferId });
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { copyReportSchema, bandwidthSchema, progressSchema } from '../domain/flows/progress';
 import { failureRules } from '../domain/failures';
+import { reasonGuide } from '../domain/reason-guide';
 import { taskQueues } from '../domain/ids';
 import { copyReportSignal, pauseSignal, progressQuery, resumeSignal, searchAttributes, setBandwidthUpdate, typeNames } from '../workflows/messages';
 import { reasonCodes } from '../domain/plan/reasons';
@@ -68,6 +69,8 @@ export function publishedMessages(): JsonSchema {
       reasonCodes,
       firstDetail: toJsonSchema(runFailureDetailsSchema, 'input'),
     },
+    /** Why a backup is of its method and kind: in its result, in lists, in `progress`. Newer workers may know more. */
+    backupReasonCodes: Object.keys(reasonGuide),
     searchAttributes: Object.fromEntries(Object.values(searchAttributes).map(({ name, type }) => [name, typeNames[type]])),
   };
 }

@@ -22,8 +22,11 @@ export interface TransferOfDisk {
   readonly vmBackupId?: string | undefined;
 }
 
-/** What a ticket that is gone before anything was moved may mean: the host has just restarted. Then it has meant something else. */
-const vainPausesMs: readonly number[] = [1_000, 3_000, 8_000];
+/**
+ * Before another try where a ticket was gone before anything was moved. A new download needs nobody's consent; an upload can be resumed only when
+ * the engine has noticed, at its next look, that the ticket is gone. After these it is another trouble than a host that has just restarted.
+ */
+const vainPausesMs = { download: [1_000, 3_000, 8_000], upload: [5_000, 10_000, 20_000] } as const;
 /** A copy that has run for so long had its ticket. */
 const wasThereMs = 60_000;
 
@@ -34,7 +37,7 @@ export class DiskTransfer {
 
   /** Works with the transfer that there is, or a new one; again when its ticket is gone. May be called again after a pause. */
   async during<T>(work: (transferId: string) => Promise<T>): Promise<T> {
-    const { run, progressDiskId } = this.of;
+    const { run, progressDiskId, direction } = this.of;
     for (let inVain = 0; ; ) {
       const begunAtMs = Date.now();
       const { positionBytes } = run.durablePosition(progressDiskId);
@@ -44,11 +47,11 @@ export class DiskTransfer {
         if (!this.isGone(error)) throw error;
         const hasMoved = run.durablePosition(progressDiskId).positionBytes > positionBytes || Date.now() - begunAtMs > wasThereMs;
         inVain = hasMoved ? 0 : inVain + 1;
-        const pauseMs = inVain === 0 ? 0 : vainPausesMs[inVain - 1];
+        const pauseMs = inVain === 0 ? 0 : vainPausesMs[direction][inVain - 1];
         if (pauseMs === undefined) throw error;
         run.setDisk(progressDiskId, { state: 'waiting' });
         // An upload's disk would go with its transfer: that one is resumed.
-        if (this.of.direction === 'download') await this.end('cancel');
+        if (direction === 'download') await this.end('cancel');
         if (pauseMs > 0) await sleep(pauseMs);
       }
     }

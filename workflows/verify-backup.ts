@@ -50,6 +50,8 @@ type Readable = { readonly contents: BackupContents } | { readonly backupId: str
 
 const vmOf = (named: Readable): { readonly vmId?: string; readonly vmName?: string } => ('contents' in named ? { vmId: named.contents.backup.vmId, vmName: named.contents.backup.vmName } : {});
 
+const notThere: readonly string[] = ['backup.not-found', 'backup.not-sealed'] satisfies FailureCode[];
+
 /** A backup that is not there, or never was one, is no verification that failed: the request is wrong. */
 async function namedRead(verification: Verification): Promise<Readable> {
   const { input: { engine, repository, backupId }, run, proxies } = verification;
@@ -57,7 +59,7 @@ async function namedRead(verification: Verification): Promise<Readable> {
   if (!served) refuse(`The verification of backup ${backupId}`, [noMoverWorker(repository)]);
   if (!served) throw new Error('nobody read the backup, and that was no reason');
   const { answer } = served;
-  if ('failure' in answer && (answer.failure.code === 'backup.not-found' || answer.failure.code === 'backup.not-sealed')) throw fail(answer.failure.code, answer.failure.message);
+  if ('failure' in answer && notThere.includes(answer.failure.code)) throw fail(answer.failure.code as FailureCode, answer.failure.message);
   const { vmName } = vmOf(answer);
   if (vmName === undefined) return answer;
   run.name(vmName);
@@ -68,6 +70,12 @@ async function namedRead(verification: Verification): Promise<Readable> {
 async function backupRead({ input: { engine, repository }, run, proxies }: Verification, backupId: string): Promise<Readable> {
   const read = await orFailure(() => proxies.mover(repository).readBackup({ engine, runId: run.runId, repository, backupId }));
   return 'failure' in read ? { backupId, failure: read.failure } : { contents: read.answer };
+}
+
+/** One that is not there any more is a fault of the chain, and no mistake of the caller's. */
+async function belowRead(verification: Verification, backupId: string): Promise<Readable> {
+  const read = await backupRead(verification, backupId);
+  return 'failure' in read && notThere.includes(read.failure.code) ? { backupId, failure: { ...read.failure, code: 'chain.broken' satisfies FailureCode } } : read;
 }
 
 /** The named one first, then what it lies on; each is recorded as soon as it is known. */
@@ -81,7 +89,7 @@ async function eachReread(verification: Verification, named: Readable): Promise<
     await recorded(verification, named, result);
     verified.push(result);
     const baseBackupId: string | null = 'contents' in now ? now.contents.backup.baseBackupId : null;
-    next = input.chain && baseBackupId !== null ? await backupRead(verification, baseBackupId) : undefined;
+    next = input.chain && baseBackupId !== null ? await belowRead(verification, baseBackupId) : undefined;
   }
   return verified;
 }

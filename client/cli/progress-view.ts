@@ -56,11 +56,14 @@ export class PlainView implements ProgressView {
   #figures = '';
   #saidAtMs = -Infinity;
   #warnings = 0;
+  #notes: readonly string[] = [];
 
   constructor(private readonly write: (text: string) => void) {}
 
   update(progress: Progress, atMs: number): void {
     const estimate = this.#estimator.add(progress, atMs);
+    for (const note of progress.notes.filter(({ text }) => !this.#notes.includes(text))) this.write(`why: ${oneLine(note.text)}\n`);
+    this.#notes = progress.notes.map(({ text }) => text);
     for (const warning of progress.warnings.slice(this.#warnings)) this.write(`warning: ${oneLine(warning)}\n`);
     this.#warnings = progress.warnings.length;
     const stage = [headline(progress), ...waitingLines(progress)].join(';');
@@ -87,6 +90,7 @@ export function renderLines(progress: Progress, estimate: Estimate, columns: num
     clip(`${headline(progress)}${progress.disks.length > 0 ? `  ${figuresOf(estimate)}` : ''}`, columns),
     ...diskLines(progress.disks, nameWidth, columns).map((line) => clip(line, columns)),
     ...waitingLines(progress).map((line) => clip(line, columns)),
+    ...progress.notes.map(({ text }) => clip(`  why: ${oneLine(text)}`, columns)),
     ...progress.warnings.map((warning) => clip(`! ${oneLine(warning)}`, columns)),
   ];
 }

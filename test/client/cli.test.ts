@@ -214,13 +214,13 @@ describe('restore vm', () => {
   });
 
   test('every flag reaches the request', async () => {
-    const flags = `--name all --cluster Second --disk ${estate.diskId} --storage-domain data-2 --storage-domain-map data-1=data-2 --disk-storage-domain ${estate.diskId}=data-1 --network ovirtmgmt=lab/x=y --network dmz=none --macs keep --mac nic1=56:6F:00:00:00:01`;
+    const flags = `--name all --cluster Second --disk ${estate.diskId} --storage-domain data-2 --storage-domain-map data-1=data-2 --disk-storage-domain ${estate.diskId}=data-1 --network ovirtmgmt=lab/x=y --network dmz=none --macs keep --mac nic1=56:6F:00:00:00:01 --method transfer`;
     const run = await cli(`restore vm ${estate.backupId} ${flags} --no-wait --json`);
     const { workflowId } = json(run) as { workflowId: string };
     const history = await client.temporal.workflow.getHandle(workflowId).fetchHistory();
     const [payload] = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
     expect(JSON.parse(Buffer.from(payload?.data ?? []).toString())).toMatchObject({
-      as: 'new', name: 'all', cluster: 'Second', diskIds: [estate.diskId], storageDomain: 'data-2', storageDomainMap: [{ from: 'data-1', to: 'data-2' }], storageDomainOfDisk: [{ diskId: estate.diskId, storageDomain: 'data-1' }],
+      as: 'new', name: 'all', method: 'transfer', cluster: 'Second', diskIds: [estate.diskId], storageDomain: 'data-2', storageDomainMap: [{ from: 'data-1', to: 'data-2' }], storageDomainOfDisk: [{ diskId: estate.diskId, storageDomain: 'data-1' }],
       networks: [{ from: 'ovirtmgmt=lab/x', to: 'y' }, { from: 'dmz', to: null }], macs: 'keep', macOfNic: [{ nic: 'nic1', mac: '56:6f:00:00:00:01' }],
     });
   });
@@ -254,14 +254,17 @@ describe('list and show', () => {
 
   test('backups and runs', async () => {
     const backups = await cli('list backups --vm demo');
-    expect(backups.out).toMatch(/^2026-11-20 10:00:00 UTC {2}demo {2}lab +full {2}filesystem +4\.0 GiB {2}301\.0 MiB {2}main/m);
+    expect(backups.out).toMatch(/^2026-11-20 10:00:00 UTC {2}demo {2}lab +full {2}filesystem +2026-11-21 +4\.0 GiB {2}301\.0 MiB {2}main/m);
     expect(json(await cli('list backups --vm nobody --json'))).toEqual({ backups: [], more: false });
     expect((await cli('list runs --outcome failed')).out).toMatch(/backupVm {2}slow {2}failed +snapshot\.failed +1 {2}dddddddd-/);
     expect(await cli('list runs --outcome odd')).toMatchObject({ code: 2, err: expect.stringContaining('outcome') as string });
   });
 
   test('show tells a backup, a run of the catalog, and a run of Temporal apart', async () => {
-    expect((await cli(`show ${estate.backupId}`)).out).toMatch(/^Backup bbbbbbbb.*\n {2}vm +demo/);
+    const { out } = await cli(`show ${estate.backupId}`);
+    expect(out).toMatch(/^Backup bbbbbbbb.*\n {2}vm +demo/);
+    expect(out).toMatch(/^ {2}kind +full, appliance\n {2}why +the method "appliance" reads whole disks, so every backup is a full one \[method\.full-only\]$/m);
+    expect(out).toMatch(/^ {2}verified +passed at 2026-11-21 03:00:00 UTC$/m);
     expect(json(await cli(`show ${estate.backupId} --json`))).toMatchObject({ kind: 'backup', backup: { vmName: 'demo' } });
     expect((await cli(`show ${estate.endedRunId}`)).out).toContain('The engine gave up on the snapshot. [snapshot.failed]');
     await withSlowRun(async (workflowId) => {

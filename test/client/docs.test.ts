@@ -14,6 +14,7 @@ import { failureRules } from '../../domain/failures';
 import { leftoverGuidance } from '../../domain/guidance';
 import { phases } from '../../domain/flows/progress';
 import { holdingKinds } from '../../domain/holdings';
+import { reasonGuide } from '../../domain/reason-guide';
 import { reasonCodes } from '../../domain/plan/reasons';
 import { workerConfigSchema } from '../../worker/config';
 import { searchAttributes } from '../../workflows/messages';
@@ -24,7 +25,9 @@ const operators = 'docs/operators.md';
 const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...readdirSync(path.join(root, 'docs')).filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`)];
 
 /** What each reason is about, by the part before the dot. */
-const reasonSubjects: Readonly<Record<string, string>> = { vm: 'the VM', disk: 'a disk of the VM', appliance: 'the appliance or its worker', repository: 'the repository', backup: 'the backup', name: 'the new VM\'s name', network: 'a network of a NIC', nic: 'a NIC', mac: 'a NIC\'s MAC address', cluster: 'the target cluster', domain: 'a target storage domain', quiesce: 'the demanded consistency', engine: 'the engine\'s user' };
+const reasonSubjects: Readonly<Record<string, string>> = { vm: 'the VM', disk: 'a disk of the VM', appliance: 'the appliance or its worker', repository: 'the repository', backup: 'the backup', name: 'the new VM\'s name', network: 'a network of a NIC', nic: 'a NIC', mac: 'a NIC\'s MAC address', cluster: 'the target cluster', domain: 'a target storage domain', quiesce: 'the demanded consistency', kind: 'the kind that is insisted on', engine: 'the engine\'s user' };
+
+const reasonAbout = { method: 'the method', kind: 'the kind', disk: 'one disk, read in full', note: 'nothing else' } as const;
 
 describe('tables in operators.md', () => {
   const guideRows = (codes: readonly (keyof typeof failureGuide)[]): readonly (readonly string[])[] => codes.map((code) => [`\`${code}\``, failureGuide[code].cause, failureGuide[code].remedy]);
@@ -34,6 +37,7 @@ describe('tables in operators.md', () => {
   test.each([
     ['exit-codes', markdownTable(['code', 'meaning'], Object.values(exitCodes).map(({ code, meaning }) => [String(code), meaning]))],
     ['failure-codes', markdownTable(['code', 'retried', 'cause', 'what to do'], [...codes.map((code) => [`\`${code}\``, retried(code), failureGuide[code].cause, failureGuide[code].remedy]), ...runEndCodes.map((code) => [`\`${code}\``, 'no', failureGuide[code].cause, failureGuide[code].remedy])])],
+    ['backup-reasons', markdownTable(['code', 'about', 'meaning', 'what to do'], Object.entries(reasonGuide).map(([code, { about, meaning, remedy }]) => [`\`${code}\``, reasonAbout[about], meaning, remedy]))],
     ['client-codes', markdownTable(['code', 'cause', 'what to do'], guideRows(clientErrorCodes))],
     ['leftovers', markdownTable(['kind', 'what it is', 'what to do'], Object.entries(leftoverGuidance).map(([kind, { what, remedy }]) => [`\`${kind}\``, what, remedy]))],
     ['reason-codes', markdownTable(['about', 'codes'], Object.entries(reasonSubjects).map(([prefix, about]) => [about, reasonCodes.filter((code) => code.startsWith(`${prefix}.`)).map((code) => `\`${code}\``).join(', ')]))],

@@ -47,6 +47,10 @@ describe('the input of backupVm', () => {
   test.each([
     ['the least', request, true],
     ['all of it', { ...request, method: 'appliance', kind: 'full', applianceId: id, quiesce: 'off', leaveOutDiskIds: [id], bandwidthBytesPerSecond: 65_536 }, true],
+    ['all of it by transfer', { ...request, method: 'transfer', kind: 'differential', strict: true, witness: { every: 3 } }, true],
+    ['a choice left open', { ...request, method: 'auto', kind: 'auto', witness: 'never' }, true],
+    ['a witness every none', { ...request, method: 'transfer', witness: { every: 0 } }, false],
+    ['a kind that there is none of', { ...request, kind: 'half' }, false],
     ['a missing field', { engine: 'lab', vmId: id }, false],
     ['a field that is not there', { ...request, vm: 'demo' }, false],
     ['an id in capitals', { ...request, vmId: 'ABCDEF00-0000-4000-8000-111111111111' }, false],

@@ -3,12 +3,24 @@ import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
 import { judgeConsistency, snapshotFailureEvents } from '../../domain/consistency';
 import { holdingId, holdingKinds, holdingSchema } from '../../domain/holdings';
-import { configNameSchema, snapshotMark, taskQueues, uuidSchema, vmMark, workflowIds, zeroUuid } from '../../domain/ids';
+import { backupIdInMark, configNameSchema, readTransferMark, snapshotMark, taskQueues, transferMark, uuidSchema, vmMark, workflowIds, zeroUuid } from '../../domain/ids';
 import { backupSummarySchema, manifestSchema, summarize, type Manifest, type ManifestDisk } from '../../domain/manifest';
 import { humanBytes } from '../../domain/units';
 
 const configName = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,62}$/);
 const uuid = fc.uuid();
+
+describe('marks that are read back', () => {
+  test('of a transfer give its disk and key, and nothing else does', () => {
+    fc.assert(fc.property(uuid, uuid, (diskId, transferKey) => expect(readTransferMark(transferMark(diskId, transferKey))).toEqual({ diskId, transferKey })));
+    for (const mark of ['', 'transfer of disk x', `disk ${randomUUID()} at VM ${randomUUID()}`]) expect(readTransferMark(mark)).toBeUndefined();
+  });
+
+  test('of a snapshot or VM backup give its backup, whatever prefix', () => {
+    fc.assert(fc.property(uuid, fc.stringMatching(/^[\w .-]{1,40}$/), (backupId, prefix) => expect(backupIdInMark(snapshotMark(prefix, backupId))).toBe(backupId)));
+    expect(backupIdInMark('Nightly snapshot')).toBeUndefined();
+  });
+});
 
 describe('ids', () => {
   test.each([zeroUuid, randomUUID(), 'ffffffff-ffff-ffff-ffff-ffffffffffff'])('%s is a UUID', (id) => expect(uuidSchema.safeParse(id).success).toBe(true));
@@ -111,6 +123,23 @@ describe('a manifest\'s summary', () => {
     expect(backupSummarySchema.parse(summary)).toEqual(summary);
     expect(summary).toMatchObject({ backupId: manifest.backupId, repository: 'main', engine: 'lab', vmName: 'demo', baseBackupId: null, consistency: 'unknown', createdAt: '2026-11-21T05:00:00.000Z', virtualBytes: 2000, dataBytes: 30, imageBytes: 300, manifestSha256: 'd'.repeat(64) });
     expect(summary.disks).toEqual(manifest.disks.map(({ settings: { diskId, alias, virtualBytes }, dataBytes, digests: { root } }) => ({ diskId, alias, virtualBytes, dataBytes, root })));
+  });
+
+  test('of an older release has what it could not say yet as nothing', () => {
+    const without = (of: object, ...keys: readonly string[]): object => Object.fromEntries(Object.entries(of).filter(([key]) => !keys.includes(key)));
+    const read = manifestSchema.parse({ ...without(manifest, 'notes', 'vmBackup'), disks: manifest.disks.map((each) => without(each, 'mode', 'witnessed')) });
+    expect(read).toEqual(manifest);
+    expect(summarize(read, 'main', 'd'.repeat(64))).toMatchObject({ reason: manifest.reason, checkpointId: null, witnessed: false });
+  });
+
+  test('of a backup by transfer has the VM backup\'s time, its checkpoint, and a witness only for all disks', () => {
+    const vmBackup = { id: randomUUID(), style: 'live' as const, createdAt: '2026-11-21T06:00:00.000Z' };
+    const checkpoint = { id: randomUUID() };
+    const [one, two] = [disk(1, 1), disk(2, 2)];
+    const of = (...disks: ManifestDisk[]) => summarize(manifestSchema.parse({ ...manifest, method: 'transfer', snapshot: null, vmBackup, checkpoint, disks }), 'main', 'd'.repeat(64));
+    expect(of({ ...one, witnessed: true }, two)).toMatchObject({ method: 'transfer', createdAt: vmBackup.createdAt, checkpointId: checkpoint.id, witnessed: false });
+    expect(of({ ...one, witnessed: true }, { ...two, witnessed: true })).toMatchObject({ witnessed: true });
+    expect(of()).toMatchObject({ witnessed: false });
   });
 
   test('names the base of a backup that has one, and is fine without disks', () => {

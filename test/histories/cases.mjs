@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const slowly = { bandwidthBytesPerSecond: 2 ** 20 };
 const restoredName = 'history-restored';
 
-const isMoving = ({ phase, disks }) => phase === 'copy' && disks.some(({ dataBytes }) => dataBytes > 0);
+const isMoving = ({ phase, disks }) => (phase === 'copy' || phase === 'verify') && disks.some(({ dataBytes }) => dataBytes > 0);
 
 /** @typedef {import('@temporalio/client').WorkflowHandle} Handle */
 /** @type {readonly { flow: string, name: string, ends: string, play: (stage: import('./stage.mjs').RecordingStage) => Promise<Handle> }[]} */
@@ -31,6 +31,14 @@ export const cases = [
   },
   { flow: 'backupVm', name: 'failed-in-copy', ends: 'FAILED', play: failedInCopy },
   { flow: 'backupVm', name: 'after-terminated', ends: 'COMPLETED', play: afterTerminated },
+  { flow: 'backupVm', name: 'transfer-full', ends: 'COMPLETED', play: (stage) => stage.run('backupVm', { ...byTransfer(stage), kind: 'full', witness: 'always' }) },
+  { flow: 'backupVm', name: 'transfer-incremental', ends: 'COMPLETED', play: (stage) => stage.run('backupVm', { ...byTransfer(stage), kind: 'incremental', strict: true, witness: 'always' }) },
+  { flow: 'backupVm', name: 'transfer-chosen', ends: 'COMPLETED', play: (stage) => stage.run('backupVm', { ...backupOf(stage, stage.demo), method: 'auto' }) },
+  { flow: 'backupVm', name: 'transfer-steered', ends: 'COMPLETED', play: (stage) => steered(stage, { ...byTransfer(stage), kind: 'full' }) },
+  { flow: 'backupVm', name: 'transfer-cancelled-in-copy', ends: 'CANCELLED', play: (stage) => cancelledInCopy(stage, 'backupVm', { ...byTransfer(stage), kind: 'full', ...slowly }) },
+  { flow: 'backupVm', name: 'transfer-after-terminated', ends: 'COMPLETED', play: (stage) => afterTerminated(stage, { ...byTransfer(stage), kind: 'full' }) },
+  { flow: 'backupVm', name: 'transfer-full-instead', ends: 'COMPLETED', play: fullInstead },
+  { flow: 'backupVm', name: 'transfer-ticket-lost', ends: 'COMPLETED', play: ticketLost },
   {
     flow: 'listBackups',
     name: 'of-vm',
@@ -86,6 +94,20 @@ export const cases = [
     play: async (stage) => cancelledInCopy(stage, 'restoreVm', { ...(await restoreOf(stage)), ...slowly }),
   },
   { flow: 'restoreVm', name: 'completed-and-started', ends: 'COMPLETED', play: restoredAndStarted },
+  { flow: 'restoreVm', name: 'by-transfer', ends: 'COMPLETED', play: (stage) => thrownAway(stage, async () => stage.run('restoreVm', { ...(await restoreOf(stage)), method: 'transfer' })) },
+  {
+    flow: 'restoreVm',
+    name: 'by-transfer-cancelled-in-copy',
+    ends: 'CANCELLED',
+    play: async (stage) => cancelledInCopy(stage, 'restoreVm', { ...(await restoreOf(stage)), method: 'transfer', ...slowly }),
+  },
+  { flow: 'verifyBackup', name: 'chain', ends: 'COMPLETED', play: async (stage) => stage.run('verifyBackup', await verificationOf(stage)) },
+  {
+    flow: 'verifyBackup',
+    name: 'cancelled',
+    ends: 'CANCELLED',
+    play: async (stage) => cancelledInCopy(stage, 'verifyBackup', { ...(await verificationOf(stage)), ...slowly }),
+  },
   { flow: 'restoreVm', name: 'replaced', ends: 'COMPLETED', play: (stage) => onOwnVm(stage, (request) => stage.run('restoreVm', { ...request, as: 'replace' })) },
   { flow: 'restoreVm', name: 'as-original', ends: 'COMPLETED', play: (stage) => onOwnVm(stage, async (request) => {
     await stage.lab.removeWithDisks(request.vmId);
@@ -97,6 +119,20 @@ function backupOf({ engine, repository }, vm) {
   return { engine, vmId: vm.id, repository };
 }
 
+/** Its disks have change tracking in the lab. */
+function byTransfer(stage) {
+  return { ...backupOf(stage, stage.demo), method: 'transfer' };
+}
+
+/** Of the newest backup that lies on another one. */
+async function verificationOf({ engine, repository, demo, client, start }) {
+  const listing = await start('listBackups', { engine, repository, vmId: demo.id });
+  const { backups } = await client.workflow.result(listing.workflowId);
+  const backup = backups.find(({ baseBackupId }) => baseBackupId !== null);
+  if (!backup) throw new Error('demo has no backup that lies on another one: record backupVm/transfer-incremental first');
+  return { engine, repository, backupId: backup.backupId, chain: true };
+}
+
 async function restoreOf({ engine, repository, demo, client, start }, name = restoredName) {
   const listing = await start('listBackups', { engine, repository, vmId: demo.id });
   const { backups } = await client.workflow.result(listing.workflowId);
@@ -105,8 +141,8 @@ async function restoreOf({ engine, repository, demo, client, start }, name = res
 }
 
 /** Paused while it copies, slowed down while it copies, and set free: each of them ends an attempt and begins another. */
-async function steered(stage) {
-  const handle = await stage.start('backupVm', { ...backupOf(stage, stage.demo), ...slowly });
+async function steered(stage, input = backupOf(stage, stage.demo)) {
+  const handle = await stage.start('backupVm', { ...input, ...slowly });
   await stage.untilProgress(handle, 'it copies', isMoving);
   await handle.signal('pause');
   await untilIdle(handle);
@@ -141,11 +177,26 @@ async function failedInCopy(stage) {
 }
 
 /** A terminated run undoes nothing: the next one on its VM finds its snapshot, attachments and half-written backup, and releases them first. */
-async function afterTerminated(stage) {
-  const handle = await stage.start('backupVm', { ...backupOf(stage, stage.demo), ...slowly });
+async function afterTerminated(stage, input = backupOf(stage, stage.demo)) {
+  const handle = await stage.start('backupVm', { ...input, ...slowly });
   await stage.untilProgress(handle, 'it copies', isMoving);
   await handle.terminate('recorded as what the next run finds');
-  return stage.run('backupVm', backupOf(stage, stage.demo));
+  return stage.run('backupVm', input);
+}
+
+/** The host has forgotten what changed, which the engine's checkpoints do not tell: the run undoes what it had begun and makes a full backup. */
+async function fullInstead(stage) {
+  await stage.fault({ kind: 'bitmaps-forgotten', vmId: stage.demo.id });
+  return stage.run('backupVm', byTransfer(stage));
+}
+
+/** The daemon forgets the ticket of a copy under way: the run asks for another transfer, and the copy goes on. */
+async function ticketLost(stage) {
+  const handle = await stage.start('backupVm', { ...byTransfer(stage), kind: 'full', ...slowly });
+  await stage.untilProgress(handle, 'it copies', isMoving);
+  await stage.fault({ kind: 'ticket-lost' });
+  await handle.executeUpdate('setBandwidth', { args: [{ bytesPerSecond: null }] });
+  return stage.ended(handle);
 }
 
 /** On a small VM of the case's own, down and backed up. */
@@ -165,16 +216,24 @@ async function onOwnVm(stage, play) {
 async function restoredAndStarted(stage) {
   await stage.lab.bring(stage.demo.id, 'down');
   try {
-    return await stage.run('restoreVm', { ...(await restoreOf(stage)), start: true });
+    return await thrownAway(stage, async () => stage.run('restoreVm', { ...(await restoreOf(stage)), start: true }));
   } finally {
-    const restored = await stage.lab.findVm(restoredName);
-    if (restored) await stage.lab.removeWithDisks(restored.id);
     await stage.lab.bring(stage.demo.id, 'up');
   }
 }
 
+/** The restored VM makes room for the next case's. */
+async function thrownAway(stage, play) {
+  try {
+    return await play();
+  } finally {
+    const restored = await stage.lab.findVm(restoredName);
+    if (restored) await stage.lab.removeWithDisks(restored.id);
+  }
+}
+
 const copiesOf = async (handle) =>
-  (await handle.describe()).raw.pendingActivities.filter(({ activityType }) => activityType.name === 'backupDisk');
+  (await handle.describe()).raw.pendingActivities.filter(({ activityType }) => ['backupDisk', 'backupDiskByTransfer'].includes(activityType.name));
 
 /** No attempt is left that could still come to an end. */
 async function untilIdle(handle) {

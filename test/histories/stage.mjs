@@ -1,6 +1,7 @@
 // What a case is played on: a Temporal client that knows the published schemas and nothing else of Holdfast, and the lab's user.
 import { readdirSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
+import { request } from 'node:http';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -31,6 +32,7 @@ export async function openRecordingStage({ state, parts }) {
     appliance,
     devices,
     start,
+    fault: (fault) => inject(readConnection(state).controlSocket, fault),
     untilProgress,
     ended,
     places: placesOf(state, devices),
@@ -71,6 +73,18 @@ function startFlow(client, flow, input) {
     args: [input],
     workflowIdConflictPolicy: 'FAIL',
     workflowIdReusePolicy: idReusePolicy,
+  });
+}
+
+/** One of the lab's own faults (lab/README.md), by its control socket: it happens now. */
+function inject(socketPath, fault) {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method: 'POST', path: '/faults' }, (response) => {
+      response.resume();
+      response.on('end', () => (response.statusCode === 201 ? resolve() : reject(new Error(`the lab answered ${response.statusCode} to the fault ${fault.kind}`))));
+    });
+    sent.on('error', reject);
+    sent.end(JSON.stringify(fault));
   });
 }
 

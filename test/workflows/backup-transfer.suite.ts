@@ -59,6 +59,9 @@ test('the runbook, read aloud', async () => {
   });
   expect(script.of('removeCheckpoint').map(({ input }) => input)).toEqual([{ ...of, checkpointId: checkpointId('old') }]);
   expect(output).toMatchObject({ warnings: [], leftovers: [], notes: [], witnessedDiskIds: diskIds });
+  // Operators read beside every step what it does.
+  const scheduled = ((await run.handle.fetchHistory()).events ?? []).filter(({ activityTaskScheduledEventAttributes }) => activityTaskScheduledEventAttributes);
+  expect(scheduled.filter(({ userMetadata }) => (userMetadata?.summary?.data ?? []).length === 0).map(({ activityTaskScheduledEventAttributes }) => activityTaskScheduledEventAttributes?.activityType?.name)).toEqual([]);
 });
 
 describe('a final failure', () => {

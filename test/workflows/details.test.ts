@@ -77,6 +77,21 @@ describe('the page of a run', () => {
     expect(text).toContain('**Waiting for a copy slot**\n\n- web_Disk1: engine prod copies 4 at once');
   });
 
+  test('by image transfers says what was decided, and why', () => {
+    const notes = [{ code: 'chain.continued', text: 'It continues the chain of backup 6f1c.' }, { code: 'disk.added', text: 'Disk *new* is not in it.' }];
+    const text = describeRun(view({ phase: 'vm-backup', notes }));
+    expect(text).toContain('**web**: backup, **starting the VM backup**');
+    expect(text).toContain('**Decided**\n\n- It continues the chain of backup 6f1c. (chain.continued)\n- Disk \\*new\\* is not in it. (disk.added)');
+    expect(describeRun(view({ phase: 'snapshot' }))).not.toContain('Decided');
+  });
+
+  test('of a verification shows how far it is', () => {
+    const reading = { ...copying, phase: 'verify' } as const;
+    const [head] = lines(view(reading, { what: 'verification of backup 6f1c' }));
+    expect(head).toMatch(/^\*\*web\*\*: verification of backup 6f1c, \*\*reading again what was sealed\*\* · \*\*40 %\*\* of 10\.0 GiB · 18\.0 MiB\/s/);
+    expect(progressLine(view(reading))).toMatch(/^verify 40 %, 18\.0 MiB\/s/);
+  });
+
   test('that undoes says what is undone already, and what it waits for', () => {
     const text = describeRun(view({ ...copying, phase: 'cleanup', undone: ['detach disk web_Disk1 from the appliance'], trouble: 'remove the snapshot is tried again: a migration runs [engine.conflict]' }));
     expect(text).toContain('**web**: backup, **cleaning up**\n\n**Waiting:** remove the snapshot is tried again: a migration runs \\[engine.conflict\\]');
@@ -133,6 +148,11 @@ describe('the sentence beside an activity', () => {
 
   test.each([
     ['backupDisk', { diskId, bandwidthBytesPerSecond: 20 * MiB }, 'copy disk web_Disk1 into the repository, at most 20.0 MiB/s'],
+    ['backupDiskByTransfer', { diskId, baseBackupId: runId }, 'copy what changed of disk web_Disk1 into the repository'],
+    ['backupDiskByTransfer', { diskId, baseBackupId: null }, 'copy disk web_Disk1 into the repository'],
+    ['ensureTransferEnded', { diskId, direction: 'download', outcome: 'finalize' }, 'finalize the download of disk web_Disk1'],
+    ['ensureVmBackup', { vmId: runId, fromCheckpointId: runId }, `VM backup of ${runId}, what changed`],
+    ['recordVerification', { backupId: runId, failure: null }, `write down that backup ${runId} is what was sealed`],
     ['detachDisk', { diskId }, 'detach disk web_Disk1 from the appliance'],
     ['detachDisk', { diskId: runId }, `detach ${runId} from the appliance`],
     ['ensureSnapshotGone', { vmId: runId }, `remove the snapshot of ${runId} and wait for the merge`],

@@ -88,8 +88,8 @@ describe('what is not as it was sealed', () => {
   test('may be a backup below that is gone', async () => {
     const run = await verify((script, chain) => script.fail('readBackup', 'backup.not-found', ({ input }) => input['backupId'] === chain[1]), { chain: true });
     const end = await ending(run.handle);
-    expect(end).toMatchObject({ status: 'FAILED', code: 'backup.not-found' });
-    expect(records(run)).toEqual([[run.chain[0], 'passed'], [run.chain[1], 'backup.not-found']]);
+    expect(end).toMatchObject({ status: 'FAILED', code: 'chain.broken' });
+    expect(records(run)).toEqual([[run.chain[0], 'passed'], [run.chain[1], 'chain.broken']]);
   });
 
   test('may be the manifest or the configuration', async () => {

@@ -22,6 +22,7 @@ export const estate = {
   endedRunId: id('d'),
   diskId: id('e'),
   createdVmId: id('f'),
+  decayedBackupId: id('a'),
 } as const;
 
 export const vmNamed = (name: (typeof estate.vms)[number]['name']): string => estate.vms.find((vm) => vm.name === name)?.id ?? '';

@@ -6,6 +6,7 @@ import type { FindVmsInput, FindVmsOutput, ListBackupsInput, ListBackupsOutput, 
 import type { RestoreVmInput, RestoreVmOutput } from '../../../domain/flows/restore-vm';
 import { reason, refusalText } from '../../../domain/plan/reasons';
 import { pauseSignal, progressQuery, resumeSignal, setBandwidthUpdate } from '../../../workflows/messages';
+import type { VerifyBackupInput, VerifyBackupOutput } from '../../../domain/flows/verify-backup';
 import { backup, estate, leftSnapshot, runs, vmNamed } from './estate';
 
 const diskBytes = 4 * 1024 ** 3;
@@ -103,6 +104,20 @@ export async function restoreVm(input: RestoreVmInput): Promise<RestoreVmOutput>
   };
 }
 
+export async function verifyBackup(input: VerifyBackupInput): Promise<VerifyBackupOutput> {
+  const told = tellProgress('demo');
+  told.phase = 'verify';
+  await sleep(300);
+  const disk = { diskId: estate.diskId, alias: 'demo_Disk1', virtualBytes: diskBytes, dataBytes: 1024 };
+  if (input.backupId === estate.decayedBackupId) {
+    const found = { code: 'digest.mismatch', message: 'block 7 does not have its digest' };
+    throw failure(found.code, `A backup of VM demo is not what was sealed. backup ${input.backupId}: disk demo_Disk1: ${found.message}`, { backups: [{ backupId: input.backupId, kind: 'full', outcome: 'failed', failure: null, disks: [{ ...disk, root: null, failure: found }] }] });
+  }
+  const passed = (backupId: string, kind: 'full' | 'incremental') => ({ backupId, kind, outcome: 'passed' as const, failure: null, disks: [{ ...disk, root: 'ab'.repeat(32), failure: null }] });
+  const backups = [passed(input.backupId, 'incremental'), ...(input.chain ? [passed(estate.createdVmId, 'full')] : [])];
+  return { runId: estate.runId, backupId: input.backupId, vmName: 'demo', backups, seconds: 2, bytesPerSecond: 1024 ** 2, warnings: [], leftovers: [] };
+}
+
 // eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
 export async function findVms(input: FindVmsInput): Promise<FindVmsOutput> {
   for (const wanted of input.vms) {
@@ -116,7 +131,7 @@ export async function findVms(input: FindVmsInput): Promise<FindVmsOutput> {
 // eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
 export async function listBackups(input: ListBackupsInput): Promise<ListBackupsOutput> {
   const wanted = (input.backupId ?? backup.backupId) === backup.backupId && (input.vmName ?? 'demo') === 'demo' && (input.vmId ?? vmNamed('demo')) === vmNamed('demo');
-  return { backups: wanted ? [{ ...backup, verification: null }] : [], more: false };
+  return { backups: wanted ? [{ ...backup, verification: { outcome: 'passed', verifiedAt: '2026-11-21T03:00:00.000Z', runId: estate.runId, dataBytes: 1024, failure: null } }] : [], more: false };
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
