@@ -44,6 +44,8 @@ export interface PartsOptions {
   readonly say?: (line: string) => void;
   /** Start a part again when it dies by itself. Default: true. */
   readonly restart?: boolean;
+  /** Without it Temporal survives its own death, and not the machine's. Default: true. */
+  readonly flushes?: boolean;
   readonly settingsFile?: string;
   readonly programs?: { readonly lab?: string; readonly worker?: string };
 }

@@ -9,5 +9,5 @@ export interface Settings {
 
 export declare const settingsFile: string;
 export declare function readSettings(file?: string): Settings;
-export declare function temporalArguments(settings: Settings, databaseFile: string): string[];
+export declare function temporalArguments(settings: Settings, databaseFile: string | undefined, options?: { readonly flushes?: boolean }): string[];
 export declare function choosePorts(wanted: Settings['ports'], mode: 'auto' | 'file' | 'free', say: (line: string) => void, names?: readonly (keyof Settings['ports'])[]): Promise<Partial<Settings['ports']>>;

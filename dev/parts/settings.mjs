@@ -25,10 +25,12 @@ export function readSettings(file = settingsFile) {
   return { namespace: own.namespace, database: own.database, ports: own.ports, searchAttributes: own.searchAttributes };
 }
 
-export function temporalArguments(settings, databaseFile) {
+/** Without a file the server keeps its data in memory. `flushes`: false for tests, whose servers die by SIGKILL and never by a loss of power. */
+export function temporalArguments(settings, databaseFile, { flushes = true } = {}) {
   return [
     'server', 'start-dev', '--ip', '127.0.0.1', '--ui-ip', '127.0.0.1', '--port', String(settings.ports.temporal), '--ui-port', String(settings.ports.temporalUi),
-    '--db-filename', databaseFile, '--namespace', settings.namespace, '--log-level', 'warn', '--color', 'never', '--disable-config-file',
+    ...(databaseFile === undefined ? [] : ['--db-filename', databaseFile]), ...(flushes ? [] : ['--sqlite-pragma', 'synchronous=0']),
+    '--namespace', settings.namespace, '--log-level', 'warn', '--color', 'never', '--disable-config-file',
     ...settings.searchAttributes.flatMap((attribute) => ['--search-attribute', attribute]),
   ];
 }

@@ -5,8 +5,7 @@ import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { main } from '../../client/cli/main';
 import type { Io } from '../../client/cli/io';
-import { startTemporal } from '../support/temporal';
-import type { TestTemporal } from '../support/temporal';
+import { startTemporal, type TemporalOptions, type TestTemporal } from '../support/temporal';
 
 export const root = path.resolve(__dirname, '../..');
 
@@ -15,10 +14,10 @@ export interface StandIns {
   stop(): Promise<void>;
 }
 
-export async function startStandIns(): Promise<StandIns> {
+export async function startStandIns(options: TemporalOptions = {}): Promise<StandIns> {
   // Failing runs are what is tested: the worker's warnings about them would bury the test's own output.
   Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } } });
-  const temporal = await startTemporal();
+  const temporal = await startTemporal(options);
   const connection = await NativeConnection.connect({ address: temporal.address });
   const worker = await Worker.create({ connection, namespace: temporal.namespace, taskQueue: 'holdfast', workflowsPath: require.resolve('./stand-ins') });
   const running = worker.run();

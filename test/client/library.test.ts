@@ -20,7 +20,7 @@ describe('with workers', () => {
   let client: HoldfastClient;
 
   beforeAll(async () => {
-    standIns = await startStandIns();
+    standIns = await startStandIns({ inFile: true });
     client = await HoldfastClient.connect({ address: standIns.temporal.address, uiUrl: 'http://ui.test/' });
   }, 180_000);
 

@@ -31,7 +31,7 @@ test('PostgreSQL 15 comes up and keeps committed rows over a crash', async () =>
 });
 
 test('Temporal comes up and keeps its workflows over a crash', async () => {
-  const temporal = await startTemporal();
+  const temporal = await startTemporal({ inFile: true });
   const withClient = async <T>(use: (client: TemporalClient) => Promise<T>): Promise<T> => {
     const connection = await Connection.connect({ address: temporal.address });
     try {

@@ -122,7 +122,7 @@ async function startStack({ env = {}, configure = {} }: StackOptions): Promise<O
   const state = await mkdtemp(path.join(tmpdir(), 'hf-e2e-'));
   const partsEnv = { ...ready.env, ...env };
   // A part that dies by itself is what a test arranged; only the test starts it again.
-  const parts = await startParts({ setup: { ...ready, env: partsEnv }, state, ports: 'free', restart: false }).catch(async (error: unknown) => {
+  const parts = await startParts({ setup: { ...ready, env: partsEnv }, state, ports: 'free', restart: false, flushes: false }).catch(async (error: unknown) => {
     await rm(state, { recursive: true, force: true });
     throw error;
   });
