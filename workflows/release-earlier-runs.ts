@@ -25,10 +25,11 @@ export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine:
   }
   for (const kind of order) {
     for (const holding of holdings.filter((each) => each.kind === kind && !isSettled(each, holdings))) {
-      await told(run, holding.runId, `${holding.kind} ${holding.mark}`, async () => {
+      const what = holding.mark.startsWith(holding.kind) ? holding.mark : `${holding.kind} ${holding.mark}`;
+      await told(run, holding.runId, what, async () => {
         await release(proxies, holding, holdings);
         await proxies.undo.forgetLeftover({ runId: holding.runId, kind, mark: holding.mark });
-        return `${holding.kind === 'replaced-vm' && !holding.committed ? 'put back' : 'released'} what an earlier run (${holding.runId}) had left: ${holding.kind} ${holding.mark}`;
+        return `${holding.kind === 'replaced-vm' && !holding.committed ? 'put back' : 'released'} what an earlier run (${holding.runId}) had left: ${what}`;
       });
     }
   }

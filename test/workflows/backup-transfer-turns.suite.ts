@@ -32,9 +32,16 @@ describe('an incremental backup that turns out impossible becomes a full one in 
   ];
 
   test.each(rows)('$what', async ({ step, code, match, reason, undone: expected, warns = false }) => {
-    const run = await backup((script) => script.fail(step, code, match?.(script) ?? ofIncremental), { request: { kind: 'incremental' } });
+    const notes = [{ code: 'disk.resized', text: 'about the base' }, { code: 'base.failing', text: 'why not another one' }] as const;
+    const run = await backup(
+      (script) => {
+        script.fail(step, code, match?.(script) ?? ofIncremental);
+        script.on('planTransferBackup', async (_input, answer) => ((plan) => ({ ...plan, ...(plan.choice ? { choice: { ...plan.choice, notes } } : {}) }))(await answer()));
+      },
+      { request: { kind: 'incremental' } },
+    );
     const end = await ending(run.handle);
-    expect(end.status).toBe('COMPLETED');
+    expect(end).toMatchObject({ status: 'COMPLETED', output: { notes: [notes[1]] } });
     expect(undone(run)).toEqual(expected);
     const { script } = run;
     const [lost, full] = script.of('ensureVmBackup');

@@ -1,7 +1,6 @@
-// When what was planned as an incremental backup turns out not to be one: what becomes of it, and why. Pure.
-import type { Chosen } from '../../domain/chain';
-import type { ChainReasonCode } from '../../domain/chain';
+// When what was planned as an incremental backup turns out not to be one: what becomes of it, and why.
 import type { ReadyVmBackup } from '../../activities/vm-backups';
+import type { ChainReasonCode, Chosen } from '../../domain/chain';
 import { fail, failureText, readFailure } from '../failures';
 import type { Backup } from './backup';
 
@@ -40,6 +39,8 @@ export function asFullBackup({ input }: Pick<Backup, 'input'>, choice: KindChose
 
 const insists = ({ strict, kind }: Backup['input']): boolean => strict && kind !== 'auto';
 
+/** What was worth knowing about the base is nothing to a backup that stands alone; why no newer one was taken still is. */
 function asFull(choice: KindChosen, code: ChainReasonCode, text: string): KindChosen {
-  return { ...choice, kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: choice.disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code, text }, notes: choice.notes };
+  const notes = choice.notes.filter((note) => !note.code.startsWith('disk.') && note.code !== 'checkpoint.others-between');
+  return { ...choice, kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: choice.disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code, text }, notes };
 }

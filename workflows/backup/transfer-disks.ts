@@ -6,9 +6,9 @@ import { fail, failureText, readFailure, wasCancelled } from '../failures';
 import { inParallel } from '../in-parallel';
 import type { Backup, CopiedDisk, PlannedBackup } from './backup';
 import type { TransferPlan } from './plan-transfer';
-import type { VmBackupOfRun } from './vm-backup';
+import type { OpenVmBackup } from './vm-backup';
 
-export async function disksCopied(backup: Backup, plan: PlannedBackup & Pick<TransferPlan, 'backups'>, choice: Chosen, vmBackup: VmBackupOfRun): Promise<readonly CopiedDisk[]> {
+export async function disksCopied(backup: Backup, plan: PlannedBackup & Pick<TransferPlan, 'backups'>, choice: Chosen, vmBackup: OpenVmBackup): Promise<readonly CopiedDisk[]> {
   const { input, run, settings } = backup;
   run.enter('copy');
   const isWitnessDue = witnessDue(input.witness ?? settings.witness ?? defaultWitness, plan.backups.map(({ witnessed }) => witnessed));

@@ -19,13 +19,13 @@ export interface TransferWay {
 
 export async function copiedByTransfer(backup: Backup, { plan, notes }: TransferWay): Promise<CopiedBackup> {
   const { planned, choice } = granted(backup, plan);
-  const undoAgain = backup.run.undo.savepoint();
+  const takeBack = backup.run.undo.savepoint();
   try {
     return await copiedAs(backup, planned, choice, notes);
   } catch (error) {
     const full = fullInstead(backup, choice, error);
     if (!full) throw error;
-    await undoAgain();
+    await takeBack();
     backup.run.setDisks(planned.disks);
     return copiedAs(backup, planned, full, notes);
   }

@@ -5,14 +5,14 @@ import type { Chosen } from '../../domain/chain';
 import { snapshotMark } from '../../domain/ids';
 import type { Backup, PlannedBackup } from './backup';
 
-export interface VmBackupOfRun {
+export interface OpenVmBackup {
   readonly vmBackupId: string;
   readonly ready: ReadyVmBackup;
   /** The backup is sealed: the next one may go on from the checkpoint that began with it. */
   keepCheckpoint(): void;
 }
 
-export async function vmBackupReady({ input, run, proxies, settings, backupId }: Backup, { vm, disks }: PlannedBackup, { fromCheckpointId }: Chosen): Promise<VmBackupOfRun> {
+export async function vmBackupReady({ input, run, proxies, settings, backupId }: Backup, { vm, disks }: PlannedBackup, { fromCheckpointId }: Chosen): Promise<OpenVmBackup> {
   run.enter('vm-backup');
   const { engine, vmId, quiesce } = input;
   const of = { engine, runId: run.runId, vmId, vmBackupId: uuid4() };
