@@ -4,6 +4,7 @@ import { useStack } from '../e2e/support/stack';
 import { cancelCells } from './cancels';
 import type { CellPlan, CellResult } from './cell';
 import { bigVm, copyCells } from './copies';
+import { Costs } from './costs';
 import { faultCells } from './engine-faults';
 import { guestVm, onGuest } from './guests';
 import { Harness } from './harness';
@@ -19,7 +20,11 @@ const limitMs = isWhole ? 3_600_000 : 600_000;
 let harness: Harness | undefined;
 // Before the stack's own: the lanes' workers must be gone when it ends.
 const opened: Lane[] = [];
-afterAll(async () => { await Promise.all(opened.map((lane) => lane.close())); }, 60_000);
+let costs: Costs | undefined;
+afterAll(async () => {
+  if (costs) say(costs.told(harness?.results.length ?? 0));
+  await Promise.all(opened.map((lane) => lane.close()));
+}, 60_000);
 const stackOf = useStack();
 const recorded = new Map<Shape, readonly Step[]>();
 let lanes: readonly Lane[];
@@ -30,6 +35,7 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 beforeAll(async () => {
   const stack = stackOf();
+  costs = new Costs(stack, () => opened.flatMap(({ workers }) => workers));
   say(`HOLDFAST_CRASH_SEED=${seed}${isWhole ? ' (every cell)' : ''}`);
   // The lanes bring workers of their own.
   await Promise.all((['worker-control', 'worker-appliance'] as const).map((name) => stack.parts.part(name).stop()));
