@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer as createControl } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -37,6 +38,8 @@ export interface Stage {
   readonly sealedBackup: string;
   readonly options: LookOptions;
   readonly world: World;
+  /** What the lab's control socket answers to `/state`. */
+  readonly labHolds: { readonly locks: Row[]; readonly operations: Row[] };
   readonly ids: { readonly demo: string; readonly appliance: string; readonly stopped: string; readonly restored: string; readonly disk: string; readonly base: string; readonly active: string };
   /** `vms/<demo>`. */
   readonly demoDirectory: string;
@@ -56,9 +59,13 @@ export async function setStage(tls: Certificate): Promise<Stage> {
   await mkdir(runDirectory);
   const world = makeWorld(ids);
   const server = await serve(world, tls);
+  const labHolds: Stage['labHolds'] = { locks: [], operations: [] };
+  const controlSocket = path.join(directory, 'control.sock');
+  const control = createControl((_, response) => void response.end(JSON.stringify(labHolds))).listen(controlSocket);
+  await once(control, 'listening');
   const { port } = server.address() as AddressInfo;
   await mkdir(labState);
-  await writeFile(path.join(labState, 'connection.json'), JSON.stringify({ url: `https://127.0.0.1:${port}/ovirt-engine`, username: 'admin@internal', password: 'secret', caFile: tls.file, controlSocket: '' }));
+  await writeFile(path.join(labState, 'connection.json'), JSON.stringify({ url: `https://127.0.0.1:${port}/ovirt-engine`, username: 'admin@internal', password: 'secret', caFile: tls.file, controlSocket }));
   const sealedBackup = await makeRepository(repository, ids.demo, ids.disk);
   const children: ChildProcess[] = [];
   const start = async (program: string, args: readonly string[]): Promise<ChildProcess> => {
@@ -70,14 +77,16 @@ export async function setStage(tls: Certificate): Promise<Stage> {
   const demoDirectory = path.join(labState, 'vms', ids.demo);
   const qemu = await plugDemo({ labState, runDirectory, demoDirectory, ids, start });
   return {
-    directory, labState, runDirectory, repository, sealedBackup, world, ids, demoDirectory, qemu, start,
+    directory, labState, runDirectory, repository, sealedBackup, world, labHolds, ids, demoDirectory, qemu, start,
     options: { labState, repositories: [repository], applianceIds: [ids.appliance], keptVmIds: [ids.restored] },
     qmp: (...questions) => askQemu(path.join(runDirectory, 'q'), questions),
     async remove() {
       for (const child of children) await endChild(child);
       await run('sh', ['-c', 'for m in $(cut -d" " -f5 /proc/self/mountinfo | grep "^$1/"); do umount -l "$m" || fusermount3 -uz "$m"; done', 'sh', directory]);
-      server.closeAllConnections();
-      server.close();
+      for (const each of [server, control]) {
+        each.closeAllConnections();
+        each.close();
+      }
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -102,12 +111,13 @@ function makeWorld(ids: Stage['ids']): World {
     ] }],
     ['/templates', { template: [{ id: template, name: 'golden' }] }],
     [`/templates/${template}/diskattachments`, { disk_attachment: [{ id: templateDisk, disk: { id: templateDisk } }] }],
+    ['/imagetransfers', { image_transfer: [{ id: randomUUID(), phase: 'finished_success', direction: 'download', image: { id: ids.disk } }] }],
     ['/jobs', { job: [{ id: randomUUID(), description: 'Adding Disk', status: 'finished' }] }],
   ]);
   for (const id of [ids.demo, ids.appliance, ids.stopped, ids.restored]) {
     world.set(`/vms/${id}/snapshots`, { snapshot: [{ id, description: 'Active VM', snapshot_status: 'ok', snapshot_type: 'active' }] });
     world.set(`/vms/${id}/snapshots/${id}/disks`, {});
-    world.set(`/vms/${id}/diskattachments`, {});
+    for (const collection of ['diskattachments', 'backups', 'checkpoints']) world.set(`/vms/${id}/${collection}`, {});
   }
   const userSnapshot = randomUUID();
   rows(world, `/vms/${ids.demo}/snapshots`, 'snapshot').push({ id: userSnapshot, description: 'before the upgrade', snapshot_status: 'ok', snapshot_type: 'regular' });

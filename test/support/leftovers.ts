@@ -5,9 +5,11 @@ import path from 'node:path';
 import { lookAtEngine, viewEngine } from './leftovers/engine';
 import type { FoundLeftover, LookOptions } from './leftovers/finding';
 import { labRunDirectories, labVms, lookAtMounts, lookAtRunDirectories, lookAtVmDirectories, lookAtVolumes } from './leftovers/lab-files';
+import { lookAtLabState } from './leftovers/lab-state';
 import { lookAtProcesses } from './leftovers/processes';
 import { lookAtQemus } from './leftovers/qmp';
 import { lookAtRepository } from './leftovers/repository';
+import { lookAtVmBackups } from './leftovers/vm-backups';
 
 export type { FoundLeftover, LookOptions } from './leftovers/finding';
 
@@ -25,7 +27,8 @@ export async function findLeftovers(options: LookOptions): Promise<readonly Foun
 }
 
 async function lookAtLab(labState: string, repositories: readonly string[], runDirectories: readonly string[], options: LookOptions): Promise<readonly FoundLeftover[]> {
-  const view = await viewEngine(options.connectionFile ?? path.join(labState, 'connection.json'));
+  const connectionFile = options.connectionFile ?? path.join(labState, 'connection.json');
+  const view = await viewEngine(connectionFile);
   const vms = await labVms(labState);
   const ownDirectories = [...runDirectories, ...(await labRunDirectories(labState, vms))];
   const directories = await lookAtVmDirectories(vms, view);
@@ -33,6 +36,8 @@ async function lookAtLab(labState: string, repositories: readonly string[], runD
   const mounts = await lookAtMounts([realState, ...ownDirectories], directories.servedPaths);
   return [
     ...lookAtEngine(view, options),
+    ...(await lookAtVmBackups(view, repositories, options)),
+    ...(await lookAtLabState(connectionFile)),
     ...(await lookAtQemus(vms, view)),
     ...(await lookAtProcesses([labState, realState, ...ownDirectories, ...repositories], view)),
     ...mounts.found,

@@ -116,8 +116,12 @@ function patchTicket({ store }: Context, id: string, ticket: TransferRecord['tic
 
 /** False: somebody still reads or writes; it is tried again later. */
 export async function stopSession(context: Context, transfer: TransferRecord): Promise<boolean> {
+  let transferredBytes: number | undefined;
   try {
-    if (transfer.ticket !== undefined) await context.imageio.removeTicket(transfer.ticket.id);
+    if (transfer.ticket !== undefined) {
+      transferredBytes = (await context.imageio.ticketState(transfer.ticket.id))?.transferredBytes;
+      await context.imageio.removeTicket(transfer.ticket.id);
+    }
     if (transfer.prepared) await context.backups.endExport(transfer.id);
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
@@ -126,7 +130,9 @@ export async function stopSession(context: Context, transfer: TransferRecord): P
   }
   context.store.write(() => {
     const now = context.store.tables.transfers.get(transfer.id);
-    if (now !== undefined) context.store.tables.transfers.put({ ...without(now, 'ticket'), prepared: false });
+    if (now === undefined) return;
+    const known = transferredBytes ?? now.transferredBytes;
+    context.store.tables.transfers.put({ ...without(now, 'ticket'), prepared: false, transferredBytes: known });
   });
   return true;
 }

@@ -248,6 +248,15 @@ test.each([false, true])('detaching a snapshot disk ends the change tracking of 
   expect(left).toEqual(wipes ? [other] : [diskId, other]);
 });
 
+test.each(['live', 'cold'] as const)('an engine that makes no hybrid backups makes a %s one unasked', async (kind) => {
+  const { vmId, diskId } = await trackedVm(lab, `unasked-${kind}`, kind);
+  lab.engine.context.settings.hybridBackups = false;
+  const id = await begin(lab, vmId, [diskId], 'hybrid');
+  lab.engine.context.settings.hybridBackups = true;
+  expect(backupRow(lab, id)).toMatchObject({ kind, phase: 'ready' });
+  await finish(lab, vmId, id);
+});
+
 test('a disk grows on its own and in its attachment, never shrinks, and its checkpoints stay', async () => {
   const { vmId, diskId } = await trackedVm(lab, 'grows', 'live');
   const checkpoint = await backUp(lab, vmId, [diskId], 'live');

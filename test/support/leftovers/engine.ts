@@ -16,11 +16,16 @@ const attachmentSchema = z.object({ id: z.string(), active: flag.default(false),
 const diskSchema = z.object({ id: z.string(), alias: z.string().default(''), status: z.string().optional(), content_type: z.string().default('data'), image_id: z.string().optional() });
 const snapshotDiskSchema = z.object({ id: z.string(), image_id: z.string() });
 const templateSchema = z.object({ id: z.string() });
+const backupSchema = z.object({ id: z.string(), phase: z.string() });
+const checkpointSchema = z.object({ id: z.string(), description: z.string().default(''), state: z.string() });
+const transferSchema = z.object({ id: z.string(), phase: z.string(), direction: z.string(), image: reference.optional() });
 const jobSchema = z.object({ id: z.string(), description: z.string().default(''), status: z.string() });
 
 export interface EngineVm extends z.infer<typeof vmSchema> {
   readonly snapshots: readonly z.infer<typeof snapshotSchema>[];
   readonly attachments: readonly { readonly diskId: string; readonly active: boolean; readonly snapshotId?: string }[];
+  readonly backups: readonly z.infer<typeof backupSchema>[];
+  readonly checkpoints: readonly z.infer<typeof checkpointSchema>[];
 }
 
 export interface EngineView {
@@ -29,6 +34,7 @@ export interface EngineView {
   /** Disks of templates belong to no VM and are nobody's leftovers. */
   readonly templateDiskIds: ReadonlySet<string>;
   readonly jobs: readonly z.infer<typeof jobSchema>[];
+  readonly transfers: readonly z.infer<typeof transferSchema>[];
   /** Every volume that the engine knows of, in all snapshots. */
   readonly volumeIds: ReadonlySet<string>;
 }
@@ -47,7 +53,9 @@ export async function viewEngine(connectionFile: string): Promise<EngineView> {
     const attachments = (await list(`/vms/${vm.id}/diskattachments`, 'disk_attachment', attachmentSchema)).map(({ id, active, disk }) => ({
       diskId: id, active, ...(disk?.snapshot === undefined ? {} : { snapshotId: disk.snapshot.id }),
     }));
-    return { ...vm, snapshots, attachments };
+    const backups = await list(`/vms/${vm.id}/backups`, 'backup', backupSchema);
+    const checkpoints = await list(`/vms/${vm.id}/checkpoints`, 'checkpoint', checkpointSchema);
+    return { ...vm, snapshots, attachments, backups, checkpoints };
   };
   const vms: EngineVm[] = [];
   for (const vm of await list('/vms', 'vm', vmSchema)) {
@@ -58,7 +66,7 @@ export async function viewEngine(connectionFile: string): Promise<EngineView> {
   for (const { image_id } of disks) if (image_id !== undefined) volumeIds.add(image_id);
   const templateDiskIds = new Set<string>();
   for (const { id } of await list('/templates', 'template', templateSchema)) for (const disk of await list(`/templates/${id}/diskattachments`, 'disk_attachment', attachmentSchema)) templateDiskIds.add(disk.id);
-  return { vms, disks, templateDiskIds, jobs: await list('/jobs', 'job', jobSchema), volumeIds };
+  return { vms, disks, templateDiskIds, jobs: await list('/jobs', 'job', jobSchema), transfers: await list('/imagetransfers', 'image_transfer', transferSchema), volumeIds };
 }
 
 class NotThere extends Error {}
