@@ -9,14 +9,15 @@ import type { Ending } from './ending';
 import type { Lane } from './lane';
 import { nextBackup } from './next-backup';
 import { backupsOf } from './outside';
-import { plainShapes, type Handle, type Shape } from './shapes';
+import type { Handle } from './runs';
+import type { Shape } from './shapes';
 import type { Step } from './steps';
 
 const run = promisify(execFile);
 const program = path.resolve(__dirname, '../../dist/client/cli/main.js');
 const arriveLimitMs = 90_000;
 /** From this step on nothing is taken back. */
-const kept = { backupVm: 'sealBackup', restoreVm: 'keepProducts' } as const;
+const kept = { backupVm: 'sealBackup', restoreVm: 'keepProducts', verifyBackup: 'closeRun' } as const;
 /** Opening a run hears no cancel: its row may be in the catalog whatever becomes of the answer. */
 const deaf: readonly string[] = ['openRun'];
 
@@ -40,14 +41,14 @@ function cell(shape: Shape, { step: { activityId, activityType }, ends, isHeard 
     name: `${shape.name}: cancelled by ${name} at ${activityType} (${activityId})`,
     shape,
     ends,
-    fault: { hold: { activityType } },
+    fault: { hold: { activityType, activityId } },
     disturb: async (lane, _, { handle }) => {
       await until(`the run is at ${activityType}`, async () => (await lane.held()) !== undefined, arriveLimitMs);
       await cancel(lane, handle);
       if (!isHeard) await lane.letGo();
       return `cancelled by ${name} at ${activityType}`;
     },
-    ...(shape.prepare ? { alsoJudge: (lane: Lane) => nextBackup(lane) } : shape.flow === 'backupVm' && ends.outcome === 'completed' ? { alsoJudge: isListed } : {}),
+    ...(shape.leavesToNext ? { alsoJudge: (lane: Lane) => nextBackup(lane, shape.method) } : shape.flow === 'backupVm' && ends.outcome === 'completed' ? { alsoJudge: isListed } : {}),
   };
 }
 
@@ -57,15 +58,15 @@ async function isListed(lane: Lane): Promise<readonly string[]> {
   return (await backupsOf(lane, lane.vm.id)).filter(({ backupId }) => !listed.includes(backupId)).map(({ backupId }) => `backup ${backupId} is sealed and not listed`);
 }
 
-/** A step's first time in a run is where it is held. */
+/** A step's first time among the shape's is where it is held. */
 function firstTimes(steps: readonly Step[]): readonly Step[] {
   return steps.filter((step, index) => steps.findIndex(({ activityType }) => activityType === step.activityType) === index);
 }
 
 export function cancelCells(shape: Shape, recorded: readonly Step[]): readonly CellPlan[] {
   const cells = firstTimes(shape.cells(recorded));
-  const isPlain = plainShapes.includes(shape);
-  const keptFrom = isPlain ? cells.findIndex(({ activityType }) => activityType === kept[shape.flow]) : cells.length;
+  const keptAt = cells.findIndex(({ activityType }) => activityType === kept[shape.flow]);
+  const keptFrom = shape.leavesToNext || keptAt < 0 ? cells.length : keptAt;
   return cells.map((step, index) => {
     const isUndoing = shape.ends.outcome === 'failed';
     const isHeard = !isUndoing && index < keptFrom && !deaf.includes(step.activityType);

@@ -3,15 +3,16 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endOf, type End, type Ending } from './ending';
+import { judge, lookBefore, type Products } from './judge';
 import { LabFaults, type LabFault } from './lab-faults';
-import { backupsOf, checkRestored, checkSealed, snapshotsBegun, type Backup, type Restored } from './outside';
-import { plannedRun, type Handle, type Shape, type Started } from './shapes';
-import { idsOf } from './steps';
 import type { Lane } from './lane';
+import { plannedRun, type Handle, type Method, type Started } from './runs';
+import type { Shape } from './shapes';
 import type { Fault } from './worker/fault';
 
 export interface CellResult {
   readonly cell: string;
+  readonly method: Method;
   /** What was killed, as its parent saw it end; what the lab says it did. */
   readonly fault: string;
   readonly ended: string;
@@ -22,13 +23,6 @@ export interface CellResult {
   readonly problems: readonly string[];
   /** What the run made that is meant to be there: the outside look must not call it a leftover. */
   readonly products: Products;
-}
-
-export interface Products {
-  readonly backups: readonly Backup[];
-  readonly restored: readonly Restored[];
-  /** Ids and paths by which a leftover is told to be this cell's. */
-  readonly marks: readonly string[];
 }
 
 /** What a cell can use while its run goes on. */
@@ -60,23 +54,24 @@ export interface CellPlan {
 }
 
 /** Runs the cell to its end and judges everything but what is left behind: that takes the harness's look from outside. */
-export async function runCell(lane: Lane, plan: CellPlan, sourceBackup: Backup | undefined): Promise<CellResult> {
+export async function runCell(lane: Lane, plan: CellPlan): Promise<CellResult> {
   const { shape } = plan;
   await lane.revive();
   if (plan.bring) await lane.stack.lab.bring(lane.vm.id, plan.bring);
+  const source = shape.source && (await lane.sources.get(shape.source));
   await shape.prepare?.(lane);
-  const before = { backups: await backupsOf(lane, lane.vm.id), snapshots: await snapshotsBegun(lane.stack, lane.vm) };
-  const run = plannedRun(lane, shape.flow, { as: shape.as, sourceBackupId: sourceBackup?.backupId, ...(plan.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond }) });
+  const before = await lookBefore(lane, shape, source);
+  const run = plannedRun(lane, shape, { sourceBackupId: source?.backupId, bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond });
   await lane.wish({ workflowId: run.workflowId, ...shape.fault, ...plan.fault, ...(plan.kill ? { kill: plan.kill } : {}) });
-  const faults = await LabFaults.inject(lane.stack, plan.labFaults?.(lane) ?? []);
+  const faults = await LabFaults.inject(lane.stack, [...(shape.labFaults?.(lane) ?? []), ...(plan.labFaults?.(lane) ?? [])]);
   try {
     const { end, seconds, told } = await ranToItsEnd(lane, plan, run, faults);
     const expected = plan.mayFail && end.outcome === 'failed' ? { outcome: end.outcome } : (plan.ends ?? shape.ends);
     const problems = [...told.problems, ...faults.unfired(), ...end.against(expected)];
-    const judged = await judge(lane, { shape, outcome: expected.outcome }, run, before);
+    const judged = await judge(lane, { shape, outcome: expected.outcome, run }, before);
     if (plan.alsoJudge) problems.push(...(await plan.alsoJudge(lane, run, end)));
     const fault = [told.fault, faults.told()].filter(Boolean).join('; ') || 'none';
-    return { cell: plan.name, fault, ended: end.text, seconds, problems: [...problems, ...judged.problems], products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
+    return { cell: plan.name, method: shape.method, fault, ended: end.text, seconds, problems: [...problems, ...judged.problems], products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
   } finally {
     await faults.release();
   }
@@ -118,40 +113,9 @@ async function disturbed(lane: Lane, plan: CellPlan, run: Started, underWay: Und
     if (fired && victim) {
       const by = victim.endedBy ?? '';
       await lane.revive();
-      return { fault: `${victim === lane.control ? 'control' : 'appliance'} worker: ${by}`, problems: by === 'SIGKILL' ? [] : [`the worker ended by ${by}`] };
+      return { fault: `worker: ${by}`, problems: by === 'SIGKILL' ? [] : [`the worker ended by ${by}`] };
     }
     if (last) return { fault: '', problems: [`the fault did not fire: ${fired ? 'recorded, but the worker lives' : 'the step was never reached'}`] };
     await sleep(50);
   }
-}
-
-interface Before {
-  readonly backups: readonly Backup[];
-  readonly snapshots: number;
-}
-
-export const marksOf = ({ vm, repositoryPath }: Lane): readonly string[] => [vm.id, vm.name, ...vm.disks.map(({ id }) => id), repositoryPath];
-
-async function judge(lane: Lane, { shape: { flow, as }, outcome }: { readonly shape: Pick<Shape, 'flow' | 'as'>; readonly outcome: Ending['outcome'] }, run: Started, before: Before): Promise<Pick<CellResult, 'problems' | 'products'>> {
-  const marks = [...marksOf(lane), run.vmName, ...(await idsOf(lane.client, run.workflowId))];
-  // A replaced VM has other disks, whatever flow saw to it.
-  await lane.lookAgain();
-  const { stack, vm } = lane;
-  const problems: string[] = [];
-  if (as) {
-    const { restored, problems: found } = await checkRestored(stack, vm.name, vm);
-    return { problems: [...found, ...(restored?.vmId === vm.id ? [] : [`VM ${vm.name} is not there under its own id ${vm.id}`])], products: { backups: [], restored: [], marks: [...marks, ...marksOf(lane)] } };
-  }
-  if (flow === 'restoreVm') {
-    const { restored, problems: found } = await checkRestored(stack, run.vmName, vm);
-    if (outcome === 'completed') problems.push(...found);
-    else if (restored) problems.push(`the engine has a VM ${run.vmName} although the restore was ${outcome}`);
-    return { problems, products: { backups: [], restored: restored && outcome === 'completed' ? [restored] : [], marks: [...marks, ...(restored ? [restored.vmId, ...restored.diskIds] : [])] } };
-  }
-  const begun = (await snapshotsBegun(stack, vm)) - before.snapshots;
-  if (begun > 1 || (begun === 0 && outcome === 'completed')) problems.push(`the engine began ${begun} snapshots instead of one`);
-  const made = (await backupsOf(lane, vm.id)).filter(({ backupId }) => !before.backups.some((each) => each.backupId === backupId));
-  if (made.length !== (outcome === 'completed' ? 1 : 0)) problems.push(`the run left ${made.length} backups in the repository`);
-  for (const backup of made) problems.push(...(await checkSealed(stack, backup, vm).catch((error: unknown) => [`backup ${backup.backupId} cannot be read: ${String(error)}`])));
-  return { problems, products: { backups: made, restored: [], marks } };
 }

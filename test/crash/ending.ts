@@ -1,7 +1,7 @@
 // How a run ended, and whether it is how it had to: its outcome, the code it failed with, and the leftovers that it names itself.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldfastRunError } from '../../client';
-import type { Handle } from './shapes';
+import type { Handle } from './runs';
 
 const runLimitMs = 240_000;
 
@@ -56,7 +56,7 @@ export async function endOf(handle: Handle): Promise<End> {
   const timer = new AbortController();
   const late = sleep(runLimitMs, new End('still running', { message: `after ${runLimitMs / 1000} s`, warnings: [], leftovers: [] }), { signal: timer.signal, ref: false });
   late.catch(() => undefined);
-  const ended = handle.result().then(
+  const ended = resultOf(handle).then(
     ({ warnings, leftovers }) => new End('completed', { warnings, leftovers }),
     (error: unknown) => {
       if (!(error instanceof HoldfastRunError)) return new End('unknown', { message: String(error), warnings: [], leftovers: [] });
@@ -69,4 +69,9 @@ export async function endOf(handle: Handle): Promise<End> {
   } finally {
     timer.abort();
   }
+}
+
+/** Of whatever flow. */
+function resultOf(handle: Handle): Promise<Pick<Told, 'warnings' | 'leftovers'>> {
+  return handle.result();
 }

@@ -8,7 +8,8 @@ import type { LabFault } from './lab-faults';
 import type { Lane } from './lane';
 import { nextBackup } from './next-backup';
 import { foreignMark } from './outside';
-import { shapes, type Shape, type Started } from './shapes';
+import type { Started } from './runs';
+import { applianceShapes, type Shape } from './shapes';
 
 export interface FaultCell extends CellPlan {
   /** The fault would reach other lanes' calls. */
@@ -21,7 +22,7 @@ const completed: Ending = { outcome: 'completed' };
 const cleanupLimitMs = 120_000;
 
 function shapeNamed(name: string): Shape {
-  const shape = shapes.find((each) => each.name === name);
+  const shape = applianceShapes.find((each) => each.name === name);
   if (!shape) throw new Error(`there is no shape ${name}`);
   return shape;
 }
@@ -110,7 +111,7 @@ const hostCells: readonly FaultCell[] = [
   cell('backup', 'the device is never unplugged; released by the next run, once the fault is lifted', (lane) => [{ kind: 'stuck-unplug', vmId: lane.applianceId }], {
     isLong: true,
     ends: { ...completed, leftovers: ['attachment', 'snapshot'] },
-    alsoJudge: (lane) => nextBackup(lane, ['attachment', 'snapshot']),
+    alsoJudge: (lane) => nextBackup(lane, 'appliance', ['attachment', 'snapshot']),
   }),
   cell('restore', 'the device is never unplugged; what the run names is removed by hand, once the fault is lifted', (lane) => [{ kind: 'stuck-unplug', vmId: lane.applianceId }], {
     isLong: true,

@@ -1,22 +1,37 @@
 // Cells with a running guest: the host freezes its file systems around the snapshot, and whoever dies meanwhile, the guest writes again soon.
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Stack } from '../e2e/support/stack';
 import { ask, makeVm, until, volumePath, type TestVm } from '../e2e/support/vms';
 import type { CellPlan } from './cell';
-import type { Lane } from './lane';
+import { macOfNobody, type Lane } from './lane';
+import { well, type Shape } from './shapes';
 
 const run = promisify(execFile);
 const thawLimitMs = 10_000;
 
+/** Backups of a running VM: with a snapshot, and a live one, of which the engine is told that the guest must be frozen. */
+export const guestShapes: readonly Shape[] = [
+  { name: 'backup', flow: 'backupVm', method: 'appliance', ...well },
+  { name: 'live backup by transfer', flow: 'backupVm', method: 'transfer', asks: { kind: 'full', quiesce: 'required', witness: 'never' }, makes: { kind: 'full' }, ...well },
+];
+
 /** Up, with an ext4 that the guest mounts as /data/0. Its content is the guest's business: nobody else knows its digest. */
 export async function guestVm(stack: Stack, name: string): Promise<TestVm> {
-  const vm = await makeVm(stack, name, [{ alias: `${name}_Disk1`, format: 'raw', sizeMib: 16, dataMib: 0 }]);
-  for (const { id } of vm.disks) {
+  const vm = await makeVm(stack, name, [{ alias: `${name}_Disk1`, format: 'cow', sizeMib: 16, dataMib: 0, backup: 'incremental' }], { mac: macOfNobody() });
+  const scratch = await mkdtemp(path.join(stack.parts.state, 'mkfs-'));
+  for (const { id, virtualBytes } of vm.disks) {
     const disk = await ask.disk(stack, id);
     if (!disk) throw new Error(`the engine has no disk ${id}`);
-    await run('mkfs.ext4', ['-q', '-F', await volumePath(stack, disk)], { env: { ...stack.env, PATH: `${stack.env['PATH'] ?? ''}:/usr/sbin:/sbin` } });
+    const raw = path.join(scratch, id);
+    await writeFile(raw, '');
+    await truncate(raw, virtualBytes);
+    await run('mkfs.ext4', ['-q', '-F', raw], { env: { ...stack.env, PATH: `${stack.env['PATH'] ?? ''}:/usr/sbin:/sbin` } });
+    await run('qemu-img', ['convert', '-n', '-f', 'raw', '-O', 'qcow2', raw, await volumePath(stack, disk)], { env: stack.env });
   }
+  await rm(scratch, { recursive: true, force: true });
   await stack.lab.bring(vm.id, 'up');
   await until('the guest has mounted its disk', () => stack.lab.guest(vm.id, 'grep -c " /data/0 " /proc/mounts || true').then((text) => text.trim() === '1', () => false));
   return { ...vm, disks: vm.disks.map((disk) => ({ ...disk, root: '' })) };

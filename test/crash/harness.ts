@@ -4,17 +4,15 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { humanBytes } from '../../domain/units';
 import type { Stack } from '../e2e/support/stack';
-import { ask, until } from '../e2e/support/vms';
 import type { FoundLeftover } from '../support/leftovers';
-import { marksOf, runCell, type CellPlan, type CellResult } from './cell';
+import { vmRemoved } from './by-hand';
+import { runCell, type CellPlan, type CellResult } from './cell';
+import { marksOf } from './judge';
 import type { Lane } from './lane';
 import { Lookout, keyOf } from './lookout';
-import { plannedRun } from './shapes';
-import { backupsOf, type Backup } from './outside';
 
 export class Harness {
   private readonly known = new Set<string>();
-  private readonly sourceBackups = new Map<Lane, Backup>();
   private readonly lookout: Lookout;
   readonly results: CellResult[] = [];
 
@@ -44,57 +42,51 @@ export class Harness {
     return (await this.lookout.look((each) => !this.known.has(keyOf(each)))).map(toldLeftover);
   }
 
-  /** One sealed backup of each lane's VM stays: what restores are made from. */
-  async makeSource(lane: Lane): Promise<void> {
-    await lane.revive();
-    await (await plannedRun(lane, 'backupVm').start()).result();
-    const [backup] = await backupsOf(lane, lane.vm.id);
-    if (!backup) throw new Error(`lane ${lane.name} has no source backup`);
-    this.sourceBackups.set(lane, backup);
-  }
-
   /** Results that say nothing, because the fault came at the wrong moment. */
   takeBack(results: readonly CellResult[]): void {
     for (const result of results) this.results.splice(this.results.indexOf(result), 1);
   }
 
   private async cell(lane: Lane, plan: CellPlan): Promise<CellResult> {
-    const ended = await runCell(lane, plan, this.sourceBackups.get(lane)).catch((error: unknown) => broken(lane, plan, error));
-    const left = await this.leftBy(ended);
-    const result = { ...ended, problems: [...ended.problems, ...left.map((each) => `left behind: ${toldLeftover(each)}`)] };
-    await this.tidied(lane, result);
+    const ended = await runCell(lane, plan).catch((error: unknown) => broken(lane, plan, error));
+    // One cell's trouble must not end the others.
+    const left = await this.leftBy(ended).catch((error: unknown) => [`nobody could look: ${String(error)}`]);
+    const seen = { ...ended, problems: [...ended.problems, ...left] };
+    const result = { ...seen, problems: [...seen.problems, ...(await this.tidied(lane, seen))] };
     this.say(told(result));
     return result;
   }
 
-  private async leftBy({ products }: CellResult): Promise<readonly FoundLeftover[]> {
+  private async leftBy({ products }: CellResult): Promise<readonly string[]> {
     const kept = products.restored.map(({ vmId }) => vmId);
     const found = await this.lookout.look((each) => {
       if (this.known.has(keyOf(each)) || (each.what === 'marked-vm' && kept.includes(each.object))) return false;
       return products.marks.some((mark) => each.object.includes(mark) || each.detail.includes(mark));
     });
     for (const each of found) this.known.add(keyOf(each));
-    return found;
+    return found.map((each) => `left behind: ${toldLeftover(each)}`);
   }
 
-  /** Products are removed; a lane whose cell was red gets another VM, so that the next cell starts clean. */
-  private async tidied(lane: Lane, result: CellResult): Promise<void> {
-    const source = this.sourceBackups.get(lane);
-    for (const { vmId } of result.products.restored) await this.stack.lab.removeWithDisks(vmId);
-    for (const backup of result.products.backups) if (backup.backupId !== source?.backupId) await rm(backup.directory, { recursive: true, force: true });
-    if (result.problems.length === 0) return;
+  /** Products are removed; a lane whose cell was red gets another VM, so that the next cell starts clean. Says what it could not do. */
+  private async tidied(lane: Lane, { problems, products }: CellResult): Promise<readonly string[]> {
+    try {
+      for (const { vmId } of products.restored) await this.stack.lab.removeWithDisks(vmId);
+      if (problems.length === 0) {
+        await lane.sources.take(products.backups);
+        return [];
+      }
+    } catch (error) {
+      if (problems.length === 0) return [`what it made could not be put away: ${String(error)}`, ...(await this.renewed(lane))];
+    }
+    return this.renewed(lane);
+  }
+
+  private async renewed(lane: Lane): Promise<readonly string[]> {
     await rm(path.join(lane.repositoryPath, 'vms'), { recursive: true, force: true });
-    await this.repair(lane).catch((error: unknown) => { this.say(`what ${result.cell} left could not be removed: ${String(error)}`); });
+    lane.sources.forget();
+    const trouble = await vmRemoved(lane).then(() => [], (error: unknown) => [`what it left could not be removed: ${String(error)}`]);
     lane.vm = await lane.makeSource(this.stack, `${lane.vm.name}x`);
-    await this.makeSource(lane);
-  }
-
-  /** What an administrator would do by hand. */
-  private async repair({ vm, applianceId }: Lane): Promise<void> {
-    const { lab } = this.stack;
-    for (const { id } of vm.disks) await lab.engine('DELETE', `/vms/${applianceId}/diskattachments/${id}`);
-    for (const { id } of vm.disks) await until(`disk ${id} is detached`, async () => (await ask.attachments(this.stack, applianceId)).every((attachment) => attachment.id !== id));
-    await lab.removeWithDisks(vm.id);
+    return trouble;
   }
 }
 
@@ -107,5 +99,5 @@ function told({ cell, problems, seconds, ended, bytesMovedAgain }: CellResult): 
 
 function broken(lane: Lane, plan: CellPlan, error: unknown): CellResult {
   const problem = `the harness could not run it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
-  return { cell: plan.name, fault: 'none', ended: 'harness failed', seconds: 0, problems: [problem], products: { backups: [], restored: [], marks: marksOf(lane) } };
+  return { cell: plan.name, method: plan.shape.method, fault: 'none', ended: 'harness failed', seconds: 0, problems: [problem], products: { backups: [], restored: [], marks: marksOf(lane) } };
 }

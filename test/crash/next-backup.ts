@@ -4,12 +4,12 @@ import { rm } from 'node:fs/promises';
 import { endOf } from './ending';
 import type { Lane } from './lane';
 import { backupsOf } from './outside';
-import { plannedRun } from './shapes';
+import { plannedRun, type Method } from './runs';
 
 /** `releases`: kinds that its warnings must name as released. */
-export async function nextBackup(lane: Lane, releases: readonly string[] = []): Promise<readonly string[]> {
+export async function nextBackup(lane: Lane, method: Method, releases: readonly string[] = []): Promise<readonly string[]> {
   const before = await backupsOf(lane, lane.vm.id);
-  const end = await endOf(await plannedRun(lane, 'backupVm').start());
+  const end = await endOf(await plannedRun(lane, { flow: 'backupVm', method }).start());
   const made = (await backupsOf(lane, lane.vm.id)).filter(({ backupId }) => !before.some((each) => each.backupId === backupId));
   for (const { directory } of made) await rm(directory, { recursive: true, force: true });
   const unnamed = releases.filter((kind) => !end.warnings.some((warning) => warning.startsWith('released what an earlier run') && warning.includes(`had left: ${kind} `)));

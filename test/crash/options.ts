@@ -1,4 +1,4 @@
-// How much of the matrix runs: every cell (`npm run test:crash`, HOLDFAST_CRASH=matrix), or each step once with before or after chosen by a
+// How much of the matrix runs: every cell (`npm run test:crash`, HOLDFAST_CRASH=matrix), or each step once, chosen by a
 // seed (`npm test`; HOLDFAST_CRASH_SEED repeats a choice that was printed). HOLDFAST_CRASH_CELLS, a regular expression, leaves out all other
 // cells, for whoever looks into a red one.
 import { randomInt } from 'node:crypto';

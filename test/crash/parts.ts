@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../e2e/support/vms';
 import type { CellPlan } from './cell';
 import type { Lane } from './lane';
-import { plainShapes } from './shapes';
+import { plainShapes, type Shape } from './shapes';
+import { plainTransferShapes } from './shapes-transfer';
 import { doneAtMs } from './steps';
 import type { Harness } from './harness';
 
@@ -13,21 +14,31 @@ type PartToKill = (typeof parts)[number];
 
 export interface Point {
   readonly name: string;
-  readonly flow: 'backupVm' | 'restoreVm';
+  readonly shape: Shape;
   readonly activityType: string;
   /** The step is under way for so long when the part dies. */
   readonly leadMs: number;
   readonly bandwidthBytesPerSecond?: number;
 }
 
-const slow = 2 * 1024 * 1024;
+const [backup, restore] = plainShapes;
+const [transferBackup, transferRestore, verification] = plainTransferShapes;
+const slow = { leadMs: 900, bandwidthBytesPerSecond: 2 * 1024 * 1024 };
 export const points: readonly Point[] = [
-  { name: 'the wait for the snapshot', flow: 'backupVm', activityType: 'ensureSnapshot', leadMs: 80 },
-  { name: 'the copy', flow: 'backupVm', activityType: 'backupDisk', leadMs: 900, bandwidthBytesPerSecond: slow },
-  { name: 'the seal', flow: 'backupVm', activityType: 'sealBackup', leadMs: 25 },
-  { name: 'the removal of the snapshot', flow: 'backupVm', activityType: 'ensureSnapshotGone', leadMs: 80 },
-  { name: 'the restore\'s copy', flow: 'restoreVm', activityType: 'restoreDisk', leadMs: 900, bandwidthBytesPerSecond: slow },
-  { name: 'the creation of the VM', flow: 'restoreVm', activityType: 'createVmFromBackup', leadMs: 25 },
+  { name: 'the wait for the snapshot', shape: backup, activityType: 'ensureSnapshot', leadMs: 80 },
+  { name: 'the copy', shape: backup, activityType: 'backupDisk', ...slow },
+  { name: 'the seal', shape: backup, activityType: 'sealBackup', leadMs: 25 },
+  { name: 'the removal of the snapshot', shape: backup, activityType: 'ensureSnapshotGone', leadMs: 80 },
+  { name: 'the restore\'s copy', shape: restore, activityType: 'restoreDisk', ...slow },
+  { name: 'the creation of the VM', shape: restore, activityType: 'createVmFromBackup', leadMs: 25 },
+  { name: 'the wait for the VM backup', shape: transferBackup, activityType: 'ensureVmBackup', leadMs: 80 },
+  { name: 'the beginning of the transfer', shape: transferBackup, activityType: 'ensureTransfer', leadMs: 60 },
+  { name: 'the copy', shape: transferBackup, activityType: 'backupDiskByTransfer', ...slow },
+  { name: 'the end of the transfer', shape: transferBackup, activityType: 'ensureTransferEnded', leadMs: 40 },
+  { name: 'the end of the VM backup', shape: transferBackup, activityType: 'ensureVmBackupEnded', leadMs: 100 },
+  { name: 'the upload', shape: transferRestore, activityType: 'restoreDiskByTransfer', ...slow },
+  { name: 'the end of the upload', shape: transferRestore, activityType: 'ensureTransferEnded', leadMs: 40 },
+  { name: 'the reading', shape: verification, activityType: 'verifyDisk', ...slow },
 ];
 
 const downMs = 1_000;
@@ -78,18 +89,16 @@ class Rendezvous {
   }
 }
 
-export function cellName(part: PartToKill, { flow, name }: Point): string {
-  return `${flow === 'backupVm' ? 'backup' : 'restore'}: ${part} killed during ${name}`;
+export function cellName(part: PartToKill, { shape, name }: Point): string {
+  return `${shape.name}: ${part} killed during ${name}`;
 }
 
 function cellsFor(harness: Harness, part: PartToKill, wanted: readonly Point[], haste: number): readonly CellPlan[] {
   const rendezvous = new Rendezvous(harness, part, wanted.length);
   return wanted.map((point): CellPlan => {
-    const shape = plainShapes.find(({ flow }) => flow === point.flow);
-    if (!shape) throw new Error(`no shape runs ${point.flow}`);
     return {
       name: cellName(part, point),
-      shape,
+      shape: point.shape,
       fault: { hold: { activityType: point.activityType } },
       ...(point.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: point.bandwidthBytesPerSecond }),
       disturb: async (lane) => {

@@ -1,99 +1,83 @@
-// The shapes of runs that cells are cut from: a backup, a restore, each also failing late so that it undoes itself, and a backup after one
+// The shapes of runs that cells are cut from: runs that end well, each also failing late so that it undoes itself, and backups after one
 // that was terminated. Which of a shape's recorded steps are its cells follows from where it differs from the plain run.
-import { randomUUID } from 'node:crypto';
-import type { BackupHandle, RestoreHandle } from '../../client';
-import { workflowIds } from '../../domain/ids';
+// Here: what shapes are, and those of the method `appliance`; those of the method `transfer` are in shapes-transfer.ts.
 import { until } from '../e2e/support/vms';
-import { repositoryName, type Lane } from './lane';
-import { backupsOf } from './outside';
 import type { Ending } from './ending';
+import type { LabFault } from './lab-faults';
+import type { Lane } from './lane';
+import { plannedRun, type Wish } from './runs';
+import type { SourceName } from './sources';
 import type { Step } from './steps';
 import type { Fault } from './worker/fault';
 
-export type Handle = BackupHandle | RestoreHandle;
-
-export interface Shape {
+export interface Shape extends Wish {
   readonly name: string;
-  readonly flow: 'backupVm' | 'restoreVm';
   readonly ends: Ending;
+  /** What the lab does wrong in every run of this shape, from before it. */
+  readonly labFaults?: (lane: Lane) => readonly LabFault[];
   /** Beside the kill of the cell. */
   readonly fault: Omit<Fault, 'workflowId' | 'kill'>;
   readonly cells: (steps: readonly Step[]) => readonly Step[];
   /** What must have been before the run. */
   readonly prepare?: (lane: Lane) => Promise<void>;
-  /** Restores of the lane's own VM. */
-  readonly as?: 'original' | 'replace';
+  /** What it reads. */
+  readonly source?: SourceName;
+  /** What a backup's manifest must say: its kind, and what it lies on. */
+  readonly makes?: { readonly kind: 'full' } | { readonly kind: 'incremental'; readonly on: SourceName | 'the one before' };
+  /** A run of it that is cut leaves work to the next one, which must do it. */
+  readonly leavesToNext?: true;
+  /** How many snapshots or VM backups a backup of this shape begins: one when absent. */
+  readonly begins?: number;
 }
 
-const after = (steps: readonly Step[], activityType: string): readonly Step[] => steps.slice(steps.findIndex((step) => step.activityType === activityType) + 1);
-const failing = (activityType: string): Pick<Shape, 'ends' | 'fault' | 'cells'> => ({ ends: { outcome: 'failed', code: 'repository.full' }, fault: { fail: { activityType } }, cells: (steps) => after(steps, activityType) });
+export const after = (steps: readonly Step[], activityType: string): readonly Step[] => steps.slice(steps.findIndex((step) => step.activityType === activityType) + 1);
+export const failing = (activityType: string): Pick<Shape, 'ends' | 'fault' | 'cells'> => ({ ends: { outcome: 'failed', code: 'repository.full' }, fault: { fail: { activityType } }, cells: (steps) => after(steps, activityType) });
+export const well: Pick<Shape, 'ends' | 'fault' | 'cells'> = { ends: { outcome: 'completed' }, fault: {}, cells: (steps) => steps };
+
+const plans: readonly string[] = ['planBackup', 'readVmChain'];
 
 /** The steps that release what the terminated run held. */
-function releasing(steps: readonly Step[]): readonly Step[] {
+export function releasing(steps: readonly Step[]): readonly Step[] {
   const rest = after(steps, 'listEarlierHoldings');
-  return rest.slice(0, rest.findIndex(({ activityType }) => activityType === 'planBackup'));
+  return rest.slice(0, rest.findIndex(({ activityType }) => plans.includes(activityType)));
 }
 
-function afterTerminated(name: string, heldAt: string, of: Pick<Shape, 'flow' | 'as'> = { flow: 'backupVm' }): Shape {
-  return { name, flow: 'backupVm', ends: { outcome: 'completed' }, fault: {}, prepare: (lane) => terminateOne(lane, heldAt, of), cells: releasing };
+export type OfTerminated = Wish & Pick<Shape, 'source'>;
+
+/** The next backup is one of the same method. */
+export function afterTerminated(name: string, heldAt: string, of: OfTerminated): Shape {
+  return { name, flow: 'backupVm', method: of.method, ...well, prepare: (lane) => terminateOne(lane, heldAt, of), cells: releasing, leavesToNext: true };
 }
+
+const [backup, restore] = [{ flow: 'backupVm', method: 'appliance' }, { flow: 'restoreVm', method: 'appliance', source: 'appliance' }] as const;
 
 export const plainShapes: readonly [backup: Shape, restore: Shape] = [
-  { name: 'backup', flow: 'backupVm', ends: { outcome: 'completed' }, fault: {}, cells: (steps) => steps },
-  { name: 'restore', flow: 'restoreVm', ends: { outcome: 'completed' }, fault: {}, cells: (steps) => steps },
+  { name: 'backup', ...backup, ...well },
+  { name: 'restore', ...restore, ...well },
 ];
 
-export const shapes: readonly Shape[] = [
+export const applianceShapes: readonly Shape[] = [
   ...plainShapes,
-  { name: 'backup that fails', flow: 'backupVm', ...failing('sealBackup') },
-  { name: 'restore that fails', flow: 'restoreVm', ...failing('attachRestoredDisk') },
-  afterTerminated('backup after one that was terminated in its copy', 'backupDisk'),
-  afterTerminated('backup after one that was terminated when it was sealed', 'indexBackup'),
+  { name: 'backup that fails', ...backup, ...failing('sealBackup') },
+  { name: 'restore that fails', ...restore, ...failing('attachRestoredDisk') },
+  afterTerminated('backup after one that was terminated in its copy', 'backupDisk', backup),
+  afterTerminated('backup after one that was terminated when it was sealed', 'indexBackup', backup),
 ];
 
-const replacing = { flow: 'restoreVm', as: 'replace' } as const;
+const replacing = { ...restore, as: 'replace' } as const;
 
 /** Restores of the lane's own VM, which is there again in the end. `npm test` tries one of them, chosen by the seed. */
 export const ownVmShapes: readonly Shape[] = [
-  { name: 'restore as the original', flow: 'restoreVm', as: 'original', ends: { outcome: 'completed' }, fault: {}, prepare: async ({ stack, vm }) => stack.lab.removeWithDisks(vm.id), cells: (steps) => after(steps, 'planRestore') },
-  { name: 'replacement', ...replacing, ends: { outcome: 'completed' }, fault: {}, cells: (steps) => after(steps, 'proveDisk') },
+  { name: 'restore as the original', ...restore, as: 'original', ...well, prepare: async ({ stack, vm }) => stack.lab.removeWithDisks(vm.id), cells: (steps) => after(steps, 'planRestore') },
+  { name: 'replacement', ...replacing, ...well, cells: (steps) => after(steps, 'proveDisk') },
   { name: 'replacement that fails', ...replacing, ...failing('attachRestoredDisk') },
   afterTerminated('backup after a replacement that was terminated before the new VM stood', 'attachRestoredDisk', replacing),
   afterTerminated('backup after a replacement that was terminated when the new VM stood', 'unmarkVm', replacing),
 ];
 
-export interface Started {
-  readonly workflowId: string;
-  readonly start: () => Promise<Handle>;
-  /** Restores: the new VM's name. */
-  readonly vmName: string;
-}
-
-/** The ids come before the start, so that the fault can name them. */
-export function plannedRun(lane: Lane, flow: Shape['flow'], options: { readonly sourceBackupId?: string | undefined; readonly bandwidthBytesPerSecond?: number; readonly vmId?: string; readonly as?: Shape['as'] | undefined } = {}): Started {
-  const { engine } = lane.stack;
-  const common = { engine, repository: repositoryName, ...(options.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: options.bandwidthBytesPerSecond }) };
-  if (flow === 'backupVm') {
-    const vmId = options.vmId ?? lane.vm.id;
-    return { workflowId: workflowIds.vm(engine, vmId), vmName: lane.vm.name, start: () => lane.client.backupVm({ ...common, vmId }, { vmName: lane.vm.name }) };
-  }
-  const requestId = randomUUID();
-  const vmName = `restored-${requestId.slice(0, 8)}`;
-  const { sourceBackupId } = options;
-  if (sourceBackupId === undefined) throw new Error(`lane ${lane.name} has no backup to restore from`);
-  const { as } = options;
-  if (as) {
-    // All of them: those of a VM that an earlier cell replaced have ids that are not in the backup.
-    const { id: vmId, name } = lane.vm;
-    return { workflowId: workflowIds.vm(engine, vmId), vmName: name, start: () => lane.client.restoreVm({ ...common, as, vmId, backupId: sourceBackupId, ...(as === 'replace' ? { oldDisks: 'all' } : {}) }) };
-  }
-  return { workflowId: workflowIds.restore(requestId), vmName, start: () => lane.client.restoreVm({ ...common, requestId, backupId: sourceBackupId, name: vmName, start: true }) };
-}
-
 /** Ends a run by Temporal's terminate at the beginning of a step: nothing undoes it. */
-async function terminateOne(lane: Lane, heldAt: string, { flow, as }: Pick<Shape, 'flow' | 'as'>): Promise<void> {
-  const [source] = await backupsOf(lane, lane.vm.id);
-  const { workflowId, start } = plannedRun(lane, flow, { as, sourceBackupId: source?.backupId });
+async function terminateOne(lane: Lane, heldAt: string, of: OfTerminated): Promise<void> {
+  const { workflowId, start } = plannedRun(lane, of, { sourceBackupId: of.source && (await lane.sources.get(of.source)).backupId });
   await lane.wish({ workflowId, hold: { activityType: heldAt } });
   await start();
   await until(`the run to be terminated is at ${heldAt}`, async () => (await lane.held()) !== undefined);

@@ -1,6 +1,6 @@
 // The steps of a flow, twice: as a run really scheduled them (its history, so that a new step is a new cell by itself), and as the flow's
 // source names them (so that a step which no recorded run takes is missed).
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { HoldfastClient } from '../../client';
 
@@ -17,7 +17,7 @@ export async function recordedSteps(client: HoldfastClient, workflowId: string):
 }
 
 /** Under which an activity's input names an object that is the run's own. */
-const ownKeys = /"(?:diskId|targetDiskId|newVmId|snapshotId|backupId)":"([0-9a-f-]{36})"/g;
+const ownKeys = /"(?:diskId|targetDiskId|newVmId|snapshotId|backupId|vmBackupId|transferId)":"([0-9a-f-]{36})"/g;
 
 /** Ids of what the run made or was about, as its history names them. */
 export async function idsOf(client: HoldfastClient, workflowId: string): Promise<readonly string[]> {
@@ -35,12 +35,14 @@ export async function doneAtMs(client: HoldfastClient, workflowId: string, activ
 }
 
 const workflows = path.resolve(__dirname, '../../workflows');
-/** What all flows share, beside the flow's own file. */
-const sharedSources = ['flow-run.ts', 'copies.ts', 'planning.ts'];
+/** Flows that hold nothing: questions. */
+const questions: readonly string[] = ['catalog.ts', 'find-vms.ts', 'run-doctor.ts'];
 /** `proxies.control.planBackup(`, `proxies.waiting(seconds).createDisk(`, `opening.openRun(`, `catalog.closeRun(`. */
 const call = /\b(?:(?:this\.)?proxies\.\w+(?:\([^()]*(?:\([^()]*\))?[^()]*\))?|opening|catalog)\.(\w+)\(/g;
 
-export async function stepsInSource(...sources: readonly string[]): Promise<readonly string[]> {
-  const texts = await Promise.all([...sharedSources, ...sources].map((name) => readFile(path.join(workflows, name), 'utf8')));
+/** `names`: below workflows/; all but the questions when there are none, so that a new file is one of them by itself. */
+export async function stepsInSource(...names: readonly string[]): Promise<readonly string[]> {
+  const all = (await readdir(workflows, { recursive: true })).filter((name) => name.endsWith('.ts') && !questions.includes(name));
+  const texts = await Promise.all((names.length > 0 ? names : all).map((name) => readFile(path.join(workflows, name), 'utf8')));
   return [...new Set(texts.flatMap((text) => [...text.matchAll(call)].map((found) => found[1] ?? '')))].sort();
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { until } from '../e2e/support/vms';
+import { cpuOf } from './costs';
 
 const program = path.resolve(__dirname, '../../dist/test/crash/worker/crash-worker.js');
 const readyLimitMs = 90_000;
@@ -20,6 +21,8 @@ export interface WorkerPlace {
 export class WorkerProcess {
   private child: ChildProcess | undefined;
   private logFrom = 0;
+  /** Seconds of CPU until it polled, of each start. */
+  readonly startCosts: number[] = [];
 
   constructor(readonly place: WorkerPlace) {}
 
@@ -55,6 +58,7 @@ export class WorkerProcess {
       if (!this.isRunning) return Promise.reject(new Error(`worker ${name} ended at its start (${this.endedBy ?? 'unknown'}):\n${this.logText().slice(-3000)}`));
       return Promise.resolve(this.logText().includes('"ready":true'));
     }, readyLimitMs);
+    this.startCosts.push(this.pid === undefined ? 0 : cpuOf(this.pid).own);
   }
 
   signal(signal: NodeJS.Signals): void {

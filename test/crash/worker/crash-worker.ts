@@ -30,11 +30,11 @@ function faultsIn(directory: string): ActivityInterceptorsFactory {
   return (context) => ({
     inbound: {
       async execute(input, next): Promise<unknown> {
-        const { activityType, workflowExecution } = context.info;
+        const { activityType, activityId, workflowExecution } = context.info;
         dieIf(context, 'before');
         const fault = readFault(directory);
         const mine = fault?.workflowId === workflowExecution?.workflowId ? fault : undefined;
-        if (mine?.hold?.activityType === activityType) await heldBack(context, files);
+        if (mine?.hold?.activityType === activityType && (mine.hold.activityId ?? activityId) === activityId) await heldBack(context, files);
         if (mine?.fail?.activityType === activityType) {
           throw ApplicationFailure.create({ type: 'repository.full', message: `the crash harness makes ${activityType} fail`, nonRetryable: true });
         }
@@ -66,7 +66,9 @@ async function main(): Promise<void> {
   const log = createLog(config.log.level);
   installRuntime(log);
   const interceptors = { activity: [activityLogAttributes, faultsIn(values.faults)] };
-  const composed = await composeWorkers(config, log, { interceptors, stickyQueueScheduleToStartTimeout: '1 second' });
+  // One run at a time: ten pollers for each queue of each of ten lanes keep Temporal busier than the runs do.
+  const pollers = { maxConcurrentActivityTaskPolls: 2, maxConcurrentWorkflowTaskPolls: 2 };
+  const composed = await composeWorkers(config, log, { interceptors, stickyQueueScheduleToStartTimeout: '1 second', ...pollers });
   const runs = composed.workers.map((worker) => worker.run());
   process.stdout.write(`${JSON.stringify({ ready: true, pid: process.pid })}\n`);
   await Promise.all(runs);

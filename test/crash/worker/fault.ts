@@ -11,8 +11,8 @@ export const faultSchema = z.strictObject({
   fail: z.strictObject({ activityType: z.string() }).optional(),
   /** This activity does nothing and says that it did: a broken undo. */
   skip: z.strictObject({ activityType: z.string() }).optional(),
-  /** This activity waits at its beginning until the harness lets it go. */
-  hold: z.strictObject({ activityType: z.string() }).optional(),
+  /** This activity (without an id: the first of its type) waits at its beginning until the harness lets it go. */
+  hold: z.strictObject({ activityType: z.string(), activityId: z.string().optional() }).optional(),
   /** Only runs under this workflow id are meant. */
   workflowId: z.string(),
 });

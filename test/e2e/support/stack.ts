@@ -37,6 +37,8 @@ export interface Stack {
   readonly labState: string;
   /** VMs that are a test's product: they may carry Holdfast's mark. */
   readonly keptVmIds: Set<string>;
+  /** Looked at when a test ends. */
+  readonly repositoryPaths: Set<string>;
   /** Done when the test has ended, newest first, whatever came of it: one test's trouble is not the next one's. */
   afterwards(work: () => Promise<unknown>): void;
   /** A run that must have ended before the next test begins. */
@@ -157,10 +159,12 @@ function ownedStack(common: CommonStack, stop: () => Promise<void>): OwnedStack 
   const { parts, labState, applianceId } = common;
   const open = new Set<BackupHandle | RestoreHandle>();
   const keptVmIds = new Set<string>();
+  const repositoryPaths = new Set([parts.repository.path]);
   const cleanups: (() => Promise<unknown>)[] = [];
   return {
     ...common,
     keptVmIds,
+    repositoryPaths,
     stop,
     afterwards(work) {
       cleanups.push(work);
@@ -178,7 +182,7 @@ function ownedStack(common: CommonStack, stop: () => Promise<void>): OwnedStack 
       for (const handle of open) await endRun(handle);
       open.clear();
       for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
-      await expectNothingLeft({ labState, connectionFile: parts.lab.connectionFile, repositories: [parts.repository.path], applianceIds: [applianceId], keptVmIds: [...keptVmIds], withinMs: 10_000 });
+      await expectNothingLeft({ labState, connectionFile: parts.lab.connectionFile, repositories: [...repositoryPaths], applianceIds: [applianceId], keptVmIds: [...keptVmIds], withinMs: 10_000 });
     },
   };
 }

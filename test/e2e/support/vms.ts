@@ -81,11 +81,11 @@ export async function until<T>(what: string, look: () => Promise<T | undefined |
   }
 }
 
-export async function makeVm(stack: Stack, name: string, disks: readonly DiskWish[], options: { readonly description?: string; readonly start?: boolean } = {}): Promise<TestVm> {
+export async function makeVm(stack: Stack, name: string, disks: readonly DiskWish[], options: { readonly description?: string; readonly start?: boolean; readonly mac?: string } = {}): Promise<TestVm> {
   const { lab } = stack;
   const body = { name, description: options.description ?? '', cluster: { name: 'Default' }, template: { name: 'Blank' } };
   const { id } = reference.parse(await lab.engine('POST', '/vms', body));
-  await lab.engine('POST', `/vms/${id}/nics`, { name: 'nic1', interface: 'virtio' });
+  await lab.engine('POST', `/vms/${id}/nics`, { name: 'nic1', interface: 'virtio', ...(options.mac === undefined ? {} : { mac: { address: options.mac } }) });
   const made: TestDisk[] = [];
   for (const wish of disks) made.push(await makeDisk(stack, id, wish));
   if (options.start) await lab.bring(id, 'up');
