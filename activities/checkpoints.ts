@@ -3,7 +3,7 @@
 import { HoldfastError } from '../domain/failures';
 import { holdingId, type Holding } from '../domain/holdings';
 import type { Catalog } from '../adapters/catalog/port';
-import type { Engine, VmBackup } from '../adapters/ovirt/port';
+import type { Checkpoint, Engine, VmBackup } from '../adapters/ovirt/port';
 import type { ControlDependencies } from './dependencies';
 import type { OfRun } from './of-run';
 import { gone, waitFor } from './waiting';
@@ -48,11 +48,21 @@ export async function holdCheckpoint(catalog: Catalog, { runId, engine, vmId, vm
   });
 }
 
+/** A VM that is gone has none. */
+async function listedCheckpoints(engine: Engine, vmId: string): Promise<readonly Checkpoint[]> {
+  try {
+    return await engine.listCheckpoints(vmId);
+  } catch (error) {
+    if (error instanceof HoldfastError && error.code === 'engine.not-found') return [];
+    throw error;
+  }
+}
+
 const removalFailed = 10_798;
 
 /** The engine answers before it has removed the bitmaps; what it cannot remove stays, `invalid` when the VM was down. */
 export async function removeCheckpoint(engine: Engine, vmId: string, checkpointId: string): Promise<void> {
-  const isThere = async (): Promise<boolean> => (await engine.listCheckpoints(vmId)).some(({ id }) => id === checkpointId);
+  const isThere = async (): Promise<boolean> => (await listedCheckpoints(engine, vmId)).some(({ id }) => id === checkpointId);
   const failures = async () => (await engine.listEvents({ search: checkpointId })).filter(({ code }) => code === removalFailed);
   if (!(await isThere())) return;
   const before = new Set((await failures()).map(({ id }) => id));

@@ -28,10 +28,12 @@ export async function endVmBackup(outside: Outside, of: EndOfVmBackup): Promise<
   const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
   const snapshotId = ended?.snapshotId ?? checkpoint?.snapshotId;
   if (snapshotId !== undefined) await waitUntilMerged(engine, of, snapshotId);
+  // A checkpoint without its VM backup looks like one that nobody needs: it is a product before that lets go of it.
+  if (checkpoint && keepCheckpoint) await catalog.releaseHolding(checkpoint.holdingId, 'product');
   await catalog.releaseHolding(holdingId(runId, 'vm-backup', vmBackupId), 'released');
-  if (!checkpoint) return;
-  if (!keepCheckpoint && checkpoint.objectId !== undefined) await removeCheckpoint(engine, vmId, checkpoint.objectId);
-  await catalog.releaseHolding(checkpoint.holdingId, keepCheckpoint ? 'product' : 'released');
+  if (!checkpoint || keepCheckpoint) return;
+  if (checkpoint.objectId !== undefined) await removeCheckpoint(engine, vmId, checkpoint.objectId);
+  await catalog.releaseHolding(checkpoint.holdingId, 'released');
 }
 
 /** Notes the checkpoint as soon as the engine tells it, which may be while it ends: soon after its end the engine forgets the backup. */

@@ -98,10 +98,12 @@ async function lookAt(engine: Engine, input: EnsureVmBackupInput): Promise<VmBac
   return `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
 }
 
-async function failureOf(engine: Engine, { vmId, vmBackupId, fromCheckpointId }: EnsureVmBackupInput): Promise<HoldfastError> {
+async function failureOf(engine: Engine, input: EnsureVmBackupInput): Promise<HoldfastError> {
+  const { vmId, vmBackupId, fromCheckpointId } = input;
   const { code, why } = judgeBackupEnd(await engine.listEvents({ search: vmBackupId }), fromCheckpointId !== null);
   const since = fromCheckpointId === null ? '' : ` since checkpoint ${fromCheckpointId}`;
-  return new HoldfastError(code, `The engine failed to make backup ${vmBackupId} of VM ${vmId}${since} (${why}). Look at the VM's events on the engine.`, { vmId, vmBackupId, fromCheckpointId });
+  const hint = isFreezeDemanded(input) ? ' Without a freeze of the guest it had to fail: see that its agent runs, or ask for best-effort.' : '';
+  return new HoldfastError(code, `The engine failed to make backup ${vmBackupId} of VM ${vmId}${since} (${why}). Look at the VM's events on the engine.${hint}`, { vmId, vmBackupId, fromCheckpointId });
 }
 
 /** A mode that the engine does not tell is read in full, which is right whatever it is. */

@@ -149,7 +149,7 @@ describe('consistency', () => {
 
   test('required and not to be had: the engine fails it', async () => {
     desk.engine.freezeFails = true;
-    expect(await failureOf(ensure({ quiesce: 'required' }))).toMatchObject({ type: 'backup.failed' });
+    expect(await failureOf(ensure({ quiesce: 'required' }))).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('agent') as string });
   });
 
   test('required, and the VM was started after it was planned as down: refused before anything is copied', async () => {
@@ -217,6 +217,20 @@ describe('ending', () => {
     expect(await checkpoints()).toEqual([]);
     expect(desk.disks.map(({ status }) => status)).toEqual(['ok', 'ok']);
     expect(desk.vm.snapshots.size).toBe(0);
+  });
+
+  test('of a VM that was removed meanwhile: nothing is left to end', async () => {
+    await ensure();
+    desk.engine.forgetVmBackup(of.vmBackupId);
+    desk.engine.vms.delete(desk.vm.id);
+    await ended(false);
+    expect(await held()).toEqual({ 'vm-backup': 'released', checkpoint: 'released' });
+  });
+
+  test('a run that is closed as completed while it could not be ended keeps the checkpoint as its product', async () => {
+    await ensure();
+    await desk.retried('closeRun', { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, outcome: 'completed', warnings: [], leftovers: [] });
+    expect(await held()).toEqual({ 'vm-backup': 'leftover', checkpoint: 'product' });
   });
 
   test('what never was is done', async () => {
