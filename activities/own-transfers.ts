@@ -4,6 +4,7 @@
 import type { Catalog } from '../adapters/catalog/port';
 import type { Engine, ImageTransfer, TransferPhase } from '../adapters/ovirt/port';
 import type { Holding } from '../domain/holdings';
+import { readTransferMark, transferMark } from '../domain/ids';
 import { gone, waitFor } from './waiting';
 
 export interface Outside {
@@ -66,13 +67,8 @@ export async function transfersOfRun(outside: Outside, runId: string, diskIds: r
 }
 
 function requestOf({ kind, runId, mark }: Holding): readonly OwnRequest[] {
-  const [, diskId, transferKey] = /^transfer of disk (\S+) (\S+)$/.exec(mark) ?? [];
-  return kind === 'transfer' && diskId !== undefined && transferKey !== undefined ? [{ runId, diskId, transferKey }] : [];
-}
-
-/** Of the holding; its parts are read back from it. */
-export function transferMark(diskId: string, transferKey: string): string {
-  return `transfer of disk ${diskId} ${transferKey}`;
+  const of = kind === 'transfer' ? readTransferMark(mark) : undefined;
+  return of ? [{ runId, ...of }] : [];
 }
 
 /** From these the engine goes on to an end by itself; asking for another end now would win over the one that is under way. */

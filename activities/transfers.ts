@@ -3,9 +3,10 @@
 import type { Engine, ImageTransfer } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
+import { transferMark } from '../domain/ids';
 import type { ControlDependencies } from './dependencies';
 import type { OfRun } from './of-run';
-import { endTransfer, ownTransfers, transferMark, type OwnTransfers } from './own-transfers';
+import { endTransfer, ownTransfers, type OwnTransfers } from './own-transfers';
 import { gone, waitFor } from './waiting';
 
 export interface TransferOfRun extends OfRun {
