@@ -32,13 +32,29 @@ export interface Chosen {
   readonly notes: readonly ChainReason[];
 }
 
-/** `refused`: nothing is done, for this reason. Checkpoints may be removed either way, the first one first. */
-export type KindChoice = ({ readonly refused: ChainReason } | Chosen) & { readonly removableCheckpointIds: readonly string[] };
+/** Checkpoints that nobody needs any more once the backup is sealed; to be removed then, the first one first. */
+export interface Removable {
+  readonly removableCheckpointIds: readonly string[];
+  /** If it becomes a full one on the way; absent in the histories of older workers. */
+  readonly removableIfFullIds?: readonly string[] | undefined;
+}
+
+/** `refused`: nothing is done, for this reason. */
+export type KindChoice = ({ readonly refused: ChainReason } | Chosen) & Removable;
 
 export function chooseKind(facts: ChainFacts): KindChoice {
   const choice = choose(facts);
-  const inUse = 'refused' in choice || choice.fromCheckpointId === null ? [] : [choice.fromCheckpointId];
-  return { ...choice, removableCheckpointIds: removableCheckpoints({ checkpoints: facts.checkpoints, repositories: [facts.backups, ...(facts.elsewhere ?? [])], past: facts.past, inUse }) };
+  const removable = (kind: Chosen['kind']): readonly string[] =>
+    removableCheckpoints({
+      checkpoints: facts.checkpoints,
+      repositories: [facts.backups, ...(facts.elsewhere ?? [])],
+      past: facts.past,
+      inUse: [],
+      // Without a tracked disk it has no checkpoint, and those before it are still what a next one could begin with.
+      ...(facts.disks.some((disk) => disk.tracked) ? { next: { kind } } : {}),
+    });
+  if ('refused' in choice) return { ...choice, removableCheckpointIds: [] };
+  return { ...choice, removableCheckpointIds: removable(choice.kind), ...(choice.kind === 'full' ? {} : { removableIfFullIds: removable('full') }) };
 }
 
 function choose(facts: ChainFacts): { readonly refused: ChainReason } | Chosen {

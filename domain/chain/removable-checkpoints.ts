@@ -11,19 +11,21 @@ export interface CheckpointFacts {
   readonly past: VmPast;
   /** Checkpoints of runs under way. */
   readonly inUse: readonly string[];
+  /** The backup that will be sealed, with a checkpoint of its own, in the first repository before anything is removed. */
+  readonly next?: Pick<ChainBackup, 'kind'> | undefined;
 }
 
 /** Ids, oldest first: the order in which they are to be removed. */
-export function removableCheckpoints({ checkpoints, repositories, past, inUse }: CheckpointFacts): string[] {
-  const needed = new Set([...inUse, ...repositories.flatMap((backups) => neededBy(backups, checkpoints, past))]);
+export function removableCheckpoints({ checkpoints, repositories, past, inUse, next }: CheckpointFacts): string[] {
+  const needed = new Set([...inUse, ...repositories.flatMap((backups, index) => neededBy(backups, checkpoints, past, index === 0 ? next : undefined))]);
   return oldestFirst(checkpoints).filter((each) => each.ours && !needed.has(each.id)).map((each) => each.id);
 }
 
 /** The next incremental backup needs the newest backup's, the next differential one that of the last full one. */
-function neededBy(backups: readonly ChainBackup[], checkpoints: readonly EngineCheckpoint[], past: VmPast): string[] {
+function neededBy(backups: readonly ChainBackup[], checkpoints: readonly EngineCheckpoint[], past: VmPast, next: CheckpointFacts['next']): string[] {
   const ordered = newestFirst(backups);
   const usable = (backup: ChainBackup): boolean => defectOf(backup, { backups, checkpoints, past }) === undefined;
-  const lastFull = ordered.find((backup) => backup.sealed && backup.kind === 'full');
-  const needed = [ordered.find(usable), lastFull !== undefined && usable(lastFull) ? lastFull : undefined];
+  const lastFull = next?.kind === 'full' ? undefined : ordered.find((backup) => backup.sealed && backup.kind === 'full');
+  const needed = [next ? undefined : ordered.find(usable), lastFull !== undefined && usable(lastFull) ? lastFull : undefined];
   return needed.map((backup) => backup?.checkpointId ?? '').filter((id) => id !== '');
 }

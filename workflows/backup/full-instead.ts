@@ -1,11 +1,10 @@
 // When what was planned as an incremental backup turns out not to be one: what becomes of it, and why. Pure.
-import type { Chosen } from '../../domain/chain';
-import type { ChainReasonCode } from '../../domain/chain';
+import type { ChainReasonCode, Chosen, Removable } from '../../domain/chain';
 import type { ReadyVmBackup } from '../../activities/vm-backups';
 import { fail, failureText, readFailure } from '../failures';
 import type { Backup } from './backup';
 
-type KindChosen = Chosen & { readonly removableCheckpointIds: readonly string[] };
+type KindChosen = Chosen & Removable;
 
 /** Failures of the way that a full backup goes round: the engine, a host, or our own repository cannot say what changed. */
 const reasons: Readonly<Record<string, readonly [ChainReasonCode, string]>> = {
@@ -41,5 +40,6 @@ export function asFullBackup({ input }: Pick<Backup, 'input'>, choice: KindChose
 const insists = ({ strict, kind }: Backup['input']): boolean => strict && kind !== 'auto';
 
 function asFull(choice: KindChosen, code: ChainReasonCode, text: string): KindChosen {
-  return { ...choice, kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: choice.disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code, text }, notes: choice.notes };
+  const { disks, notes, removableIfFullIds: removableCheckpointIds = choice.removableCheckpointIds } = choice;
+  return { kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code, text }, notes, removableCheckpointIds };
 }

@@ -110,5 +110,29 @@ it('another product\'s checkpoints in between are told and left alone', () => {
   const checkpoints = [...line('cp-f', 'cp-i1', 'cp-i2'), checkpoint('theirs', 'cp-i2', { ours: false })];
   const choice = chooseKind(facts({ checkpoints }));
   expect(choice).toMatchObject({ kind: 'incremental', fromCheckpointId: 'cp-i2', notes: [{ code: 'checkpoint.others-between' }] });
-  expect(choice.removableCheckpointIds).toEqual(['cp-i1']);
+  expect(choice.removableCheckpointIds).toEqual(['cp-i1', 'cp-i2']);
+});
+
+describe('checkpoints that nobody needs once the backup is sealed', () => {
+  const removable = (more: Parameters<typeof facts>[0]) => (({ removableCheckpointIds, removableIfFullIds }) => ({ removableCheckpointIds, removableIfFullIds }))(chooseKind(facts(more)));
+
+  it('of an incremental one: all but the last full one\'s, which a differential one would go on from; none at all if it becomes a full one', () => {
+    expect(removable({})).toEqual({ removableCheckpointIds: ['cp-i1', 'cp-i2'], removableIfFullIds: ['cp-f', 'cp-i1', 'cp-i2'] });
+  });
+
+  it('of a differential one: those of the incremental ones between', () => {
+    expect(removable({ wanted: 'differential' })).toMatchObject({ removableCheckpointIds: ['cp-i1', 'cp-i2'] });
+  });
+
+  it('of a full one: all', () => {
+    expect(removable({ wanted: 'full' })).toEqual({ removableCheckpointIds: ['cp-f', 'cp-i1', 'cp-i2'], removableIfFullIds: undefined });
+  });
+
+  it('of one without a checkpoint of its own, because no disk is tracked: not those that a next one could begin with', () => {
+    expect(removable({ disks: [disk('a', { tracked: false }), disk('b', { tracked: false })] })).toMatchObject({ removableCheckpointIds: ['cp-i1'] });
+  });
+
+  it('of one that is refused: none', () => {
+    expect(removable({ strict: true, backups: [] })).toMatchObject({ removableCheckpointIds: [] });
+  });
 });
