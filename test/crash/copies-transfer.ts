@@ -23,7 +23,7 @@ const incrementalBytes = (diskMib / 2) * mib;
 const incremental: Shape = {
   ...plainBackup, name: 'incremental backup', asks: { kind: 'incremental', witness: 'never' }, makes: { kind: 'incremental', on: 'full' },
   prepare: async (lane) => {
-    await lane.sources.readyForIncremental();
+    await lane.sources.readyForTransfer();
     for (const disk of lane.vm.disks) for (let at = 0; at < diskMib; at += 2 * piecesMib) await changedAt(lane.stack, disk, at * mib, piecesMib * mib);
     await lane.reread();
   },

@@ -14,7 +14,7 @@ const replacing = { ...restore, as: 'replace' } as const;
 
 /** One full backup that can bear another one, and something to read since. */
 export const toContinue = async (lane: Lane): Promise<void> => {
-  await lane.sources.readyForIncremental();
+  await lane.sources.readyForTransfer();
   await lane.change();
 };
 
@@ -33,7 +33,7 @@ function nextAfter(name: string, heldAt: string, on: SourceName | 'the one befor
 }
 
 export const plainTransferShapes: readonly [backup: Shape, restore: Shape, verification: Shape] = [
-  { name: 'backup by transfer', ...fullBackup, ...well, prepare: (lane) => lane.sources.readyForFull(), makes: { kind: 'full' } },
+  { name: 'backup by transfer', ...fullBackup, ...well, prepare: (lane) => lane.sources.readyForTransfer(), makes: { kind: 'full' } },
   { name: 'restore by transfer', ...restore, ...well },
   { name: 'verification', flow: 'verifyBackup', method: 'transfer', source: 'incremental', ...well },
 ];

@@ -12,9 +12,8 @@ export interface Source extends Backup {
   readonly checkpointId: string | undefined;
 }
 
-/** `full`: the last of the lane's full backups by transfer. `older`: the one before it. `incremental`: one that lies on the last. */
+/** `full`: the last of the lane's full backups by transfer. `incremental`: one that lies on it. */
 export type SourceName = 'appliance' | 'full' | 'incremental';
-type Kept = SourceName | 'older';
 
 const transfer = { flow: 'backupVm', method: 'transfer' } as const;
 const wishes: Readonly<Record<SourceName, Wish>> = {
@@ -24,7 +23,7 @@ const wishes: Readonly<Record<SourceName, Wish>> = {
 };
 
 export class Sources {
-  private readonly kept = new Map<Kept, Source>();
+  private readonly kept = new Map<SourceName, Source>();
 
   constructor(private readonly lane: Lane) {}
 
@@ -37,31 +36,21 @@ export class Sources {
     const kept = this.kept.get(name);
     if (kept) return kept;
     if (name === 'incremental') {
-      await this.readyForIncremental();
+      await this.readyForTransfer();
       await this.lane.change();
     }
     return this.make(name);
   }
 
-  /** One full backup by transfer, nothing on it, and no checkpoint but its own: an incremental one removes none. */
-  async readyForIncremental(): Promise<void> {
-    for (const name of ['incremental', 'older'] as const) await this.drop(name);
-    if (!(await this.canContinue('full'))) {
+  /** One full backup by transfer, nothing on it, and no checkpoint but its own: a full one then removes one checkpoint, an incremental one none. */
+  async readyForTransfer(): Promise<void> {
+    await this.drop('incremental');
+    const { lane } = this;
+    const checkpointId = this.kept.get('full')?.checkpointId;
+    if (checkpointId === undefined || !(await checkpointsOf(lane.stack, lane.vm.id)).includes(checkpointId)) {
       await this.drop('full');
       await this.make('full');
     }
-    await this.tidy();
-  }
-
-  /** Two full ones, each with its checkpoint: a third removes the first one's. */
-  async readyForFull(): Promise<void> {
-    if (!(await this.canContinue('full')) || !(await this.canContinue('older'))) {
-      await this.readyForIncremental();
-      const first = await this.get('full');
-      await this.make('full');
-      this.kept.set('older', first);
-    }
-    await this.drop('incremental');
     await this.tidy();
   }
 
@@ -69,21 +58,11 @@ export class Sources {
   async take(made: readonly Backup[]): Promise<void> {
     for (const backup of made) {
       const { method, kind } = await manifestOf(backup);
-      if (method === 'transfer' && kind === 'full') await this.shift(await this.sourceOf(backup));
+      if (method !== 'transfer' || kind !== 'full') continue;
+      await this.drop('incremental');
+      this.kept.set('full', await this.sourceOf(backup));
     }
     await this.tidy();
-  }
-
-  private async canContinue(name: Kept): Promise<boolean> {
-    const checkpointId = this.kept.get(name)?.checkpointId;
-    return checkpointId !== undefined && (await checkpointsOf(this.lane.stack, this.lane.vm.id)).includes(checkpointId);
-  }
-
-  private async shift(full: Source): Promise<void> {
-    await this.drop('incremental');
-    const last = this.kept.get('full');
-    if (last && this.kept.has('older')) this.kept.set('older', last);
-    this.kept.set('full', full);
   }
 
   /** Nothing else of the VM is in the repository, and no other checkpoint in the engine. */
@@ -97,7 +76,7 @@ export class Sources {
     this.kept.clear();
   }
 
-  private async drop(name: Kept): Promise<void> {
+  private async drop(name: SourceName): Promise<void> {
     const source = this.kept.get(name);
     this.kept.delete(name);
     if (source) await rm(source.directory, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { lookAtEngine, viewEngine } from './leftovers/engine';
 import type { FoundLeftover, LookOptions } from './leftovers/finding';
+import { lookAtHostData } from './leftovers/host-data';
 import { labRunDirectories, labVms, lookAtMounts, lookAtRunDirectories, lookAtVmDirectories, lookAtVolumes } from './leftovers/lab-files';
 import { lookAtLabState } from './leftovers/lab-state';
 import { lookAtProcesses } from './leftovers/processes';
@@ -38,6 +39,7 @@ async function lookAtLab(labState: string, repositories: readonly string[], runD
     ...lookAtEngine(view, options),
     ...(await lookAtVmBackups(view, repositories, options)),
     ...(await lookAtLabState(connectionFile)),
+    ...(await lookAtHostData(labState)),
     ...(await lookAtQemus(vms, view)),
     ...(await lookAtProcesses([labState, realState, ...ownDirectories, ...repositories], view)),
     ...mounts.found,

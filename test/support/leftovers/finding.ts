@@ -2,7 +2,7 @@
 
 export interface FoundLeftover {
   /** Where one would go to see it. */
-  readonly where: 'engine' | 'qmp' | 'process' | 'mount' | 'directory' | 'socket' | 'repository';
+  readonly where: 'engine' | 'daemon' | 'qmp' | 'process' | 'mount' | 'directory' | 'socket' | 'repository';
   /** Kind of finding, a fixed word. */
   readonly what: string;
   /** Id, pid or path. */
