@@ -14,13 +14,15 @@ export interface CheckpointOfRun extends OfRun {
 }
 
 export interface CheckpointActivities {
-  /** Only for what planning named as removable, or a holding as ours. Absent is done. */
-  removeCheckpoint(input: CheckpointOfRun): Promise<void>;
+  /** Only for what planning named as removable, or a holding as ours. Absent is done. It stays when `insteadId`, which takes its place, is not there (any more). */
+  removeCheckpoint(input: CheckpointOfRun & { readonly insteadId?: string | undefined }): Promise<void>;
 }
 
 export function createCheckpointActivities({ engineOf, catalog }: ControlDependencies): CheckpointActivities {
   return {
-    async removeCheckpoint({ engine, runId, vmId, checkpointId }) {
+    async removeCheckpoint({ engine, runId, vmId, checkpointId, insteadId }) {
+      // The engine takes the new one back when it cannot finalize its backup (event 10795).
+      if (insteadId !== undefined && !(await engineOf(engine).listCheckpoints(vmId)).some(({ id }) => id === insteadId)) return;
       await removeCheckpoint(engineOf(engine), vmId, checkpointId);
       const known = (await checkpointHoldings(catalog, engine, vmId)).filter(({ objectId }) => objectId === checkpointId);
       for (const id of new Set([holdingId(runId, 'checkpoint', checkpointId), ...known.map((holding) => holding.holdingId)])) await catalog.releaseHolding(id, 'released');

@@ -32,13 +32,21 @@ export interface Chosen {
   readonly notes: readonly ChainReason[];
 }
 
-/** `refused`: nothing is done, for this reason. Checkpoints may be removed either way, the first one first. */
-export type KindChoice = ({ readonly refused: ChainReason } | Chosen) & { readonly removableCheckpointIds: readonly string[] };
+/** Checkpoints that no chain needs once the backup is sealed and has one of its own, the first one first. */
+export interface Removable {
+  readonly removableCheckpointIds: readonly string[];
+  /** The same when it turns out on the way that only a full backup can be made. */
+  readonly removableAfterFullIds: readonly string[];
+}
+
+/** `refused`: nothing is done, for this reason. */
+export type KindChoice = ({ readonly refused: ChainReason } | Chosen) & Removable;
 
 export function chooseKind(facts: ChainFacts): KindChoice {
   const choice = choose(facts);
-  const inUse = 'refused' in choice || choice.fromCheckpointId === null ? [] : [choice.fromCheckpointId];
-  return { ...choice, removableCheckpointIds: removableCheckpoints({ checkpoints: facts.checkpoints, repositories: [facts.backups, ...(facts.elsewhere ?? [])], past: facts.past, inUse }) };
+  const { checkpoints, past } = facts;
+  const removable = (sealing: Chosen['kind'] | undefined): string[] => removableCheckpoints({ checkpoints, repositories: [facts.backups, ...(facts.elsewhere ?? [])], past, sealing });
+  return { ...choice, removableCheckpointIds: removable('refused' in choice ? undefined : choice.kind), removableAfterFullIds: removable('full') };
 }
 
 function choose(facts: ChainFacts): { readonly refused: ChainReason } | Chosen {

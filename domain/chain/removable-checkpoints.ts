@@ -9,21 +9,22 @@ export interface CheckpointFacts {
   /** The VM's backups by the method `transfer`, one list for each repository: chains in all of them count. */
   readonly repositories: readonly (readonly ChainBackup[])[];
   readonly past: VmPast;
-  /** Checkpoints of runs under way. */
-  readonly inUse: readonly string[];
+  /** What the first repository is about to have, with a checkpoint of its own: from then on the newest one of now is not needed, and after a full one none. */
+  readonly sealing?: ChainBackup['kind'] | undefined;
 }
 
 /** Ids, oldest first: the order in which they are to be removed. */
-export function removableCheckpoints({ checkpoints, repositories, past, inUse }: CheckpointFacts): string[] {
-  const needed = new Set([...inUse, ...repositories.flatMap((backups) => neededBy(backups, checkpoints, past))]);
+export function removableCheckpoints({ checkpoints, repositories, past, sealing }: CheckpointFacts): string[] {
+  const needed = new Set(repositories.flatMap((backups, at) => neededBy(backups, { checkpoints, past, sealing: at === 0 ? sealing : undefined })));
   return oldestFirst(checkpoints).filter((each) => each.ours && !needed.has(each.id)).map((each) => each.id);
 }
 
 /** The next incremental backup needs the newest backup's, the next differential one that of the last full one. */
-function neededBy(backups: readonly ChainBackup[], checkpoints: readonly EngineCheckpoint[], past: VmPast): string[] {
+function neededBy(backups: readonly ChainBackup[], { checkpoints, past, sealing }: Omit<CheckpointFacts, 'repositories'>): string[] {
+  if (sealing === 'full') return [];
   const ordered = newestFirst(backups);
   const usable = (backup: ChainBackup): boolean => defectOf(backup, { backups, checkpoints, past }) === undefined;
   const lastFull = ordered.find((backup) => backup.sealed && backup.kind === 'full');
-  const needed = [ordered.find(usable), lastFull !== undefined && usable(lastFull) ? lastFull : undefined];
+  const needed = [sealing === undefined ? ordered.find(usable) : undefined, lastFull !== undefined && usable(lastFull) ? lastFull : undefined];
   return needed.map((backup) => backup?.checkpointId ?? '').filter((id) => id !== '');
 }

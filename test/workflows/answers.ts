@@ -50,11 +50,11 @@ export function chainBackup(disks: readonly DiskSettings[], changes: Partial<VmC
 /** On the newest backup that is not damaged, unless a full one is wanted; one old checkpoint is needed by nobody. */
 export function choiceOf(disks: readonly DiskSettings[], wanted: string, backups: readonly VmChainBackup[]): KindChoice {
   const base = wanted === 'full' ? undefined : backups.find(({ damage }) => damage === undefined);
-  const removableCheckpointIds = [checkpointId('old')];
-  if (!base) return { kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code: 'chain.first', text: 'There is no backup yet.' }, notes: [], removableCheckpointIds };
+  const removable = { removableCheckpointIds: [checkpointId('old')], removableAfterFullIds: [checkpointId('old'), checkpointId('last')] };
+  if (!base) return { kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code: 'chain.first', text: 'There is no backup yet.' }, notes: [], ...removable };
   return {
     kind: 'incremental', baseBackupId: base.backupId, fromCheckpointId: base.checkpointId, disks: disks.map(({ diskId }) => ({ diskId, mode: 'incremental' })), reason: { code: 'chain.continued', text: 'It continues a chain.' }, notes: [],
-    removableCheckpointIds,
+    ...removable,
   };
 }
 

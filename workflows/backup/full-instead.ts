@@ -1,10 +1,10 @@
 // When what was planned as an incremental backup turns out not to be one: what becomes of it, and why.
 import type { ReadyVmBackup } from '../../activities/vm-backups';
-import type { ChainReasonCode, Chosen } from '../../domain/chain';
+import type { ChainReasonCode, Chosen, Removable } from '../../domain/chain';
 import { fail, failureText, readFailure } from '../failures';
 import type { Backup } from './backup';
 
-type KindChosen = Chosen & { readonly removableCheckpointIds: readonly string[] };
+type KindChosen = Chosen & Removable;
 
 /** Failures of the way that a full backup goes round: the engine, a host, or our own repository cannot say what changed. */
 const reasons: Readonly<Record<string, readonly [ChainReasonCode, string]>> = {
@@ -42,5 +42,5 @@ const insists = ({ strict, kind }: Backup['input']): boolean => strict && kind !
 /** What was worth knowing about the base is nothing to a backup that stands alone; why no newer one was taken still is. */
 function asFull(choice: KindChosen, code: ChainReasonCode, text: string): KindChosen {
   const notes = choice.notes.filter((note) => !note.code.startsWith('disk.') && note.code !== 'checkpoint.others-between');
-  return { ...choice, kind: 'full', baseBackupId: null, fromCheckpointId: null, disks: choice.disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code, text }, notes };
+  return { ...choice, kind: 'full', removableCheckpointIds: choice.removableAfterFullIds, baseBackupId: null, fromCheckpointId: null, disks: choice.disks.map(({ diskId }) => ({ diskId, mode: 'full' })), reason: { code, text }, notes };
 }

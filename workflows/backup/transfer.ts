@@ -1,7 +1,7 @@
 // A backup by the method `transfer`: VM backup → configuration → each disk through an image transfer, witnessed when it is due. What changed
 // alone is read where a chain can be continued; where that turns out impossible on the way, everything is undone and done again as a full
 // backup, in the same run, with the reason.
-import type { Chosen } from '../../domain/chain';
+import type { Chosen, Removable } from '../../domain/chain';
 import type { Note } from '../../domain/manifest';
 import { refuse } from '../failures';
 import type { Backup, CopiedBackup, PlannedBackup } from './backup';
@@ -33,7 +33,7 @@ export async function copiedByTransfer(backup: Backup, { plan, notes }: Transfer
 
 type Planned = PlannedBackup & Pick<TransferPlan, 'backups'>;
 
-function granted({ input }: Backup, plan: TransferPlan): { readonly planned: Planned; readonly choice: Chosen & { readonly removableCheckpointIds: readonly string[] } } {
+function granted({ input }: Backup, plan: TransferPlan): { readonly planned: Planned; readonly choice: Chosen & Removable } {
   const { vm, choice } = plan;
   refuse(`The backup of VM ${vm?.name ?? input.vmId}`, plan.reasons);
   if (!vm || !choice || 'refused' in choice) throw new Error('planning named no VM, or no kind, and no reason');
@@ -69,6 +69,6 @@ async function copiedAs(backup: Backup, plan: Planned, wanted: ReturnType<typeof
       partial.disarm();
       vmBackup.keepCheckpoint();
     },
-    afterCleanUp: () => checkpointsRemoved(backup, wanted.removableCheckpointIds),
+    afterCleanUp: () => checkpointsRemoved(backup, choice.removableCheckpointIds, ready.checkpointId),
   };
 }

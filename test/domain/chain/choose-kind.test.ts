@@ -110,5 +110,6 @@ it('another product\'s checkpoints in between are told and left alone', () => {
   const checkpoints = [...line('cp-f', 'cp-i1', 'cp-i2'), checkpoint('theirs', 'cp-i2', { ours: false })];
   const choice = chooseKind(facts({ checkpoints }));
   expect(choice).toMatchObject({ kind: 'incremental', fromCheckpointId: 'cp-i2', notes: [{ code: 'checkpoint.others-between' }] });
-  expect(choice.removableCheckpointIds).toEqual(['cp-i1']);
+  expect(choice.removableCheckpointIds).toEqual(['cp-i1', 'cp-i2']);
+  expect(choice.removableAfterFullIds).toEqual(['cp-f', 'cp-i1', 'cp-i2']);
 });

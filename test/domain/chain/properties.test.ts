@@ -142,7 +142,7 @@ it('no chain grows beyond what the policy allows, nor on a full backup that is t
   });
 });
 
-it('removable checkpoints are ours, each once, parents before children, and never one that a base or another repository needs', () => {
+it('removable checkpoints are ours, each once, parents before children, and never one that the next differential backup or another repository needs', () => {
   holds((facts, choice) => {
     const ids = choice.removableCheckpointIds;
     expect(new Set(ids).size).toBe(ids.length);
@@ -152,7 +152,12 @@ it('removable checkpoints are ours, each once, parents before children, and neve
       const circle = facts.checkpoints.some((each) => each.parentId === 'cp-0' && each.id === 'cp-0');
       if (ids.includes(parent) && !circle) expect(ids.indexOf(parent)).toBeLessThan(ids.indexOf(id));
     }
-    if (!('refused' in choice)) expect(ids).not.toContain(choice.fromCheckpointId);
+    if (!('refused' in choice) && choice.kind !== 'full') {
+      for (const id of ids) expect(choice.removableAfterFullIds).toContain(id);
+      const base = facts.backups.find(({ backupId }) => backupId === choice.baseBackupId);
+      const lastFull = [...facts.backups].sort((one, other) => one.ageMs - other.ageMs).find(({ sealed, kind }) => sealed && kind === 'full');
+      if (base !== undefined && base === lastFull) expect(ids).not.toContain(base.checkpointId);
+    }
     const there = facts.checkpoints.find((each) => each.id === 'cp-3');
     const healthy = there?.ours === true && facts.checkpoints.every((each) => each.state === 'created') && facts.past.snapshotRestoredAgeMs === undefined;
     const straight = facts.checkpoints.every((each, at) => each.parentId === (facts.checkpoints[at - 1]?.id ?? null));

@@ -2,11 +2,18 @@
 import { defaultWitness, removableCheckpoints, witnessDue, witnessPolicySchema } from '../../../domain/chain';
 import { backup, checkpoint, dayMs, f, facts, i1, i2, line } from './samples';
 
-const removable = (more: Partial<Parameters<typeof removableCheckpoints>[0]> = {}) => removableCheckpoints({ checkpoints: facts().checkpoints, repositories: [facts().backups], past: {}, inUse: [], ...more });
+const removable = (more: Partial<Parameters<typeof removableCheckpoints>[0]> = {}) => removableCheckpoints({ checkpoints: facts().checkpoints, repositories: [facts().backups], past: {}, ...more });
 
 describe('removableCheckpoints', () => {
   it('keeps the newest backup\'s and the last full one\'s', () => {
     expect(removable()).toEqual(['cp-i1']);
+  });
+
+  it('once the next one is sealed, the newest of now is not needed any more', () => {
+    for (const sealing of ['incremental', 'differential'] as const) expect(removable({ sealing })).toEqual(['cp-i1', 'cp-i2']);
+    expect(removable({ sealing: 'full' })).toEqual(['cp-f', 'cp-i1', 'cp-i2']);
+    const other = [backup('o', null, 2 * dayMs, { checkpointId: 'cp-i1' })];
+    expect(removable({ sealing: 'full', repositories: [facts().backups, other] })).toEqual(['cp-f', 'cp-i2']);
   });
 
   it('after a new full backup the whole old chain\'s go, oldest first', () => {
@@ -14,10 +21,8 @@ describe('removableCheckpoints', () => {
     expect(removable({ repositories: [[f, i1, i2, g]], checkpoints: line('cp-f', 'cp-i1', 'cp-i2', 'cp-g') })).toEqual(['cp-f', 'cp-i1', 'cp-i2']);
   });
 
-  it('those that no backup names go too (a run that failed), but not one of a run under way', () => {
-    const checkpoints = line('cp-f', 'cp-i1', 'cp-i2', 'cp-failed');
-    expect(removable({ checkpoints })).toEqual(['cp-i1', 'cp-failed']);
-    expect(removable({ checkpoints, inUse: ['cp-failed'] })).toEqual(['cp-i1']);
+  it('those that no backup names go too (a run that failed)', () => {
+    expect(removable({ checkpoints: line('cp-f', 'cp-i1', 'cp-i2', 'cp-failed') })).toEqual(['cp-i1', 'cp-failed']);
   });
 
   it('what is not ours stays, whatever it is', () => {
