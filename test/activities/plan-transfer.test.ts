@@ -112,7 +112,7 @@ describe('the chain', () => {
     expect(choice).toMatchObject({ kind: 'incremental', baseBackupId: two.backupId, fromCheckpointId: two.checkpointId, reason: { code: 'chain.continued' }, disks: diskIds().map((diskId) => ({ diskId, mode: 'incremental' })) });
     expect(choice.notes.map(({ code }) => code)).toEqual(['checkpoint.others-between']);
     expect(choice.removableCheckpointIds).toEqual([one.checkpointId, two.checkpointId]);
-    expect(choice).toMatchObject({ removableIfFullIds: [full, one, two].map(({ checkpointId }) => checkpointId) });
+    expect(choice).toMatchObject({ removableAfterFullIds: [full, one, two].map(({ checkpointId }) => checkpointId) });
     expect(choice.removableCheckpointIds).not.toContain(theirs);
     expect(await plan({ backups: [two, one, full] })).toMatchObject({ neededBytes: 0 });
     expect(await chosen({ backups: [two, one, full], wanted: 'differential' })).toMatchObject({ baseBackupId: full.backupId, fromCheckpointId: full.checkpointId });
