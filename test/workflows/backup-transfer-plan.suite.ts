@@ -46,7 +46,7 @@ test('a repository that nobody serves is one reason among others', async () => {
 });
 
 test('a kind that is insisted on and cannot be is refused with the reason', async () => {
-  const refused = { refused: { code: 'checkpoint.missing', text: 'The engine no longer has it.' }, removableCheckpointIds: [] } as const;
+  const refused = { refused: { code: 'checkpoint.missing', text: 'The engine no longer has it.' }, removableCheckpointIds: [], removableAfterFullIds: [] } as const;
   const run = await backup((script) => script.on('planTransferBackup', async (_input, answer) => ({ ...(await answer()), choice: refused })), { request: { kind: 'incremental', strict: true } });
   const end = await ending(run.handle);
   expect(end).toMatchObject({ code: 'plan.refused', message: expect.stringContaining('The engine no longer has it. [checkpoint.missing]') as string });
