@@ -291,6 +291,16 @@ describe('removing a checkpoint', () => {
     expect(await desk.catalog.listHoldings({ engine: 'lab', vmId: desk.vm.id, state: 'product' })).toEqual([]);
   });
 
+  test('it stays when the one that takes its place is gone, and goes when that is there', async () => {
+    const checkpointId = await earlierBackup();
+    const insteadOf = (insteadId: string): Promise<void> => desk.retried('removeCheckpoint', { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, checkpointId, insteadId });
+    await insteadOf(randomUUID());
+    expect(await checkpoints()).toEqual([checkpointId]);
+    expect((await desk.catalog.listHoldings({ engine: 'lab', vmId: desk.vm.id, state: 'product' })).map(({ objectId }) => objectId)).toEqual([checkpointId]);
+    await insteadOf(await earlierBackup());
+    expect(await checkpoints()).not.toContain(checkpointId);
+  });
+
   test('one that the engine cannot remove is told in its words; an earlier failure does not count', async () => {
     const checkpointId = await earlierBackup();
     const failed = (): void => void desk.engine.events.push({ id: randomUUID(), code: 10798, severity: 'error', description: `Failed to delete checkpoint ${checkpointId}` });

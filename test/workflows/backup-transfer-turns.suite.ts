@@ -56,6 +56,8 @@ describe('an incremental backup that turns out impossible becomes a full one in 
       expect.objectContaining({ kind: 'full', base: null, reason: { code: reason, text: expect.stringContaining(`: ${step} was told to fail [${code}]`) as string }, vmBackup: expect.objectContaining({ id: full?.input['vmBackupId'] }) as unknown }),
     ]);
     for (const { input } of script.of('backupDiskByTransfer').slice(-2)) expect(input['baseBackupId']).toBeNull();
+    // Nothing lies on what was before a full one.
+    expect(script.of('removeCheckpoint').map(({ input }) => input['checkpointId'])).toEqual([checkpointId('old'), checkpointId('last')]);
     const { warnings } = end.output as BackupVmOutput;
     expect(warnings).toEqual(warns ? [expect.stringContaining(`holdfast verify ${run.base.backupId} --chain`)] : []);
     const attributes = (await run.handle.describe()).typedSearchAttributes.getAll();
@@ -232,6 +234,12 @@ describe('what does not end', () => {
     const [started] = run.script.of('ensureVmBackup');
     expect(leftovers).toEqual([{ kind: 'vm-backup', objectId: started?.input['vmBackupId'], mark: `Holdfast backup ${sealed.backupId}`, reason: expect.stringContaining('[engine.conflict]') as string }]);
     expect(warnings).toEqual([expect.stringContaining('left behind: vm-backup')]);
+    expect(run.script.of('removeCheckpoint')).toEqual([]);
+  });
+
+  test('a backup without a checkpoint of its own leaves those of the earlier ones', async () => {
+    const run = await backup((script) => script.on('ensureVmBackup', async (_input, answer) => ({ ...(await answer()), checkpointId: null })));
+    expect(await ending(run.handle)).toMatchObject({ status: 'COMPLETED', output: { warnings: [] } });
     expect(run.script.of('removeCheckpoint')).toEqual([]);
   });
 

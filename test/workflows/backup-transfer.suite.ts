@@ -57,7 +57,7 @@ test('the runbook, read aloud', async () => {
     manifest: { method: 'transfer', kind: 'incremental', base: { backupId: base.backupId }, reason: { code: 'chain.continued' }, notes: [], checkpoint: { id: checkpointId('new') }, snapshot: null, vmBackup: { id: vmBackupId, style: 'live' } },
     disks: disks.map((settings) => ({ settings, dataBytes: 1000, transport: 'tcp', witnessed: true })),
   });
-  expect(script.of('removeCheckpoint').map(({ input }) => input)).toEqual([{ ...of, checkpointId: checkpointId('old') }]);
+  expect(script.of('removeCheckpoint').map(({ input }) => input)).toEqual([{ ...of, checkpointId: checkpointId('old'), insteadId: checkpointId('new') }]);
   expect(output).toMatchObject({ warnings: [], leftovers: [], notes: [], witnessedDiskIds: diskIds });
   // Operators read beside every step what it does.
   const scheduled = ((await run.handle.fetchHistory()).events ?? []).filter(({ activityTaskScheduledEventAttributes }) => activityTaskScheduledEventAttributes);
