@@ -4,6 +4,7 @@ import type { Engine, EngineExamination } from '../adapters/ovirt/port';
 import type { Repository } from '../adapters/repository/port';
 import type { CopyLimits } from '../domain/copy-slots';
 import type { RunSettings } from '../domain/flows/settings';
+import type { FreezeLimits } from './thaw';
 
 export interface EngineDependencies {
   /** Throws `config.invalid` for a name that is not configured. */
@@ -36,6 +37,8 @@ export interface ControlDependencies extends EngineDependencies, ImageioDependen
   readonly catalog: Catalog;
   readonly settingsOf: (engine: string) => RunSettings;
   readonly copyLimitsOf: (engine: string) => ConfiguredCopyLimits;
+  /** Of freezing guests; tests are less patient. */
+  readonly limits?: FreezeLimits;
   /** Asks Temporal. While Temporal does not answer, it counts as running. */
   readonly isExecutionRunning: (execution: { readonly workflowId: string; readonly executionId: string }) => Promise<boolean>;
 }

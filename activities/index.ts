@@ -7,6 +7,7 @@ import { createApplianceCheckActivities, createCopyActivities, type ApplianceChe
 import { createCopySlotActivities, type CopySlotActivities } from './copy-slots';
 import type { ApplianceDependencies, ControlDependencies, MoverCopyDependencies, MoverDependencies } from './dependencies';
 import { createDiskActivities, type DiskActivities } from './disks';
+import { createFreezeActivities, type FreezeActivities } from './freezes';
 import { createPlanActivities, type PlanActivities } from './plan';
 import { createPlanTransferActivities, type PlanTransferActivities } from './plan-transfer';
 import { createReplacedConfigurationActivities, type ReplacedConfigurationActivities } from './replaced-configurations';
@@ -22,7 +23,7 @@ import { withHeartbeats } from './alive';
 import { createVerificationActivities, type VerificationActivities } from './verifications';
 import { createVmActivities, type VmActivities } from './vms';
 
-export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
+export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & FreezeActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
   ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities;
 /** Queue `mover.<repository>.quick`. */
 export type MoverQuickActivities = RepositoryActivities & ChainActivities & ReplacedConfigurationActivities & ScanActivities;
@@ -45,6 +46,7 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createPlanTransferActivities(dependencies),
     ...createSnapshotActivities(dependencies),
     ...createVmBackupActivities(dependencies),
+    ...createFreezeActivities(dependencies),
     ...createCheckpointActivities(dependencies),
     ...createTransferActivities(dependencies),
     ...createAttachmentActivities(dependencies),

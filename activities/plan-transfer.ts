@@ -4,16 +4,19 @@ import type { Catalog } from '../adapters/catalog/port';
 import type { Engine, EngineEvent, VmDisk } from '../adapters/ovirt/port';
 import { chooseKind, type ChainBackup, type ChainPolicy, type EngineCheckpoint, type KindChoice, type VmPast } from '../domain/chain';
 import type { BackupVmInput } from '../domain/flows/backup-vm';
-import { chooseTransferBackup } from '../domain/plan/backup';
+import { chooseTransferBackup, freezesItself } from '../domain/plan/backup';
+import { rightsForTransferBackup } from '../domain/plan/permits';
 import { reason } from '../domain/plan/reasons';
 import type { VmChainBackup } from './chains';
 import { checkpointHoldings } from './checkpoints';
 import type { ControlDependencies } from './dependencies';
+import { permitReasons } from './permit-reasons';
 import { neededBytes, type BackupPlan } from './plan';
 import { eventsOfVm } from './vm-events';
 
 export interface PlanTransferInput extends Pick<BackupVmInput, 'engine' | 'vmId' | 'leaveOutDiskIds' | 'quiesce' | 'repository'> {
   readonly runId: string;
+  readonly explicitFreeze?: boolean;
   readonly wanted: 'full' | 'incremental' | 'differential' | 'auto';
   readonly strict: boolean;
   readonly policy: ChainPolicy;
@@ -29,7 +32,7 @@ export interface PlanTransferActivities {
 export function createPlanTransferActivities({ engineOf, catalog }: ControlDependencies): PlanTransferActivities {
   return {
     async planTransferBackup(input) {
-      const { engine: name, runId, vmId, leaveOutDiskIds, quiesce } = input;
+      const { engine: name, runId, vmId, leaveOutDiskIds, quiesce, explicitFreeze = false } = input;
       const engine = engineOf(name);
       const [about, vm] = [await engine.about(), await engine.getVm(vmId)];
       if (!vm) return { ...about, disks: [], leftOut: [], neededBytes: 0, reasons: [reason('vm.unknown', vmId, `Engine ${name} knows no VM ${vmId}. Look it up with: holdfast list vms`)] };
@@ -38,6 +41,7 @@ export function createPlanTransferActivities({ engineOf, catalog }: ControlDepen
       const { disks, leftOut, reasons } = chooseTransferBackup({ vm, disks: vmDisks, snapshots: await engine.listSnapshots(vmId), vmBackups: await engine.listVmBackups(vmId), leaveOutDiskIds, quiesce });
       const chosen = vmDisks.filter((disk) => disks.some(({ settings }) => settings.diskId === disk.settings.diskId));
       const choice = await chosenKind({ engine, catalog }, input, chosen);
+      const rights = await permitReasons(engine, (places) => rightsForTransferBackup({ vm, disks: chosen.map(({ settings }) => settings), freezes: freezesItself({ explicitFreeze }, vm) }, places));
       const { id, name: vmName, status, clusterId, clusterName } = vm;
       return {
         ...about,
@@ -46,7 +50,7 @@ export function createPlanTransferActivities({ engineOf, catalog }: ControlDepen
         leftOut,
         // What an incremental backup will need nobody knows before.
         neededBytes: neededBytes(chosen.filter(({ settings }) => modeOf(choice, settings.diskId) === 'full')),
-        reasons,
+        reasons: [...reasons, ...rights],
         choice,
       };
     },

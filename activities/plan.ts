@@ -2,18 +2,15 @@
 import type { Cluster, Engine, Vm, VmDisk } from '../adapters/ovirt/port';
 import type { DiskSettings } from '../domain/disks';
 import type { BackupVmInput } from '../domain/flows/backup-vm';
-import { applianceReasons, chooseBackup, type ApplianceFacts, type BackupChoice } from '../domain/plan/backup';
-import { lackingRights, rightsForBackup, rightsForRestore, type NeededRight, type Places } from '../domain/plan/permits';
+import { applianceReasons, chooseBackup, freezesItself, type ApplianceFacts, type BackupChoice } from '../domain/plan/backup';
+import { rightsForBackup, rightsForRestore } from '../domain/plan/permits';
 import { reason, type Reason } from '../domain/plan/reasons';
-import { HoldfastError, type FailureCode } from '../domain/failures';
 import type { Manifest } from '../domain/manifest';
 import { chooseRestore, nameOf, type RestoreAsked, type RestoreChoice, type RestoreFacts, type SavedVm } from '../domain/plan/restore';
 import { wantsMacs } from '../domain/plan/restore-nics';
 import type { OldVmFacts } from '../domain/plan/restore-target';
 import type { ControlDependencies } from './dependencies';
-
-type PermittingEngine = ReturnType<ControlDependencies['engineOf']>;
-const untold: readonly FailureCode[] = ['engine.forbidden', 'engine.not-found', 'engine.protocol'];
+import { permitReasons } from './permit-reasons';
 
 export interface PlannedVm {
   readonly id: string;
@@ -49,14 +46,14 @@ export interface PlanRestoreInput extends RestoreAsked {
 
 export interface PlanActivities {
   /** Gives the run in the catalog its VM's name on the way. */
-  planBackup(input: Pick<BackupVmInput, 'engine' | 'vmId' | 'leaveOutDiskIds' | 'quiesce'> & { readonly runId: string; readonly applianceId?: string | undefined }): Promise<BackupPlan>;
+  planBackup(input: Pick<BackupVmInput, 'engine' | 'vmId' | 'leaveOutDiskIds' | 'quiesce'> & { readonly explicitFreeze?: boolean; readonly runId: string; readonly applianceId?: string | undefined }): Promise<BackupPlan>;
   /** Gives the run in the catalog its VM's name on the way. */
   planRestore(input: PlanRestoreInput): Promise<RestoreChoice>;
 }
 
 export function createPlanActivities({ engineOf, catalog }: ControlDependencies): PlanActivities {
   return {
-    async planBackup({ engine: engineName, runId, vmId, leaveOutDiskIds, quiesce, applianceId }) {
+    async planBackup({ engine: engineName, runId, vmId, leaveOutDiskIds, quiesce, explicitFreeze = false, applianceId }) {
       const engine = engineOf(engineName);
       const [about, vm] = [await engine.about(), await engine.getVm(vmId)];
       if (!vm) {
@@ -65,7 +62,7 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
       }
       await catalog.nameRun(runId, vm.name);
       const vmDisks = await engine.listVmDisks(vmId);
-      const choice = chooseBackup({ vm, disks: vmDisks, snapshots: await engine.listSnapshots(vmId), leaveOutDiskIds, quiesce });
+      const choice = chooseBackup({ vm, disks: vmDisks, snapshots: await engine.listSnapshots(vmId), leaveOutDiskIds, quiesce, explicitFreeze });
       const chosen = new Set(choice.disks.map((disk) => disk.settings.diskId));
       const appliance = await applianceFacts(engine, applianceId);
       return {
@@ -77,7 +74,7 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
         reasons: [
           ...choice.reasons,
           ...applianceReasons(appliance, engineName, vmId, [...chosen]),
-          ...(await permitReasons(engine, (places) => rightsForBackup({ vm, appliance: appliance.vm, disks: choice.disks.map((disk) => disk.settings) }, places))),
+          ...(await permitReasons(engine, (places) => rightsForBackup({ vm, appliance: appliance.vm, disks: choice.disks.map((disk) => disk.settings), freezes: freezesItself({ explicitFreeze }, vm) }, places))),
         ],
       };
     },
@@ -104,28 +101,12 @@ export function createPlanActivities({ engineOf, catalog }: ControlDependencies)
       const byTransfer = input.method === 'transfer';
       const appliance = await applianceFacts(engine, byTransfer ? undefined : input.applianceId);
       const { clusterId, domainOfDisk } = choice;
-      const objects = { appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false, asOriginal: input.as !== 'new', replaced: replacedBy(choice, original) };
+      const objects = { method: input.method, appliance: appliance.vm, storageDomainIds: Object.values(domainOfDisk), start: input.start ?? false, asOriginal: input.as !== 'new', replaced: replacedBy(choice, original) };
       // While nobody knows where the VM is to go, nobody knows what is needed there.
       const rights = clusterId === undefined ? [] : await permitReasons(engine, (places) => rightsForRestore({ ...objects, clusterId }, places));
       return { ...choice, reasons: [...choice.reasons, ...(byTransfer ? [] : applianceReasons(appliance, input.engine, undefined, [])), ...rights] };
     },
   };
-}
-
-/** What the engine does not tell about its user is no reason to refuse: then the engine itself refuses what is not allowed. */
-async function permitReasons(engine: PermittingEngine, rightsAt: (places: Places) => readonly NeededRight[]): Promise<readonly Reason[]> {
-  let held: Awaited<ReturnType<PermittingEngine['ownPermissions']>>;
-  try {
-    held = await engine.ownPermissions();
-  } catch (error) {
-    if (error instanceof HoldfastError && untold.includes(error.code)) return [];
-    throw error;
-  }
-  const nowhere: Places = { dataCenterOf: () => undefined };
-  const lacking = lackingRights(engine.name, held, rightsAt(nowhere));
-  if (lacking.length === 0) return [];
-  const clusters = await engine.listClusters();
-  return lackingRights(engine.name, held, rightsAt({ dataCenterOf: (clusterId) => clusters.find(({ id }) => id === clusterId)?.dataCenterId }));
 }
 
 async function oldVmFacts(engine: Engine, { as, vmId, applianceId, applianceIds }: PlanRestoreInput): Promise<OldVmFacts | undefined> {

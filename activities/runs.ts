@@ -104,6 +104,6 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
   };
 }
 
-function leftoverKey(runId: string, kind: string, mark: string): string {
+export function leftoverKey(runId: string, kind: string, mark: string): string {
   return `leftover/${runId}/${kind}/${mark}`;
 }

@@ -2,9 +2,12 @@
 // any number of times. Idempotency key: the mark (description). Role control.
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
-import { judgeConsistency, snapshotFailureEvents, type Consistency } from '../domain/consistency';
+import { freezeByEvents, isQuiesced, judgeConsistency, snapshotFailureEvents, snapshotMadeEvent, type Consistency, type QuiesceAsked } from '../domain/consistency';
 import type { Engine, Snapshot } from '../adapters/ovirt/port';
 import type { ControlDependencies } from './dependencies';
+import { atRest, notQuiesced } from './freezes';
+import { freezeLimits, thawEarlier } from './thaw';
+import { eventsAbout, freezesOfVm } from './vm-events';
 import { gone, waitFor } from './waiting';
 
 export interface SnapshotOfRun {
@@ -16,25 +19,29 @@ export interface SnapshotOfRun {
   readonly mark: string;
 }
 
-export interface EnsureSnapshotInput extends SnapshotOfRun {
+export interface EnsureSnapshotInput extends SnapshotOfRun, QuiesceAsked {
   readonly diskIds: readonly string[];
   readonly vmStatus: string;
-  readonly quiesce: 'required' | 'best-effort' | 'off';
+  /** Frozen by ourselves around the snapshot. */
+  readonly explicitFreeze?: boolean;
 }
 
 export interface EnsuredSnapshot {
   readonly snapshotId: string;
   readonly createdAt: string;
   readonly consistency: Consistency;
+  /** The guest was asked to freeze, and its agent has not answered the thaw either. */
+  readonly mayStillFreeze?: true;
 }
 
 export interface SnapshotActivities {
+  /** `quiesce.failed` when it was required, frozen by ourselves, and that is not proven. */
   ensureSnapshot(input: EnsureSnapshotInput): Promise<EnsuredSnapshot>;
   /** Removes it and waits until the merge is over. */
   ensureSnapshotGone(input: SnapshotOfRun): Promise<void>;
 }
 
-export function createSnapshotActivities({ engineOf, catalog }: ControlDependencies): SnapshotActivities {
+export function createSnapshotActivities({ engineOf, catalog, limits = freezeLimits }: ControlDependencies): SnapshotActivities {
   const idOf = ({ runId, backupId }: SnapshotOfRun): string => holdingId(runId, 'snapshot', backupId);
 
   /**
@@ -51,21 +58,30 @@ export function createSnapshotActivities({ engineOf, catalog }: ControlDependenc
   return {
     async ensureSnapshot(input) {
       const engine = engineOf(input.engine);
-      await catalog.hold({ holdingId: idOf(input), runId: input.runId, engine: input.engine, kind: 'snapshot', vmId: input.vmId, parentId: input.vmId, mark: input.mark });
+      const { runId, vmId, mark, explicitFreeze = false } = input;
+      const isAnswering = !explicitFreeze || (await thawEarlier({ engine, catalog, limits }, input));
+      await catalog.hold({ holdingId: idOf(input), runId, engine: input.engine, kind: 'snapshot', vmId, parentId: vmId, mark });
       const found = await find(engine, input);
       if (!found.snapshot && found.knownId) throw await vanished(engine, input, found.knownId);
-      const created = found.snapshot ?? (await engine.createSnapshot({ vmId: input.vmId, description: input.mark, diskIds: input.diskIds })).snapshot;
-      await catalog.setHoldingObject(idOf(input), created.id);
-      const ready = await waitFor(async () => {
-        const now = await engine.getSnapshot(input.vmId, created.id);
-        if (now?.description !== input.mark) throw await vanished(engine, input, created.id);
-        return now.status === 'ok' ? now : `snapshot ${created.id} of VM ${input.vmId} is ${now.status}`;
-      });
+      let { snapshot } = found;
+      const request = async (): Promise<void> => {
+        ({ snapshot } = await engine.createSnapshot({ vmId, description: mark, diskIds: input.diskIds }));
+        await catalog.setHoldingObject(idOf(input), snapshot.id);
+      };
+      const look = (): Promise<Snapshot | string> => state(engine, input, snapshot?.id ?? '');
+      if (snapshot) await catalog.setHoldingObject(idOf(input), snapshot.id);
+      else if (explicitFreeze) await refuseWhileBusy(engine, vmId);
+      const moment = explicitFreeze && !snapshot ? await atRest({ engine, catalog, limits }, input, isAnswering, { request, look, isMade: 'the snapshot was ok' }) : undefined;
+      if (!found.snapshot && !moment?.isRequested) await request();
+      const ready = moment?.made ?? (await waitFor(look));
       // A failed live snapshot can still end `ok`: only its events tell (engine-rules section 5).
-      const events = await engine.listEvents({ search: input.backupId });
+      const events = await eventsAbout(engine, input.backupId);
       const failed = events.find((event) => snapshotFailureEvents.includes(event.code));
       if (failed) throw new HoldfastError('snapshot.failed', `The snapshot of VM ${input.vmId} ended ok but is unusable; the engine reported event ${failed.code}: ${failed.description}`, { snapshotId: ready.id, event: failed.code });
-      return { snapshotId: ready.id, createdAt: ready.createdAt, consistency: judgeConsistency({ ...input, eventCodes: events.map((event) => event.code) }) };
+      const ownFreeze = explicitFreeze ? (moment?.freeze ?? freezeByEvents(await freezesOfVm(engine, vmId), events.find(({ code }) => code === snapshotMadeEvent)?.time)) : undefined;
+      const consistency = judgeConsistency({ ...input, ownFreeze, eventCodes: events.map((event) => event.code) });
+      if (explicitFreeze && input.quiesce === 'required' && !isQuiesced(consistency)) throw notQuiesced(vmId, consistency.evidence);
+      return { snapshotId: ready.id, createdAt: ready.createdAt, consistency, ...(!isAnswering || moment?.mayStillFreeze ? { mayStillFreeze: true } : {}) };
     },
 
     async ensureSnapshotGone(input) {
@@ -76,6 +92,18 @@ export function createSnapshotActivities({ engineOf, catalog }: ControlDependenc
       await catalog.releaseHolding(idOf(input), 'released');
     },
   };
+}
+
+async function state(engine: Engine, input: SnapshotOfRun, snapshotId: string): Promise<Snapshot | string> {
+  const now = await engine.getSnapshot(input.vmId, snapshotId);
+  if (now?.description !== input.mark) throw await vanished(engine, input, snapshotId);
+  return now.status === 'ok' ? now : `snapshot ${snapshotId} of VM ${input.vmId} is ${now.status}`;
+}
+
+/** Rather than freeze a guest for a request that is refused. */
+async function refuseWhileBusy(engine: Engine, vmId: string): Promise<void> {
+  const busy = (await engine.listSnapshots(vmId)).find(({ status }) => status === 'locked');
+  if (busy) throw new HoldfastError('engine.locked', `VM ${vmId} has the snapshot "${busy.description}" that is locked by another operation; its guest is frozen when that has ended.`, { vmId });
 }
 
 /** The engine locks the snapshot before it answers. One that is `ok` for so long is not being merged any more: that failed before we looked. */

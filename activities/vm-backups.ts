@@ -1,15 +1,17 @@
 // VM backups: the engine keeps the disks of one moment readable until the backup is finalized. Every activity looks at what the engine has and
 // does what is still missing. Idempotency key: the VM backup's id, which is ours. Role control.
 import type { Engine, VmBackup } from '../adapters/ovirt/port';
-import { freezeFailedEvent, isQuiesced, judgeVmBackup, snapshotFailureEvents, type Consistency } from '../domain/consistency';
+import { freezeByEvents, freezeFailedEvent, frozenEvent, isQuiesced, judgeVmBackup, snapshotFailureEvents, snapshotMadeEvent, type Consistency, type QuiesceAsked } from '../domain/consistency';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
 import { judgeBackupEnd } from '../domain/vm-backups';
 import { holdCheckpoint } from './checkpoints';
 import type { ControlDependencies } from './dependencies';
 import { endVmBackup } from './end-vm-backup';
+import { atRest, notQuiesced, type FrozenMoment } from './freezes';
 import type { OfRun } from './of-run';
-import { eventsOfVm } from './vm-events';
+import { freezeLimits, thawEarlier } from './thaw';
+import { eventsAbout, eventsOfVm, freezesOfVm } from './vm-events';
 import { waitFor } from './waiting';
 
 export interface VmBackupOfRun extends OfRun {
@@ -18,12 +20,13 @@ export interface VmBackupOfRun extends OfRun {
   readonly vmBackupId: string;
 }
 
-export interface EnsureVmBackupInput extends VmBackupOfRun {
+export interface EnsureVmBackupInput extends VmBackupOfRun, QuiesceAsked {
   readonly diskIds: readonly string[];
   readonly fromCheckpointId: string | null;
   /** As planning saw it. */
   readonly vmStatus: string;
-  readonly quiesce: 'required' | 'best-effort' | 'off';
+  /** Frozen by ourselves until it is `ready`. */
+  readonly explicitFreeze?: boolean;
   /** Also the holding's mark. */
   readonly description: string;
 }
@@ -38,10 +41,15 @@ export interface ReadyVmBackup {
   /** The engine decides the mode, disk by disk. */
   readonly disks: readonly { readonly diskId: string; readonly mode: 'full' | 'incremental' }[];
   readonly consistency: Consistency;
+  /** The guest was asked to freeze, and its agent has not answered the thaw either. */
+  readonly mayStillFreeze?: true;
 }
 
 export interface VmBackupActivities {
-  /** Started and `ready`. `backup.incremental-refused` when the engine cannot go on from that checkpoint, `backup.failed` otherwise. */
+  /**
+   * Started and `ready`. `backup.incremental-refused` when the engine cannot go on from that checkpoint, `quiesce.failed` when it was required and is
+   * not proven, `backup.failed` otherwise.
+   */
   ensureVmBackup(input: EnsureVmBackupInput): Promise<ReadyVmBackup>;
   /**
    * Finalized and over, the disks free, a hybrid one's snapshot merged. Transfers of its disks that the run left are ended first. Without
@@ -50,26 +58,35 @@ export interface VmBackupActivities {
   ensureVmBackupEnded(input: VmBackupOfRun & { readonly diskIds: readonly string[]; readonly keepCheckpoint: boolean }): Promise<void>;
 }
 
-export function createVmBackupActivities({ engineOf, catalog }: ControlDependencies): VmBackupActivities {
+export function createVmBackupActivities({ engineOf, catalog, limits = freezeLimits }: ControlDependencies): VmBackupActivities {
   return {
     async ensureVmBackup(input) {
       const engine = engineOf(input.engine);
-      const { runId, engine: name, vmId, vmBackupId, description } = input;
+      const { runId, engine: name, vmId, vmBackupId, description, explicitFreeze = false } = input;
+      const isAnswering = !explicitFreeze || (await thawEarlier({ engine, catalog, limits }, input));
       await catalog.hold({ holdingId: holdingId(runId, 'vm-backup', vmBackupId), runId, engine: name, kind: 'vm-backup', vmId, objectId: vmBackupId, parentId: vmId, mark: description });
-      if (!(await engine.getVmBackup(vmId, vmBackupId))) await begin(engine, input);
-      const ready = await waitFor(() => lookAt(engine, input));
+      const request = (): Promise<void> => begin(engine, input);
+      const look = (): Promise<VmBackup | string> => lookAt(engine, input);
+      const isThere = (await engine.getVmBackup(vmId, vmBackupId)) !== undefined;
+      const moment = explicitFreeze && !isThere ? await atRest({ engine, catalog, limits }, input, isAnswering, { request, look, isMade: 'the VM backup was ready' }) : undefined;
+      if (!isThere && !moment?.isRequested) await request();
+      const ready = moment?.made ?? (await waitFor(look));
       await holdCheckpoint(catalog, input, ready);
       const disks = await disksOf(engine, input);
-      const { style, consistency } = await styleOf(engine, input, ready);
-      return { checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency };
+      const { style, consistency } = await styleOf(engine, input, ready, moment);
+      const mayStillFreeze = !isAnswering || moment?.mayStillFreeze;
+      return { checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency, ...(mayStillFreeze ? { mayStillFreeze } : {}) };
     },
 
     ensureVmBackupEnded: (input) => endVmBackup({ engine: engineOf(input.engine), catalog }, input),
   };
 }
 
-/** A live one on demand: hybrid ones do not hear `require_consistency`. */
-const isFreezeDemanded = ({ quiesce, vmStatus }: EnsureVmBackupInput): boolean => quiesce === 'required' && vmStatus !== 'down';
+/**
+ * A live one on demand: hybrid ones do not hear `require_consistency`. Not of a guest that we freeze: a host cannot freeze it once more, and would
+ * fail the backup for that.
+ */
+const isFreezeDemanded = ({ quiesce, vmStatus, explicitFreeze = false }: EnsureVmBackupInput): boolean => quiesce === 'required' && vmStatus !== 'down' && !explicitFreeze;
 
 async function begin(engine: Engine, input: EnsureVmBackupInput): Promise<void> {
   const { vmId, vmBackupId, diskIds, fromCheckpointId, description } = input;
@@ -114,15 +131,18 @@ async function disksOf(engine: Engine, { vmId, vmBackupId, diskIds }: EnsureVmBa
   return diskIds.map((diskId) => ({ diskId, mode: listed.find((disk) => disk.diskId === diskId)?.mode ?? 'full' }));
 }
 
-async function styleOf(engine: Engine, input: EnsureVmBackupInput, ready: VmBackup): Promise<Pick<ReadyVmBackup, 'style' | 'consistency'>> {
+async function styleOf(engine: Engine, input: EnsureVmBackupInput, ready: VmBackup, moment: FrozenMoment<VmBackup> | undefined): Promise<Pick<ReadyVmBackup, 'style' | 'consistency'>> {
   const { vmId, vmBackupId, vmStatus, quiesce } = input;
   // A live or cold one locks the VM in its state; beside a hybrid one it may have been started.
   const isDown = (await engine.getVm(vmId))?.status === 'down';
   const style = ready.snapshotId !== undefined ? 'hybrid' : isDown ? 'cold' : 'live';
-  const events = await eventsOfVm(engine, [freezeFailedEvent, ...snapshotFailureEvents], (event) => event.vmId === vmId, ready.createdAt);
+  const events = await eventsOfVm(engine, [freezeFailedEvent, snapshotMadeEvent, ...snapshotFailureEvents], (event) => event.vmId === vmId, ready.createdAt);
   const spoilt = style === 'hybrid' ? events.find(({ code }) => snapshotFailureEvents.includes(code)) : undefined;
   if (spoilt) throw new HoldfastError('backup.failed', `Backup ${vmBackupId} of VM ${vmId} is ready but its snapshot is unusable; the engine reported event ${spoilt.code}: ${spoilt.description}`, { vmId, vmBackupId, event: spoilt.code });
-  const consistency = judgeVmBackup({ style, wasDown: vmStatus === 'down' && isDown, requireConsistency: isFreezeDemanded(input), quiesce, eventCodes: events.map(({ code }) => code) });
-  if (quiesce === 'required' && !isQuiesced(consistency)) throw new HoldfastError('backup.failed', `Backup ${vmBackupId} of VM ${vmId} is not quiesced as required: ${consistency.evidence}. See that the guest's agent runs, then start again, or ask for best-effort.`, { vmId, vmBackupId });
+  const ownFreeze = input.explicitFreeze ? (moment?.freeze ?? freezeByEvents(await freezesOfVm(engine, vmId), style === 'hybrid' ? events.find(({ code }) => code === snapshotMadeEvent)?.time : undefined)) : undefined;
+  // By the engine itself, in the command that made the backup.
+  const own = (await eventsAbout(engine, vmBackupId)).filter(({ code }) => code === frozenEvent);
+  const consistency = judgeVmBackup({ ...input, style, wasDown: vmStatus === 'down' && isDown, requireConsistency: isFreezeDemanded(input), ownFreeze, eventCodes: [...events, ...own].map(({ code }) => code) });
+  if (quiesce === 'required' && !isQuiesced(consistency)) throw notQuiesced(vmId, consistency.evidence);
   return { style, consistency };
 }

@@ -47,6 +47,10 @@ export const failureRules = {
   'wait.deadline': final,
 
   'snapshot.failed': final,
+  /** It was required, and nothing proves that the guest was frozen. */
+  'quiesce.failed': final,
+  /** Of a thaw; trying again is the undo's and the control workers' business. */
+  'guest.frozen': final,
   'backup.failed': final,
   /** The engine cannot go on from the checkpoint: a full backup is possible all the same. */
   'backup.incremental-refused': final,

@@ -31,6 +31,8 @@ export const failureGuidance = {
   'wait.pending': { cause: 'Not yet: the engine still works on it. Seen on activities in Temporal\'s UI, not as a run\'s end.', remedy: 'Nothing; it is asked again until the deadline.' },
   'wait.deadline': { cause: 'The engine did not finish within the deadline.', remedy: 'Look at the engine\'s tasks and events for the object; raise the matching key of `deadlines` if it only needs longer.' },
   'snapshot.failed': { cause: 'The engine gave up on the snapshot.', remedy: 'Read the engine\'s events of that VM; often the host could not write or the guest could not freeze. Then start again.' },
+  'quiesce.failed': { cause: 'Quiescing was required, and nothing proves that the guest was frozen at the moment of the backup; the message says why.', remedy: 'See that the guest\'s agent runs and that its freeze hook is quick (it has 8 seconds together with the snapshot), then start again; or ask for best-effort.' },
+  'guest.frozen': { cause: 'A guest that Holdfast froze, or asked to freeze, does not answer the thaw.', remedy: 'Look at the VM now: its writers may stand still. Thaw it by hand (REST API: vms/<id>/thawfilesystems; on its host: virsh domfsthaw; in the guest: fsfreeze -u), or restart its agent. The control workers go on trying.' },
   'backup.failed': { cause: 'The engine could not make or keep the VM backup that the disks are read from.', remedy: 'Read the engine\'s events of that VM, which the message quotes: a host without room for scratch disks, a guest that could not freeze, a VM that crashed. Then start again.' },
   'backup.incremental-refused': { cause: 'The engine cannot tell what changed since the checkpoint: it is gone or invalid, or the host has lost its change tracking.', remedy: 'Nothing: the run makes a full backup instead. It ends a run only when another kind was not allowed (`strict`); ask for a full one then.' },
   'transfer.failed': { cause: 'The engine or a host ended an image transfer before all of it was done.', remedy: 'Read the engine\'s events of the disk, which the message quotes, and /var/log/ovirt-imageio/daemon.log on the host. Then start again.' },
@@ -88,6 +90,10 @@ export const leftoverGuidance = {
     remedy: 'mend what the reason says (a name, a MAC address or an id that somebody took meanwhile), then start any run on the VM: it puts the VM back first. By hand: create the VM from the OVF in the file and attach the disks that it lists',
   },
   'replaced-disk': { what: 'a disk of a VM that was replaced; the new VM stands', remedy: 'the next run on the VM tries again; by hand: remove it in the engine once nothing uses it' },
+  freeze: {
+    what: 'a guest that Holdfast asked to freeze, and whose agent has not answered the thaw: its file systems may stand still, now or when its agent wakes up',
+    remedy: 'look at the VM at once; the control workers ask for the thaw every few seconds, and clear the alert when it is answered. By hand: REST API vms/<id>/thawfilesystems, virsh domfsthaw on its host, fsfreeze -u in the guest, or restart its agent',
+  },
   'partial-backup': {
     what: 'a directory without `manifest.json` in the repository',
     remedy: 'it is no backup and is never listed; remove the directory named in the mark when no run of that VM is open',

@@ -7,8 +7,9 @@ import { uuidSchema } from './ids';
  * `vm-backup`: the backup that the engine makes. `checkpoint`: what it began with, once the engine has told; a product when the backup is sealed.
  * `replaced-vm`: a VM that a restore takes away, to be put back unless the new one stands; its configuration lies in the repository.
  * `replaced-disk`: a disk of it, to be removed once the new VM stands and not before.
+ * `freeze`: a guest whose file systems Holdfast has asked the engine to freeze; one holding for each request.
  */
-export const holdingKinds = ['snapshot', 'attachment', 'vm-backup', 'transfer', 'checkpoint', 'disk', 'vm', 'replaced-vm', 'replaced-disk'] as const;
+export const holdingKinds = ['snapshot', 'attachment', 'vm-backup', 'transfer', 'checkpoint', 'disk', 'vm', 'replaced-vm', 'replaced-disk', 'freeze'] as const;
 export type HoldingKind = (typeof holdingKinds)[number];
 
 export const holdingSchema = z.object({
@@ -18,7 +19,7 @@ export const holdingSchema = z.object({
   kind: z.enum(holdingKinds),
   /** The VM whose lock protects it: the one that is backed up, restored as the original, or replaced. Absent for a restore as a new VM. */
   vmId: uuidSchema.optional(),
-  /** snapshot: snapshot id once known · vm-backup: its id, chosen by us · transfer: transfer id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id. */
+  /** snapshot: snapshot id once known · vm-backup: its id, chosen by us · transfer: transfer id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id · freeze: VM id once the guest has said that it is frozen. */
   objectId: uuidSchema.optional(),
   /** attachment: the VM it is attached to; snapshot: its VM. */
   parentId: uuidSchema.optional(),

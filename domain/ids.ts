@@ -53,6 +53,11 @@ export function readTransferMark(mark: string): { readonly diskId: string; reado
   return diskId !== undefined && transferKey !== undefined ? { diskId, transferKey } : undefined;
 }
 
+/** A freeze has no mark in the engine: whoever finds its holding thaws the VM. */
+export function freezeMark(vmId: string): string {
+  return `freeze of the guest of VM ${vmId}`;
+}
+
 /** Where the configuration of a VM lies that a run replaces, in words: file and repository. */
 export function replacedMark(repository: string, runId: string): string {
   return `${repository}: replaced/${runId}.json`;

@@ -13,6 +13,7 @@ import { HoldfastError } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
 import { readSecret, type EngineConfig, type WorkerConfig } from './config';
 import { controlExamination } from './examinations';
+import { watchFrozenGuests } from './frozen-guests';
 import { createHoldingGauges, watchHoldings } from './holdings-metrics';
 import { isExecutionRunning } from './executions';
 import { activityLogAttributes, type Log } from './logging';
@@ -50,6 +51,8 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
   const plans: { readonly taskQueue: string; readonly options: Partial<WorkerOptions> }[] = [];
   if (config.roles.includes('control')) {
     const dependencies = await controlDependencies(config, log, connection, engineOf, closers);
+    const watch = watchFrozenGuests({ catalog: dependencies.catalog, engineOf: (name) => engines.get(name) }, log);
+    closers.push(() => watch.stop());
     const doctor = createControlDoctor({ ...examination, ...controlExamination(config, connection), catalog: dependencies.catalog, engineOf });
     plans.push({ taskQueue: taskQueues.control, options: { activities: { ...createControlActivities(dependencies), ...doctor }, workflowBundle: await workflowBundle() } });
   }

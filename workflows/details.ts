@@ -72,6 +72,7 @@ export function describeRun(view: RunView): string {
     ...(end ? [] : list('Waiting for a copy slot', waitingFor(progress))),
     ...list(progress.phase === 'done' ? 'Cleaned up' : 'Undone, newest first', progress.undone.map(plain)),
     ...list('Decided', progress.notes.map(({ code, text }) => `${plain(text)} (${code})`)),
+    ...(progress.consistency === null ? [] : [`**Consistency** ${progress.consistency.level}: ${plain(progress.consistency.evidence)}`]),
     ...list('Warnings', progress.warnings.filter((warning) => !end || !warning.startsWith('left behind: ')).map(plain)),
     ...(end || holds.length === 0 ? [] : list('Holds now, and releases at its end', holds.map(({ kind, objectId, mark }) => `${kind} ${objectId !== undefined && !mark.includes(objectId) ? `${objectId} ` : ''}"${plain(mark)}"`))),
     `${what} of engine ${engine}, repository ${repository} · as of ${formatTime(new Date(atMs).toISOString())} · Holdfast run ${progress.runId}`,

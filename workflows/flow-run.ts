@@ -2,6 +2,7 @@
 // and keeps the operators' view in the Temporal UI current. The flows themselves read as runbooks on top of this.
 import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, isCancellation, metricMeter, setHandler, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { NewRun } from '../activities/runs';
+import type { Consistency } from '../domain/consistency';
 import { bandwidthSchema, copyReportSchema, type CopyReport, type DiskProgress, type Phase, type Progress } from '../domain/flows/progress';
 import type { RunSettings } from '../domain/flows/settings';
 import type { Leftover } from '../domain/holdings';
@@ -51,6 +52,7 @@ export class FlowRun {
       bandwidthBytesPerSecond: start.bandwidthBytesPerSecond ?? null,
       disks: [],
       notes: [],
+      consistency: null,
       trouble: null,
       warnings: [],
       undone: [],
@@ -118,6 +120,12 @@ export class FlowRun {
     const news = [...(method === this.told.method ? [] : [{ key: searchAttributes.method, value: method }]), ...(kind === this.told.kind ? [] : [{ key: searchAttributes.kind, value: kind }])];
     this.told = { method, kind };
     if (news.length > 0) this.view.tell(news);
+    this.publish();
+  }
+
+  /** How much at rest the guest was at the moment that the run holds, and who says so. */
+  reached(consistency: Consistency): void {
+    this.state.consistency = consistency;
     this.publish();
   }
 

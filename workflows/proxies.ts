@@ -11,11 +11,20 @@ const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInter
 /** A cancelled step is over before its undo begins: otherwise the undo races it. */
 const cancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
 
+/** A guest that Holdfast froze is thawed within ten seconds of any worker being alive. */
+const frozenHeartbeatSeconds = 4;
+
 export interface Proxies {
   /** One call, no waiting. Every call heartbeats by timer, so that a dead worker is noticed whatever it was at. */
   readonly control: ActivityInterfaceFor<ControlActivities>;
   /** Calls that wait for the engine until `seconds` are over. */
   waiting(seconds: number): ActivityInterfaceFor<ControlActivities>;
+  /**
+   * Where a guest stands still: the worker's death is noticed within seconds, and the next attempt, whose first act is the thaw, begins at once.
+   */
+  freezing(seconds: number): ActivityInterfaceFor<ControlActivities>;
+  /** The undo of a freeze. */
+  readonly thawing: ActivityInterfaceFor<ControlActivities>;
   /** An undo: tried until its own deadline. */
   readonly undo: ActivityInterfaceFor<ControlActivities>;
   mover(repository: string): ActivityInterfaceFor<MoverQuickActivities>;
@@ -36,6 +45,7 @@ export function proxiesFor(settings: RunSettings, nameOf: NameOf): Proxies {
   const proxy = <Activities extends object>(options: ActivityOptions): ActivityInterfaceFor<Activities> => summarizedActivities<Activities>(options, nameOf);
   const call = (taskQueue: string, more: Partial<ActivityOptions>): ActivityOptions => ({ taskQueue, startToCloseTimeout: `${callSeconds} seconds`, heartbeatTimeout: `${heartbeatSeconds} seconds`, cancellationType, retry, ...more });
   const waiting = (seconds: number): ActivityOptions => call(taskQueues.control, { scheduleToCloseTimeout: `${seconds} seconds` });
+  const freezing = (seconds: number): ActivityOptions => ({ ...waiting(seconds), heartbeatTimeout: `${Math.min(heartbeatSeconds, frozenHeartbeatSeconds)} seconds`, retry: { ...retry, initialInterval: '100 milliseconds' } });
   const copies = (taskQueue: string): ActivityOptions => ({
     taskQueue,
     scheduleToStartTimeout: `${deadlines.queueSeconds} seconds`,
@@ -51,6 +61,8 @@ export function proxiesFor(settings: RunSettings, nameOf: NameOf): Proxies {
   return {
     control: proxy<ControlActivities>(call(taskQueues.control, quickDeadline)),
     waiting: (seconds) => proxy<ControlActivities>(waiting(seconds)),
+    freezing: (seconds) => proxy<ControlActivities>(freezing(seconds)),
+    thawing: proxy<ControlActivities>(freezing(deadlines.undoSeconds)),
     undo: proxy<ControlActivities>(waiting(deadlines.undoSeconds)),
     mover: (repository) => proxy<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...quickDeadline, ...workerDeadline })),
     moverLong: (repository) => proxy<MoverQuickActivities>(call(taskQueues.moverQuick(repository), { ...undoDeadline, startToCloseTimeout: `${deadlines.undoSeconds} seconds` })),

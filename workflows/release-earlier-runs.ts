@@ -9,10 +9,10 @@ import { ifServed } from './planning';
 import type { Proxies } from './proxies';
 
 /**
- * Attachments before the snapshots and disks they hold on to; transfers before the VM backup or the disks that they read or write; a new VM
+ * A guest that stands still first of all. Attachments before the snapshots and disks they hold on to; transfers before the VM backup or the disks that they read or write; a new VM
  * before the old one whose id it has, and before its disks.
  */
-const order = ['attachment', 'transfer', 'vm-backup', 'checkpoint', 'snapshot', 'vm', 'replaced-vm', 'disk', 'replaced-disk'] as const;
+const order = ['freeze', 'attachment', 'transfer', 'vm-backup', 'checkpoint', 'snapshot', 'vm', 'replaced-vm', 'disk', 'replaced-disk'] as const;
 
 export async function releaseEarlierRuns(run: FlowRun, proxies: Proxies, engine: string, vmId: string): Promise<void> {
   const of = { engine, vmId, runId: run.runId };
@@ -56,6 +56,7 @@ async function told(run: FlowRun, earlierRunId: string, what: string, work: () =
 
 async function release(proxies: Proxies, holding: EarlierHolding, all: readonly EarlierHolding[]): Promise<void> {
   const { kind, engine, runId, vmId, objectId, parentId, snapshotId, mark, holdingId } = holding;
+  if (kind === 'freeze' && vmId) return proxies.thawing.ensureThawed({ engine, runId, vmId });
   if (kind === 'replaced-vm') return releaseReplaced(proxies, holding);
   if (kind === 'attachment' && objectId && parentId) return proxies.undo.detachDisk({ engine, runId, toVmId: parentId, diskId: objectId, snapshotId });
   if (kind === 'transfer') return releaseTransfer(proxies, holding, all);

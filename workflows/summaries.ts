@@ -25,6 +25,7 @@ const summaries: Summaries = {
   planRestore: ({ as, name, saved }) => `plan the restore ${as === 'replace' ? 'in the place of' : 'as'} ${name ?? saved?.name ?? 'the original'}`,
   ensureSnapshot: ({ vmId }, called) => `snapshot of ${called(vmId)}`,
   ensureSnapshotGone: ({ vmId }, called) => `remove the snapshot of ${called(vmId)} and wait for the merge`,
+  ensureThawed: ({ vmId }, called) => `thaw the guest of ${called(vmId)}`,
   planTransferBackup: ({ vmId }, called) => `plan the backup of ${called(vmId)} by image transfers`,
   ensureVmBackup: ({ vmId, fromCheckpointId }, called) => `VM backup of ${called(vmId)}${fromCheckpointId === null ? '' : ', what changed'}`,
   ensureVmBackupEnded: ({ vmId }, called) => `end the VM backup of ${called(vmId)}`,

@@ -54,7 +54,7 @@ export function createHoldings(database: Database): Pick<Catalog, 'hold' | 'setH
       return rows.map(toHolding);
     },
 
-    async listOpenHoldings({ engine, vmId, runId, state, page }) {
+    async listOpenHoldings({ engine, vmId, runId, state, kind, page }) {
       const rows = await database.call('listing open holdings').rows<OpenHoldingRow>(
         `SELECT h.holding_id, h.run_id, h.engine, h.kind, h.vm_id, h.object_id, h.parent_id, h.snapshot_id, h.mark, h.state, h.held_at,
                 extract(epoch FROM now() - h.held_at)::float8 AS age_seconds, r.workflow_id, r.workflow_type, r.outcome, r.vm_name
@@ -64,9 +64,10 @@ export function createHoldings(database: Database): Pick<Catalog, 'hold' | 'setH
            AND ($2::uuid IS NULL OR h.vm_id = $2)
            AND ($3::uuid IS NULL OR h.run_id = $3)
            AND ($4::text IS NULL OR h.state = $4)
+           AND ($7::text IS NULL OR h.kind = $7)
          ORDER BY h.sequence
          LIMIT $5 OFFSET $6`,
-        [engine ?? null, vmId ?? null, runId ?? null, state ?? null, page.limit + 1, page.offset],
+        [engine ?? null, vmId ?? null, runId ?? null, state ?? null, page.limit + 1, page.offset, kind ?? null],
       );
       return rows.map(({ heldAt, ageSeconds, workflowId, workflowType, outcome, vmName, ...holding }) => ({
         ...toHolding(holding),

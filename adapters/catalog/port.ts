@@ -1,6 +1,6 @@
 // The catalog: PostgreSQL index of backups, runs, holdings and alerts. Backups can be rebuilt from the repositories, the rest cannot.
 import type { CopyLimits, SlotVerdict } from '../../domain/copy-slots';
-import type { Holding, Leftover } from '../../domain/holdings';
+import type { Holding, HoldingKind, Leftover } from '../../domain/holdings';
 import type { ListAlertsInput, ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
 import type { BackupSummary, ListedBackup, Verification } from '../../domain/manifest';
 import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
@@ -89,8 +89,8 @@ export interface Catalog {
   /** In the order of acquisition. */
   listHoldings(query: { readonly runId: string } | { readonly engine: string; readonly vmId: string; readonly state: 'held' | 'leftover' | 'product' }): Promise<readonly Holding[]>;
 
-  /** Over all VMs and runs, oldest first; up to `page.limit + 1` rows. */
-  listOpenHoldings(query: ListHoldingsInput): Promise<readonly OpenHolding[]>;
+  /** Over all VMs and runs, or of one kind, oldest first; up to `page.limit + 1` rows. */
+  listOpenHoldings(query: ListHoldingsInput & { readonly kind?: HoldingKind }): Promise<readonly OpenHolding[]>;
 
   /** Asks for a slot, or asks again: its place in the line is that of the first time. One that was given back is refused (`catalog.conflict`). */
   takeCopySlot(slot: NewCopySlot, limits: CopyLimits): Promise<SlotVerdict>;

@@ -23,8 +23,16 @@ export const backupVmInputSchema = z
     witness: witnessPolicySchema.optional().describe('Method `transfer`: when hosts compare the backup with the source by a checksum of their own, which reads the whole disk there. Default: the workers\' configuration'),
     applianceId: uuidSchema.optional().describe('VM id of the appliance; default: the engine\'s first configured appliance'),
     quiesce: z.enum(['required', 'best-effort', 'off']).default('best-effort').describe('What to demand of the guest\'s file systems'),
+    explicitFreeze: z.boolean().default(false).describe('Holdfast freezes the guest\'s file systems by itself, through the engine, for 8 seconds at most: then it can tell whether they were. Without it the host freezes by itself, and mostly nobody hears whether it could'),
+    guestHook: z
+      .boolean()
+      .default(false)
+      .describe('The guest\'s agent runs a hook around a freeze that brings its applications to rest (qemu-ga\'s fsfreeze hook, VSS in Windows) and fails with it. Holdfast cannot see that: with it a freeze that is proven counts as `application`, without it as `filesystem`'),
     leaveOutDiskIds: z.array(uuidSchema).default([]).describe('Disks that are not backed up, by choice; shared disks and direct LUNs must be listed here'),
     bandwidthBytesPerSecond: z.number().int().min(65_536).optional().describe('Limit for reading each disk'),
+  })
+  .superRefine(({ quiesce, explicitFreeze }, context) => {
+    if (explicitFreeze && quiesce === 'off') context.addIssue({ code: 'custom', path: ['explicitFreeze'], message: 'is asked for together with quiesce: off; leave one of them out' });
   })
   .superRefine(({ method, kind, strict, witness }, context) => {
     if (method !== 'appliance') return;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { leftoverSchema } from '../holdings';
 import { uuidSchema } from '../ids';
-import { noteSchema } from '../manifest';
+import { consistencyLevels, noteSchema } from '../manifest';
 
 export const phases = ['planning', 'snapshot', 'vm-backup', 'configuration', 'attach', 'copy', 'verify', 'seal', 'disks', 'prove', 'replace', 'create-vm', 'cleanup', 'done'] as const;
 export type Phase = (typeof phases)[number];
@@ -32,6 +32,8 @@ export const progressSchema = z.object({
   disks: z.array(diskProgressSchema),
   /** What the run has decided, and why: its method, its kind. Older workers tell nothing. */
   notes: z.array(noteSchema).default([]),
+  /** Of a backup, once its moment has passed: how much at rest the guest was, and who says so. */
+  consistency: z.object({ level: z.enum(consistencyLevels), evidence: z.string() }).nullable().default(null),
   /** What an undo is waiting for right now: somebody may have to mend it. */
   trouble: z.string().nullable(),
   /** What went wrong without failing the run. */

@@ -30,6 +30,8 @@ export interface BackupFacts {
   readonly snapshots: readonly SnapshotFacts[];
   readonly leaveOutDiskIds: readonly string[];
   readonly quiesce: 'required' | 'best-effort' | 'off';
+  /** Holdfast freezes the guest by itself. */
+  readonly explicitFreeze?: boolean | undefined;
 }
 
 export interface BackupChoice {
@@ -83,9 +85,16 @@ function vmReasons({ vm, snapshots }: BackupFacts, { workableStatus, statusText 
   return reasons;
 }
 
-function unprovenQuiesce({ vm, quiesce }: BackupFacts): readonly Reason[] {
-  if (quiesce !== 'required' || vm.status === 'down') return [];
-  return [reason('quiesce.impossible', vm.id, `VM ${vm.name} is ${vm.statusText} and quiescing is required, but the method "appliance" gets no evidence of a freeze from the engine. Ask for best-effort, use the method "transfer", or shut the VM down.`)];
+function unprovenQuiesce({ vm, quiesce, explicitFreeze = false }: BackupFacts): readonly Reason[] {
+  if (quiesce !== 'required' || vm.status === 'down' || (explicitFreeze && vm.status === 'up')) return [];
+  const what = `VM ${vm.name} is ${vm.statusText} and quiescing is required`;
+  if (explicitFreeze) return [reason('quiesce.impossible', vm.id, `${what}, but only the agent of a guest that is up can freeze it. Start it or shut it down, or ask for best-effort.`)];
+  return [reason('quiesce.impossible', vm.id, `${what}, but the method "appliance" gets no evidence of a freeze from the engine. Let Holdfast freeze the guest by itself (--explicit-freeze), ask for best-effort, use the method "transfer", or shut the VM down.`)];
+}
+
+/** Whether Holdfast freezes the guest: of one that does not run nothing can be frozen. */
+export function freezesItself({ explicitFreeze }: { readonly explicitFreeze: boolean }, vm: { readonly status: string }): boolean {
+  return explicitFreeze && vm.status === 'up';
 }
 
 /** What runs of ours left was released before anything was planned. */

@@ -32,16 +32,21 @@ export interface BackupObjects {
   readonly vm: PlacedVm;
   readonly appliance?: PlacedVm | undefined;
   readonly disks: readonly { readonly diskId: string; readonly alias: string; readonly storageDomainId?: string | undefined }[];
+  /** Holdfast freezes the guest by itself. */
+  readonly freezes?: boolean | undefined;
 }
 
 const onDisk = ({ diskId, storageDomainId }: BackupObjects['disks'][number], vm: PlacedVm, places: Places): readonly string[] => [`disk ${diskId}`, ...(storageDomainId === undefined ? [] : [`storage_domain ${storageDomainId}`]), ...onVm(vm, places)];
 
+const toFreeze = ({ vm, freezes = false }: Pick<BackupObjects, 'vm' | 'freezes'>, places: Places): readonly NeededRight[] => (freezes ? [{ permit: 'configure_vm_storage', why: `freeze and thaw the guest of VM ${vm.name}`, on: onVm(vm, places) }] : []);
+
 /** By the method `appliance`. */
-export function rightsForBackup({ vm, appliance, disks }: BackupObjects, places: Places): readonly NeededRight[] {
+export function rightsForBackup({ vm, appliance, disks, freezes }: BackupObjects, places: Places): readonly NeededRight[] {
   return [
     { permit: 'manipulate_vm_snapshots', why: `create and remove a snapshot of VM ${vm.name}`, on: onVm(vm, places) },
     ...(appliance ? [{ permit: 'configure_vm_storage', why: `attach disks to the appliance ${appliance.name} and detach them`, on: onVm(appliance, places) }] : []),
     ...disks.map((disk) => ({ permit: 'attach_disk', why: `attach disk ${disk.alias}`, on: onDisk(disk, vm, places) })),
+    ...toFreeze({ vm, freezes }, places),
   ];
 }
 
@@ -49,13 +54,14 @@ export function rightsForBackup({ vm, appliance, disks }: BackupObjects, places:
 const actOnTransfers: NeededRight = { permit: 'create_disk', why: 'act on image transfers, which the engine checks on System', on: [] };
 
 /** By the method `transfer`. A hybrid backup's own snapshot is the engine's business: nobody is asked for a permit. */
-export function rightsForTransferBackup({ vm, disks }: Pick<BackupObjects, 'vm' | 'disks'>, places: Places): readonly NeededRight[] {
+export function rightsForTransferBackup({ vm, disks, freezes }: Omit<BackupObjects, 'appliance'>, places: Places): readonly NeededRight[] {
   return [
     ...disks.flatMap((disk) => [
       { permit: 'backup_disk', why: `start, end and tidy up after a VM backup of disk ${disk.alias}`, on: onDisk(disk, vm, places) },
       { permit: 'edit_disk_properties', why: `open an image transfer of disk ${disk.alias}`, on: onDisk(disk, vm, places) },
     ]),
     actOnTransfers,
+    ...toFreeze({ vm, freezes }, places),
   ];
 }
 

@@ -11,24 +11,21 @@ const freezeLimitMs = 8_000;
 const thawLimitMs = 10_000;
 const thawAttempts = 3;
 
-/** True when the guest was frozen meanwhile. Thaws in every case, as long as the host itself froze; a guest that its owner had frozen before stays so.
- *  `required`: without a freeze nothing is done (`freeze-failed`). */
+/** True when the guest was frozen meanwhile. Thaws in every case, as vdsm does: a guest that its owner had frozen before cannot be frozen once more
+ *  (a failure, where that is required) and is thawed all the same (vdsm: virt/jobs/snapshot.py, virt/backup.py). `required`: without a freeze of its
+ *  own nothing is done (`freeze-failed`). */
 export async function aroundFrozen(vm: RunningVm, { required }: { readonly required: boolean }, work: () => Promise<unknown>): Promise<boolean> {
   return vm.agent.turn(async (turn) => {
     const before = await fsfreezeStatus(turn);
     if (required && before === 'unknown') throw new HostError('freeze-failed', `${vm.label} could not be frozen: its guest agent does not answer`);
-    if (before === 'frozen') {
-      await work();
-      return true;
-    }
     await writeJsonFile(vm.paths.frozenByHost, {});
     try {
       const frozen = before === 'thawed' && (await tryFreeze(turn, vm));
-      if (required && !frozen) throw new HostError('freeze-failed', `${vm.label} could not be frozen: its guest agent refused`);
+      if (required && !frozen) throw new HostError('freeze-failed', `${vm.label} could not be frozen: its guest agent refused, or it is frozen already`);
       await work();
-      return frozen;
+      return frozen || before === 'frozen';
     } finally {
-      if (before === 'thawed') await thawAnyway(turn, vm);
+      if (before !== 'unknown') await thawAnyway(turn, vm);
       await removeFile(vm.paths.frozenByHost).catch(() => undefined); // the moment has passed whatever happens here
     }
   });

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createControlActivities, type ControlActivities } from '../../activities';
+import type { FreezeLimits } from '../../activities/thaw';
 import type { Catalog } from '../../adapters/catalog/port';
 import { createCatalog } from '../../adapters/catalog/catalog';
 import { HoldfastError } from '../../domain/failures';
@@ -22,6 +23,8 @@ export interface Desk {
   readonly runId: string;
   /** One attempt of an activity; failures come mapped. */
   attempt<Name extends keyof ControlActivities>(name: Name, ...input: Parameters<ControlActivities[Name]>): ReturnType<ControlActivities[Name]>;
+  /** One attempt, which the test may cancel. */
+  attemptIn<Name extends keyof ControlActivities>(environment: MockActivityEnvironment, name: Name, ...input: Parameters<ControlActivities[Name]>): ReturnType<ControlActivities[Name]>;
   /** Attempts until one succeeds, as Temporal would, but at once. */
   retried<Name extends keyof ControlActivities>(name: Name, ...input: Parameters<ControlActivities[Name]>): ReturnType<ControlActivities[Name]>;
   holdings(runId?: string): Promise<readonly Holding[]>;
@@ -55,14 +58,14 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
     if (name !== 'lab') throw new HoldfastError('config.invalid', `no engine ${name}`);
     return engine;
   };
+  const limits: FreezeLimits = { frozenMs: 500, callMs: 100, patienceMs: { before: 250, after: 400, undo: 400 } };
   const activities = createControlActivities({
+    limits,
     engineOf, catalog, imageioOf: () => ({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }), settingsOf: (name) => (engineOf(name), settings),
     copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }), isExecutionRunning: () => Promise.resolve(true),
   });
-  const attempt = async (name: keyof ControlActivities, ...input: readonly unknown[]): Promise<unknown> => {
-    const run = activities[name] as (...args: readonly unknown[]) => Promise<unknown>;
-    return new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') }).run(run, ...input);
-  };
+  const attemptIn = (environment: MockActivityEnvironment, name: keyof ControlActivities, ...input: readonly unknown[]): Promise<unknown> => environment.run(activities[name] as (...args: readonly unknown[]) => Promise<unknown>, ...input);
+  const attempt = async (name: keyof ControlActivities, ...input: readonly unknown[]): Promise<unknown> => attemptIn(new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') }), name, ...input);
   const retried = async (name: keyof ControlActivities, ...input: readonly unknown[]): Promise<unknown> => {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -81,6 +84,7 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
   return {
     engine, vm, appliance, disks, catalog, runId, openRun,
     attempt: attempt as Desk['attempt'],
+    attemptIn: attemptIn as Desk['attemptIn'],
     retried: retried as Desk['retried'],
     holdings: (of = runId) => catalog.listHoldings({ runId: of }),
   };

@@ -13,7 +13,7 @@ function disk(change: Partial<DiskProgress> = {}): DiskProgress {
 }
 
 function progress(change: Partial<Progress> = {}): Progress {
-  return { runId: diskId, vmName: 'demo', phase: 'copy', paused: false, bandwidthBytesPerSecond: null, disks: [disk()], notes: [], trouble: null, warnings: [], undone: [], leftovers: [], ...change };
+  return { runId: diskId, vmName: 'demo', phase: 'copy', paused: false, bandwidthBytesPerSecond: null, disks: [disk()], notes: [], consistency: null, trouble: null, warnings: [], undone: [], leftovers: [], ...change };
 }
 
 describe('figures', () => {

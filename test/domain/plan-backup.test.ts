@@ -30,7 +30,8 @@ describe('the VM', () => {
     ['in preview (by type)', { snapshots: [snapshot({ type: 'preview' })] }, 'vm.preview', /Commit or undo/],
     ['in preview (by status)', { snapshots: [snapshot({ status: 'in_preview' })] }, 'vm.preview', /Commit or undo/],
     ['with a snapshot in the making', { snapshots: [snapshot({ status: 'locked' })] }, 'vm.snapshot-busy', /"nightly"/],
-    ['running, and quiescing is required', { quiesce: 'required' }, 'quiesce.impossible', /no evidence.*best-effort/],
+    ['running, and quiescing is required', { quiesce: 'required' }, 'quiesce.impossible', /no evidence.*--explicit-freeze.*best-effort/],
+    ['paused, and to be frozen by ourselves', { quiesce: 'required', explicitFreeze: true, vm: { ...vm, status: 'paused', statusText: 'paused' } }, 'quiesce.impossible', /only the agent of a guest that is up/],
     ['without disks', { disks: [] }, 'vm.no-disks', /no disk/],
   ])('%s', (_what, changes, code, text) => {
     const { reasons } = chooseBackup(facts(changes));
@@ -40,6 +41,7 @@ describe('the VM', () => {
 
   test('that is down needs no quiescing, so requiring it is fine', () => {
     expect(chooseBackup(facts({ quiesce: 'required', vm: { ...vm, status: 'down', statusText: 'down' } })).reasons).toEqual([]);
+    expect(chooseBackup(facts({ quiesce: 'required', explicitFreeze: true })).reasons).toEqual([]);
   });
 });
 

@@ -72,3 +72,11 @@ test('a reason names permit, purpose and remedy, once for all objects', () => {
   expect(reason).toEqual({ code: 'engine.permit', object: 'manipulate_vm_snapshots', text: expect.stringMatching(/^The user of engine lab lacks the permit manipulate_vm_snapshots \(create and remove a snapshot of VM demo\)\. Give it a role/) as string });
   expect(lackingRights('lab', [], restore).filter(({ object }) => object === 'configure_vm_storage')).toHaveLength(1);
 });
+
+test('freezing a guest is allowed on its VM, whichever way the data goes', () => {
+  const sources = { vm, disks: [], freezes: true };
+  for (const rights of [rightsForBackup(sources, places), rightsForTransferBackup(sources, places)]) {
+    expect(lacking(rights, permission('vm a'), permission('system', ['manipulate_vm_snapshots', ...forTransfer]))).toEqual(['configure_vm_storage']);
+    expect(lacking(rights, permission('vm v', ['configure_vm_storage']), permission('system', ['manipulate_vm_snapshots', ...forTransfer]))).toEqual([]);
+  }
+});

@@ -1,7 +1,6 @@
-// Small pure words: ids and the names built from them, marks, holdings, consistency, figures for people, a manifest's summary.
+// Small pure words: ids and the names built from them, marks, holdings, figures for people, a manifest's summary.
 import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
-import { judgeConsistency, snapshotFailureEvents } from '../../domain/consistency';
 import { holdingId, holdingKinds, holdingSchema } from '../../domain/holdings';
 import { backupIdInMark, configNameSchema, readTransferMark, snapshotMark, taskQueues, transferMark, uuidSchema, vmMark, workflowIds, zeroUuid } from '../../domain/ids';
 import { backupSummarySchema, manifestSchema, summarize, type Manifest, type ManifestDisk } from '../../domain/manifest';
@@ -65,37 +64,6 @@ test('holdings of different runs, kinds and objects have different ids; the same
   const holding = { holdingId: holdingId(zeroUuid, 'snapshot', 'x'), runId: zeroUuid, engine: 'lab', kind: 'snapshot', mark: 'm', state: 'held' };
   expect(holdingSchema.parse(holding)).toEqual(holding);
   expect(holdingSchema.safeParse({ ...holding, state: 'lost' }).success).toBe(false);
-});
-
-describe('consistency', () => {
-  const judge = (changes: Partial<Parameters<typeof judgeConsistency>[0]>): ReturnType<typeof judgeConsistency> => judgeConsistency({ vmStatus: 'up', quiesce: 'best-effort', eventCodes: [45, 68], ...changes });
-
-  test.each([
-    ['a VM that is down is as its file systems were left', { vmStatus: 'down' }, 'filesystem'],
-    ['… whatever was asked', { vmStatus: 'down', quiesce: 'off' as const }, 'filesystem'],
-    ['a paused VM is crash-consistent', { vmStatus: 'paused' }, 'crash'],
-    ['a freeze that failed is crash-consistent', { eventCodes: [45, 10764, 68] }, 'crash'],
-    ['… even if nobody asked for it', { eventCodes: [10764], quiesce: 'off' as const }, 'crash'],
-    ['asked for nothing, nothing is claimed', { quiesce: 'off' as const }, 'off'],
-    ['a running VM is unknown: the engine does not tell', {}, 'unknown'],
-  ])('%s', (_what, changes, level) => {
-    const judged = judge(changes);
-    expect(judged.level).toBe(level);
-    expect(judged.evidence).not.toBe('');
-  });
-
-  test('nothing but a VM that is down is ever called better than unknown', () => {
-    fc.assert(
-      fc.property(fc.constantFrom('up', 'paused', 'powering_up', 'other'), fc.constantFrom('required', 'best-effort', 'off'), fc.array(fc.constantFrom(45, 68, 10764, 10766, 10767)), (vmStatus, quiesce, eventCodes) => {
-        expect(['unknown', 'crash', 'off']).toContain(judge({ vmStatus, quiesce, eventCodes }).level);
-      }),
-    );
-  });
-
-  test('the events of a good snapshot are not those of a failed one', () => {
-    for (const code of [45, 68, 10764, 10767]) expect(snapshotFailureEvents).not.toContain(code);
-    for (const code of [170, 10774]) expect(snapshotFailureEvents).toContain(code);
-  });
 });
 
 describe('figures for people', () => {

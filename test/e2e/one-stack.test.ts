@@ -8,6 +8,7 @@ const suites: Readonly<Record<string, () => unknown>> = {
   doctor: () => jest.requireActual('./doctor.suite'),
   appliance: () => jest.requireActual('./appliance.suite'),
   'appliance, steered': () => jest.requireActual('./appliance-control.suite'),
+  quiesce: () => jest.requireActual('./quiesce.suite'),
   metrics: () => jest.requireActual('./metrics.suite'),
   'bad input': () => jest.requireActual('./bad-input.suite'),
   ISV: () => jest.requireActual('../isv/isv.suite'),

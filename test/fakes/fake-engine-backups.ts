@@ -26,6 +26,11 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
   readonly checkpoints = new Map<string, FakeCheckpoint[]>();
   /** VMs whose file systems are frozen. */
   readonly frozen = new Set<string>();
+  /** Agents that do not run refuse; one whose hook takes its time answers nothing meanwhile. */
+  agentMissing = false;
+  slowHook: Promise<unknown> = Promise.resolve();
+  /** Thaws that are refused before one is answered. */
+  failingThaws = 0;
   /** VM backups that fail before one gets ready. */
   failingVmBackups = 0;
   /** Live incremental ones whose from-checkpoint cannot be redefined: the request is refused and all checkpoints of the VM are gone. */
@@ -93,8 +98,8 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
       this.refuseInBackup(vmId);
       this.dropCheckpoint(vmId, checkpointId);
     });
-  freezeVm = (vmId: string): Promise<void> => this.change('freezeVm', () => this.askAgent(vmId, () => this.frozen.add(vmId)));
-  thawVm = (vmId: string): Promise<void> => this.change('thawVm', () => this.askAgent(vmId, () => this.frozen.delete(vmId)));
+  freezeVm = (vmId: string): Promise<void> => this.change('freezeVm', () => this.askAgent(vmId, 'freeze'));
+  thawVm = (vmId: string): Promise<void> => this.change('thawVm', () => this.askAgent(vmId, 'thaw'));
 
   /** As the engine does some minutes after the end. */
   forgetVmBackup(backupId: string): void {
@@ -110,9 +115,16 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
     if (backup.phase !== 'ready' || backup.endAsked === true) refuse('engine.conflict', `The VM backup is not in READY phase, backup phase is ${backup.phase.toUpperCase()}.`);
   }
 
-  private askAgent(vmId: string, act: () => unknown): void {
-    if (this.vmOf(vmId).status !== 'up') refuse('engine.conflict', 'VM is not running.');
-    act();
+  /** One request at a time. */
+  private async askAgent(vmId: string, what: 'freeze' | 'thaw'): Promise<void> {
+    const vm = this.vmOf(vmId);
+    if (vm.status !== 'up') refuse('engine.conflict', 'VM is not running.');
+    await this.slowHook;
+    const fails = this.agentMissing || (what === 'thaw' && this.failingThaws-- > 0);
+    this.tell(vm, { freeze: fails ? 10_769 : 10_767, thaw: fails ? 10_770 : 10_768 }[what], `the guest of VM ${vm.name}`);
+    if (fails) refuse('engine.refused', 'the guest\'s agent does not answer');
+    if (what === 'freeze') this.frozen.add(vmId);
+    else this.frozen.delete(vmId);
   }
   private backupsOf(vmId: string): FakeVmBackup[] {
     return [...this.vmBackups.values()].filter(({ request }) => request.vmId === vmId);

@@ -29,6 +29,9 @@ export class FakeEngineBase {
     return this.changes.filter((each) => each === operation).length;
   }
 
+  protected tell({ id: vmId }: FakeVm, code: number, description: string, correlationId?: string): void {
+    this.events.push({ id: String(this.events.length), code, severity: 'normal', description, vmId, time: new Date().toISOString(), ...(correlationId === undefined ? {} : { correlationId }) });
+  }
   protected ovfOf({ id, name, nics, deleteProtected, comment }: FakeVm, disks: readonly FakeDisk[]): string {
     const extraContent = `<Comment>${comment}</Comment><DeleteProtected>${String(deleteProtected)}</DeleteProtected>`;
     return ovfOf({ vmId: id, name, disks: disks.map(({ settings: { diskId, alias }, volume }) => ({ diskId, imageId: volume, alias })), nics, extraContent });
@@ -42,11 +45,11 @@ export class FakeEngineBase {
   protected read<Answer>(operation: Operation, answer: () => Answer): Promise<Answer> {
     return this.perform(operation, answer);
   }
-  protected change<Answer>(operation: Operation, act: () => Answer): Promise<Answer> {
+  protected change<Answer>(operation: Operation, act: () => Answer | Promise<Answer>): Promise<Answer> {
     this.changes.push(operation);
     return this.perform(operation, act);
   }
-  private async perform<Answer>(operation: Operation, act: () => Answer): Promise<Answer> {
+  private async perform<Answer>(operation: Operation, act: () => Answer | Promise<Answer>): Promise<Answer> {
     const plan = this.plans.find((each) => each.operation === operation);
     if (plan) this.plans.splice(this.plans.indexOf(plan), 1);
     if (plan && !plan.lost) throw new HoldfastError(plan.code, `fake engine: ${operation} was told to fail`);

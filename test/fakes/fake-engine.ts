@@ -105,7 +105,7 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
       const ovf = this.ovfOf(vm, disks);
       for (const disk of disks) disk.volume = randomUUID();
       const snapshot: FakeSnapshot = { id, description, status: 'locked', type: 'regular', createdAt: new Date().toISOString(), removing: false, ovf, volumes };
-      const event = (code: number): void => void this.events.push({ id: String(this.events.length), code, severity: 'normal', description: `Snapshot '${description}' of VM '${vm.name}'`, correlationId });
+      const event = (code: number): void => this.tell(vm, code, `Snapshot '${description}' of VM '${vm.name}'`, correlationId);
       event(45);
       const end = this.snapshotEnd;
       snapshot.moving = { looks: this.looks, then: () => {

@@ -88,6 +88,7 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     ensureVmBackup: ({ fromCheckpointId }) =>
       Promise.resolve({ checkpointId: checkpointId('new'), createdAt, snapshotId: null, style: 'live', disks: disks.map(({ diskId }) => ({ diskId, mode: fromCheckpointId === null ? 'full' : 'incremental' })), consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
     ensureVmBackupEnded: done,
+    ensureThawed: done,
     removeCheckpoint: done,
     ensureTransfer: ({ transferKey }) => Promise.resolve({ transferId: transferKey }),
     ensureTransferEnded: done,

@@ -11,7 +11,7 @@ const runId = '22222222-0000-4000-8000-222222222222';
 const startedAtMs = Date.parse('2026-11-21T08:00:00Z');
 
 const disk = (change: Partial<DiskProgress> = {}): DiskProgress => ({ diskId, alias: 'web_Disk1', virtualBytes: 10 * GiB, positionBytes: 0, dataBytes: 0, bytesPerSecond: 0, state: 'waiting', waitingFor: null, ...change });
-const progress = (change: Partial<Progress> = {}): Progress => ({ runId, vmName: 'web', phase: 'planning', paused: false, bandwidthBytesPerSecond: null, disks: [], notes: [], trouble: null, warnings: [], undone: [], leftovers: [], ...change });
+const progress = (change: Partial<Progress> = {}): Progress => ({ runId, vmName: 'web', phase: 'planning', paused: false, bandwidthBytesPerSecond: null, disks: [], notes: [], consistency: null, trouble: null, warnings: [], undone: [], leftovers: [], ...change });
 
 function view(change: Partial<Progress> = {}, more: Partial<RunView> = {}): RunView {
   const of = progress(change);

@@ -8,6 +8,7 @@ import { refuse } from '../failures';
 import { inParallel } from '../in-parallel';
 import { asked, noApplianceWorker, noMoverWorker } from '../planning';
 import type { Backup, CopiedBackup, CopiedDisk, PlannedBackup } from './backup';
+import { frozenIfAsked } from './freeze';
 import { configurationSaved } from './steps';
 
 export async function copiedByAppliance(backup: Backup, notes: readonly Note[]): Promise<CopiedBackup> {
@@ -54,12 +55,14 @@ async function planned({ input, run, proxies, applianceId }: Backup): Promise<Pl
 }
 
 async function snapshotTaken(backup: Backup, plan: PlannedBackup): Promise<EnsuredSnapshot> {
-  const { input, run, proxies, settings, backupId } = backup;
+  const { input, run, proxies, backupId } = backup;
   run.enter('snapshot');
-  const { engine, vmId, quiesce } = input;
+  const { engine, vmId, quiesce, guestHook } = input;
   const of = { engine, vmId, runId: run.runId, backupId, mark: markOf(backup) };
   run.undo.push({ name: 'remove the snapshot', leftover: { kind: 'snapshot', mark: of.mark }, run: () => proxies.undo.ensureSnapshotGone(of) });
-  return proxies.waiting(settings.deadlines.snapshotSeconds).ensureSnapshot({ ...of, quiesce, vmStatus: plan.vm.status, diskIds: plan.disks.map((disk) => disk.diskId) });
+  const snapshot = await frozenIfAsked(backup, plan.vm, (explicitFreeze, calls) => calls.ensureSnapshot({ ...of, quiesce, guestHook, explicitFreeze, vmStatus: plan.vm.status, diskIds: plan.disks.map((disk) => disk.diskId) }));
+  run.reached(snapshot.consistency);
+  return snapshot;
 }
 
 async function disksAttached({ input, run, proxies, settings, applianceId }: Backup, disks: readonly DiskSettings[], snapshot: EnsuredSnapshot): Promise<void> {

@@ -16,12 +16,12 @@ export interface TransferPlan extends BackupPlan {
 }
 
 export async function transferPlanned({ input, run, proxies, settings }: Backup): Promise<TransferPlan> {
-  const { engine, repository, vmId, leaveOutDiskIds, quiesce, kind, strict } = input;
+  const { engine, repository, vmId, leaveOutDiskIds, quiesce, explicitFreeze, kind, strict } = input;
   const of = { engine, runId: run.runId, repository, vmId };
   const chain = await ifServed(() => proxies.mover(repository).readVmChain(of));
   let backups = chain?.answer ?? [];
   for (;;) {
-    const plan = await proxies.control.planTransferBackup({ ...of, leaveOutDiskIds, quiesce, wanted: kind, strict, policy: settings.chain ?? defaultChainPolicy, backups });
+    const plan = await proxies.control.planTransferBackup({ ...of, leaveOutDiskIds, quiesce, explicitFreeze, wanted: kind, strict, policy: settings.chain ?? defaultChainPolicy, backups });
     run.name(plan.vm?.name ?? '');
     run.setDisks(plan.disks);
     const reasons = [...plan.reasons, ...insistence(plan.choice, vmId, kind)];

@@ -4,6 +4,7 @@ import type { ReadyVmBackup } from '../../activities/vm-backups';
 import type { Chosen } from '../../domain/chain';
 import { snapshotMark } from '../../domain/ids';
 import type { Backup, PlannedBackup } from './backup';
+import { frozenIfAsked } from './freeze';
 
 export interface OpenVmBackup {
   readonly vmBackupId: string;
@@ -12,14 +13,16 @@ export interface OpenVmBackup {
   keepCheckpoint(): void;
 }
 
-export async function vmBackupReady({ input, run, proxies, settings, backupId }: Backup, { vm, disks }: PlannedBackup, { fromCheckpointId }: Chosen): Promise<OpenVmBackup> {
+export async function vmBackupReady(backup: Backup, { vm, disks }: PlannedBackup, { fromCheckpointId }: Chosen): Promise<OpenVmBackup> {
+  const { input, run, proxies, settings, backupId } = backup;
   run.enter('vm-backup');
-  const { engine, vmId, quiesce } = input;
+  const { engine, vmId, quiesce, guestHook } = input;
   const of = { engine, runId: run.runId, vmId, vmBackupId: uuid4() };
   const diskIds = disks.map((disk) => disk.diskId);
   const description = snapshotMark(settings.snapshotPrefix, backupId);
   let keepCheckpoint = false;
   run.undo.push({ name: 'end the VM backup', leftover: { kind: 'vm-backup', objectId: of.vmBackupId, mark: description }, run: () => proxies.undo.ensureVmBackupEnded({ ...of, diskIds, keepCheckpoint }) });
-  const ready = await proxies.waiting(settings.deadlines.snapshotSeconds).ensureVmBackup({ ...of, diskIds, fromCheckpointId, vmStatus: vm.status, quiesce, description });
+  const ready = await frozenIfAsked(backup, vm, (explicitFreeze, calls) => calls.ensureVmBackup({ ...of, diskIds, fromCheckpointId, vmStatus: vm.status, quiesce, guestHook, explicitFreeze, description }));
+  run.reached(ready.consistency);
   return { vmBackupId: of.vmBackupId, ready, keepCheckpoint: () => void (keepCheckpoint = true) };
 }

@@ -5,6 +5,7 @@ import { sql as copySlots } from './0002-copy-slots';
 import { sql as chains } from './0003-chains';
 import { sql as replaced } from './0004-replaced';
 import { sql as transfers } from './0005-transfers';
+import { sql as freezes } from './0006-freezes';
 
 export interface Migration {
   readonly version: number;
@@ -18,4 +19,5 @@ export const migrations: readonly Migration[] = [
   { version: 3, name: '0003-chains', sql: chains },
   { version: 4, name: '0004-replaced', sql: replaced },
   { version: 5, name: '0005-transfers', sql: transfers },
+  { version: 6, name: '0006-freezes', sql: freezes },
 ];

@@ -14,6 +14,8 @@ interface BackupOptions extends CommonOptions {
   readonly witness?: ReturnType<typeof witnessOption>;
   readonly appliance?: string;
   readonly quiesce?: string;
+  readonly explicitFreeze?: boolean;
+  readonly guestHook?: boolean;
   readonly leaveOut: readonly string[];
   readonly bandwidth?: number;
   readonly wait: boolean;
@@ -35,7 +37,9 @@ export function addBackup(program: Command, { io, exitWith }: Host): void {
     .option('--strict-kind', 'the asked kind or none: where a chain cannot be continued the run is refused, instead of a full backup with the reason')
     .option('--witness <when>', 'method transfer, the host compares the backup with the source: never, always, or every so many backups', witnessOption)
     .option('--appliance <id>', 'VM id of the appliance; default: the engine\'s first configured one')
-    .option('--quiesce <level>', 'required, best-effort or off; default: best-effort')
+    .option('--quiesce <level>', 'required (without evidence the run fails before the copy), best-effort or off; default: best-effort')
+    .option('--explicit-freeze', 'Holdfast itself freezes the guest around the snapshot, for 8 seconds at most, and so can tell whether it was')
+    .option('--guest-hook', 'the guest\'s agent runs a hook that brings applications to rest: a freeze that is proven counts as application-consistent')
     .option('--leave-out <disk-id>', 'a disk that is not backed up; may be repeated', collect, [])
     .option('--bandwidth <rate>', 'limit for reading each disk, such as 50MiB per second', bytesOption)
     .option('--wait', 'watch until the run has ended (the default)', true)
@@ -53,7 +57,7 @@ async function backupVm(session: Session, nameOrId: string, options: BackupOptio
     vmId: vm.id,
     repository,
     leaveOutDiskIds: [...options.leaveOut],
-    ...given({ method: options.method, kind: options.kind, strict: options.strictKind, witness: options.witness, applianceId: options.appliance, quiesce: options.quiesce, bandwidthBytesPerSecond: options.bandwidth }),
+    ...given({ method: options.method, kind: options.kind, strict: options.strictKind, witness: options.witness, applianceId: options.appliance, quiesce: options.quiesce, explicitFreeze: options.explicitFreeze, guestHook: options.guestHook, bandwidthBytesPerSecond: options.bandwidth }),
   };
   // The client's own check refuses any other word, naming the field.
   const handle = await client.backupVm(request as Parameters<typeof client.backupVm>[0], { vmName: vm.name });

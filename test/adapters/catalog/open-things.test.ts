@@ -43,12 +43,13 @@ describe('open holdings', () => {
     for (const row of rows) expect([openHoldingSchema.parse(row), row.ageSeconds < 60]).toEqual([row, true]);
   });
 
-  test('are chosen by engine, VM, run and state, page by page, with one row too many', async () => {
+  test('are chosen by engine, VM, run, state and kind, page by page, with one row too many', async () => {
     const [one, other] = [await heldBy('lab'), await heldBy('east')];
     const find = async (query: Partial<Parameters<Catalog['listOpenHoldings']>[0]>): Promise<readonly string[]> => (await catalog.listOpenHoldings({ page, ...query })).map(({ holdingId }) => holdingId);
     expect(await find({ engine: 'east' })).toEqual(other.holdingIds.slice(0, 2));
     expect(await find({ vmId: one.vmId })).toEqual(one.holdingIds.slice(0, 2));
     expect(await find({ runId: other.runId, state: 'leftover' })).toEqual([other.holdingIds[1]]);
+    expect([await find({ engine: 'east', kind: 'snapshot' }), await find({ engine: 'east', kind: 'freeze' })]).toEqual([other.holdingIds.slice(0, 2), []]);
     expect(await find({ page: { limit: 2, offset: 0 } })).toHaveLength(3);
     expect(await find({ page: { limit: 2, offset: 3 } })).toEqual([other.holdingIds[1]]);
   });

@@ -26,7 +26,7 @@ function tellProgress(vmName: string): Told {
     bandwidthBytesPerSecond: null,
     disks: [{ diskId: estate.diskId, alias: `${vmName}_Disk1`, virtualBytes: diskBytes, positionBytes: 0, dataBytes: 0, bytesPerSecond: 200 * 1024 ** 2, state: 'copying', waitingFor: null }],
     notes: [],
-    trouble: null,
+    consistency: null, trouble: null,
     warnings: [],
     undone: [],
     leftovers: [],

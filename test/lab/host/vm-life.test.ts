@@ -72,11 +72,16 @@ describe('a VM', () => {
   });
 
   it('freezes and thaws on request, and a script that waits for the thaw still answers', async () => {
-    const vmId = await startVm(lab, 'frozen', [await ext4Disk(lab)]);
+    const disk = await ext4Disk(lab);
+    const vmId = await startVm(lab, 'frozen', [disk]);
     expect(await lab.host.freeze(vmId)).toEqual({ filesystems: 1 });
     const written = inGuest(lab, vmId, 'echo late > /data/0/late && sync && cat /data/0/late');
     expect(await lab.host.thaw(vmId)).toEqual({ filesystems: 1 });
     expect(await written).toBe('late');
+    // As a real host: a snapshot finds a guest that somebody else has frozen, and thaws it all the same.
+    await lab.host.freeze(vmId);
+    expect(await lab.host.snapshot(vmId, [nextOf(disk)])).toEqual({ frozen: true });
+    expect(await inGuest(lab, vmId, 'echo later > /data/0/late && sync && cat /data/0/late')).toBe('later');
     await lab.host.stopVm(vmId);
   });
 
