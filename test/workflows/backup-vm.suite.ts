@@ -174,7 +174,7 @@ describe('a guest that Holdfast freezes by itself', () => {
     });
 
     test('one whose agent is mute stays an undo, then a leftover; the backup is good', async () => {
-      const run = await explicit(method, (script) => script.on(makes[method], async (_input, answer) => ({ ...(await answer()), mayStillFreeze: true as const }) as never).fail('ensureThawed', 'guest.frozen'));
+      const run = await explicit(method, (script) => script.on(makes[method], async (_input, answer) => ({ ...(await answer()), mayStillFreeze: true as const })).fail('ensureThawed', 'guest.frozen'));
       const { status, output } = await ending(run.handle);
       expect(status).toBe('COMPLETED');
       const { warnings, leftovers } = output as BackupVmOutput;
