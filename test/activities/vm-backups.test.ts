@@ -153,7 +153,7 @@ describe('consistency', () => {
   });
 
   test('required, and the VM was started after it was planned as down: refused before anything is copied', async () => {
-    expect(await failureOf(ensure({ quiesce: 'required', vmStatus: 'down' }))).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('not quiesced') as string });
+    expect(await failureOf(ensure({ quiesce: 'required', vmStatus: 'down' }))).toMatchObject({ type: 'quiesce.failed', message: expect.stringContaining('not at rest') as string });
   });
 
   test('a VM that is down needs no freeze', async () => {

@@ -43,7 +43,7 @@ test('the runbook, read aloud', async () => {
   const of = { engine, runId: output.runId, vmId };
   const [started] = script.of('ensureVmBackup');
   const vmBackupId = started?.input['vmBackupId'];
-  expect(started?.input).toEqual({ ...of, vmBackupId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string, diskIds, fromCheckpointId: checkpointId('last'), vmStatus: 'up', quiesce: 'best-effort', description: `Holdfast backup ${output.backup.backupId}` });
+  expect(started?.input).toEqual({ ...of, vmBackupId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string, diskIds, fromCheckpointId: checkpointId('last'), vmStatus: 'up', quiesce: 'best-effort', guestHook: false, explicitFreeze: false, description: `Holdfast backup ${output.backup.backupId}` });
   expect(script.of('ensureVmBackupEnded').map(({ input }) => input)).toEqual([{ ...of, vmBackupId, diskIds, keepCheckpoint: true }]);
   // One key for each disk, and its transfer ends by the same.
   const asked = script.of('ensureTransfer').map(({ input }) => input);
