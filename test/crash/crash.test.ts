@@ -100,7 +100,7 @@ test('every step that the flows\' source names was taken by a recorded run', asy
 
 /** The moment at which the guest is frozen, and those of its VM backup. */
 function guestCells(): readonly CellPlan[] {
-  const steps = guestShapes.flatMap((shape) => (recorded.get(shape) ?? []).filter(({ activityType }) => ['ensureSnapshot', 'ensureVmBackup', 'ensureVmBackupEnded'].includes(activityType)).map((step) => ({ shape, step })));
+  const steps = guestShapes.flatMap((shape) => (recorded.get(shape) ?? []).filter(({ activityType }) => ['ensureSnapshot', 'ensureThawed', 'ensureVmBackup', 'ensureVmBackupEnded'].includes(activityType)).map((step) => ({ shape, step })));
   return some(steps, 1).flatMap(({ shape, step }) => oneMoment(killsOf(shape, step))).map(onGuest);
 }
 

@@ -7,14 +7,19 @@ import type { Stack } from '../e2e/support/stack';
 import { ask, makeVm, until, volumePath, type TestVm } from '../e2e/support/vms';
 import type { CellPlan } from './cell';
 import { macOfNobody, type Lane } from './lane';
-import { well, type Shape } from './shapes';
+import { failing, well, type Shape } from './shapes';
 
 const run = promisify(execFile);
 const thawLimitMs = 10_000;
 
-/** Backups of a running VM: with a snapshot, and a live one, of which the engine is told that the guest must be frozen. */
+const frozenByUs = { flow: 'backupVm', method: 'appliance', asks: { quiesce: 'required', explicitFreeze: true } } as const;
+
+/** Backups of a running VM: with a snapshot, with a freeze of our own, and a live one, of which the engine is told that the guest must be frozen. */
 export const guestShapes: readonly Shape[] = [
   { name: 'backup', flow: 'backupVm', method: 'appliance', ...well },
+  { name: 'backup of a guest that Holdfast freezes', ...frozenByUs, ...well },
+  // The thaw is an undo only when the freezing step itself has failed.
+  { name: 'backup of a guest that Holdfast freezes, which fails', ...frozenByUs, ...failing('ensureSnapshot') },
   { name: 'live backup by transfer', flow: 'backupVm', method: 'transfer', asks: { kind: 'full', quiesce: 'required', witness: 'never' }, makes: { kind: 'full' }, ...well },
 ];
 
