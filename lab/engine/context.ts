@@ -49,8 +49,8 @@ export interface Context {
 export interface Settings {
   /** Detaching a disk, a snapshot's included, ends its change tracking (engine-rules 0.1: master since May 2026, not 4.5.7). */
   detachWipesTracking: boolean;
-  /** What a VM backup is unless `legacy=true` says otherwise: hybrid where UseHybridBackup has its default (compatibility 4.7), else live or cold. */
-  hybridBackups: boolean;
+  /** VMs whose compatibility is below 4.7: their backups are live or cold unasked (engine-rules 0.4). */
+  vmsBelow47: readonly string[];
 }
 
 export function needVm({ store }: Context, id: string): VmRecord {

@@ -67,7 +67,7 @@ export interface Engine {
 /** The host has to be started already. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const injected = new InjectedFaults();
-  const lasting: Lasting = { injected, clock: new Clock(), settings: { detachWipesTracking: false, hybridBackups: true, ...options.settings } };
+  const lasting: Lasting = { injected, clock: new Clock(), settings: { detachWipesTracking: false, vmsBelow47: [], ...options.settings } };
   let current = await incarnate(options, options.port, lasting, () => engine);
   const { port, caFile, accounts: known } = current;
   const engine: Engine = {

@@ -1,4 +1,4 @@
-// Starts a backup of a VM: live or cold when `legacy` is asked for or the engine knows no other, else hybrid (engine-rules.md section 4). What belongs to the POST itself
+// Starts a backup of a VM: live or cold when `legacy` is asked for or the VM is below 4.7, else hybrid (engine-rules.md section 4). What belongs to the POST itself
 // is here, the rest goes on in live-backup.ts, cold-backup.ts and hybrid-backup.ts.
 import { activeImage, attachmentId, hostOf, needVm, ownImageDisks, type Context } from '../context';
 import { newId, type Actor } from '../events';
@@ -32,7 +32,7 @@ export async function startBackup(
   actor: Actor,
 ): Promise<{ backupId: string; settled: Promise<void> }> {
   const vm = needVm(context, request.vmId);
-  const isHybrid = context.settings.hybridBackups && !request.legacy;
+  const isHybrid = !request.legacy && !context.settings.vmsBelow47.includes(vm.id);
   const kind: BackupKind = isHybrid ? 'hybrid' : vm.status === 'down' ? 'cold' : 'live';
   const id = request.id ?? newId();
   // Not under the id that the client chose: that one may belong to a backup which runs.

@@ -8,7 +8,7 @@ import type { Stack } from './stack';
 import { until } from './vms';
 
 /** Waits until the run's progress is as wanted; a run that ends before is an error. */
-export async function untilProgress(handle: BackupHandle | RestoreHandle, what: string, wanted: (progress: Progress) => boolean, limitMs = 60_000): Promise<Progress> {
+export async function untilProgress(handle: BackupHandle | RestoreHandle, what: string, wanted: (progress: Progress) => boolean, limitMs = 60_000, pauseMs = 20): Promise<Progress> {
   return until(what, async () => {
     // A busy machine's worker, or one that was just started again, may miss a question: it is asked once more.
     const progress = await handle.progress().catch((error: unknown) => {
@@ -19,7 +19,7 @@ export async function untilProgress(handle: BackupHandle | RestoreHandle, what: 
     const { status } = await handle.status();
     if (status !== 'RUNNING') throw new Error(`the run ended (${status}) before ${what}`);
     return undefined;
-  }, limitMs, 20);
+  }, limitMs, pauseMs);
 }
 
 export const untilPhase = (handle: BackupHandle | RestoreHandle, phase: Phase): Promise<Progress> => untilProgress(handle, `the run is in phase ${phase}`, (progress) => progress.phase === phase);

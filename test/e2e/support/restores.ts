@@ -149,7 +149,7 @@ async function disksOf(stack: Stack, vmId: string): Promise<readonly EngineDisk[
   return disks.filter((disk) => disk !== undefined);
 }
 
-async function contentOf(stack: Stack, vmId: string): Promise<Record<string, string>> {
+export async function contentOf(stack: Stack, vmId: string): Promise<Record<string, string>> {
   return rootsOf(await Promise.all((await disksOf(stack, vmId)).map(async (disk) => ({ alias: disk.alias, root: await rootOfDisk(stack, disk) }))));
 }
 

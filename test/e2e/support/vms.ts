@@ -92,7 +92,7 @@ export async function makeVm(stack: Stack, name: string, disks: readonly DiskWis
   return { id, name, disks: made };
 }
 
-async function makeDisk(stack: Stack, vmId: string, wish: DiskWish): Promise<TestDisk> {
+export async function makeDisk(stack: Stack, vmId: string, wish: DiskWish): Promise<TestDisk> {
   const virtualBytes = wish.sizeMib * mib;
   const disk = {
     alias: wish.alias, provisioned_size: virtualBytes, format: wish.format, sparse: wish.sparse ?? true, backup: wish.backup ?? 'none', shareable: wish.shareable ?? false,
@@ -142,7 +142,7 @@ export async function digestOfVolume(stack: Stack, file: string, format: 'qcow2'
 }
 
 /** SHA-256 over the SHA-256 of each MiB: written down here once more on purpose. */
-async function rootOf(file: string): Promise<string> {
+export async function rootOf(file: string): Promise<string> {
   const sha256 = (data: Buffer): Buffer => createHash('sha256').update(data).digest();
   const root = createHash('sha256');
   let rest = Buffer.alloc(0);

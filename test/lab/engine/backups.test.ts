@@ -248,11 +248,10 @@ test.each([false, true])('detaching a snapshot disk ends the change tracking of 
   expect(left).toEqual(wipes ? [other] : [diskId, other]);
 });
 
-test.each(['live', 'cold'] as const)('an engine that makes no hybrid backups makes a %s one unasked', async (kind) => {
+test.each(['live', 'cold'] as const)('of a VM below 4.7 a backup is %s unasked', async (kind) => {
   const { vmId, diskId } = await trackedVm(lab, `unasked-${kind}`, kind);
-  lab.engine.context.settings.hybridBackups = false;
+  lab.engine.context.settings.vmsBelow47 = [vmId];
   const id = await begin(lab, vmId, [diskId], 'hybrid');
-  lab.engine.context.settings.hybridBackups = true;
   expect(backupRow(lab, id)).toMatchObject({ kind, phase: 'ready' });
   await finish(lab, vmId, id);
 });
