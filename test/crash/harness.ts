@@ -62,7 +62,7 @@ export class Harness {
     const found = await this.lookout.look((each) => {
       if (this.known.has(keyOf(each)) || (each.what === 'marked-vm' && kept.includes(each.object))) return false;
       return products.marks.some((mark) => each.object.includes(mark) || each.detail.includes(mark));
-    });
+    }, products.marks);
     for (const each of found) this.known.add(keyOf(each));
     return found.map((each) => `left behind: ${toldLeftover(each)}`);
   }

@@ -29,7 +29,7 @@ export async function findLeftovers(options: LookOptions): Promise<readonly Foun
 
 async function lookAtLab(labState: string, repositories: readonly string[], runDirectories: readonly string[], options: LookOptions): Promise<readonly FoundLeftover[]> {
   const connectionFile = options.connectionFile ?? path.join(labState, 'connection.json');
-  const view = await viewEngine(connectionFile);
+  const view = await viewEngine(connectionFile, options.onlyVmIds);
   const vms = await labVms(labState);
   const ownDirectories = [...runDirectories, ...(await labRunDirectories(labState, vms))];
   const directories = await lookAtVmDirectories(vms, view);

@@ -39,7 +39,7 @@ export interface EngineView {
   readonly volumeIds: ReadonlySet<string>;
 }
 
-export async function viewEngine(connectionFile: string): Promise<EngineView> {
+export async function viewEngine(connectionFile: string, onlyVmIds?: readonly string[]): Promise<EngineView> {
   const connection = connectionSchema.parse(JSON.parse(await readFile(connectionFile, 'utf8')));
   const ca = await readFile(connection.caFile, 'utf8');
   const list = async <Schema extends z.ZodType>(path: string, element: string, schema: Schema): Promise<z.output<Schema>[]> => {
@@ -59,6 +59,7 @@ export async function viewEngine(connectionFile: string): Promise<EngineView> {
   };
   const vms: EngineVm[] = [];
   for (const vm of await list('/vms', 'vm', vmSchema)) {
+    if (onlyVmIds?.includes(vm.id) === false) continue;
     const seen = await unlessGone(() => lookAtVm(vm), () => list('/vms', 'vm', vmSchema), vm.id);
     if (seen) vms.push(seen);
   }

@@ -25,6 +25,8 @@ export interface LookOptions {
   readonly keptDiskIds?: readonly string[];
   /** Directories for sockets of the workers and their image servers; everything in them must have an owner. */
   readonly runDirectories?: readonly string[];
+  /** Of other VMs nothing is asked, and what is theirs may be told as nobody's: for lookers who know what they look for. */
+  readonly onlyVmIds?: readonly string[];
   /** Begins the descriptions of our snapshots and the comments of our VMs. */
   readonly markPrefix?: string;
 }
