@@ -1,4 +1,4 @@
-// `npm run bench -- copy|overhead`: set-up, the parts that the benchmark needs, then its program in dist/bench. What is measured, and how,
+// `npm run bench -- copy|overhead|incremental`: set-up, the parts that the benchmark needs, then its program in dist/bench. What is measured, and how,
 // is there; bench/README.md says how to read it.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reportAndFail, setup } from './setup.mjs';
 import { checkout } from './setup/shell.mjs';
 
-const usage = 'usage: npm run bench -- copy|overhead [options]\n  copy      our copy beside qemu-img, nbdcopy and virtnbdbackup (--rounds, --small, --dir, --json, --only, --profile)\n  overhead  a whole backup of a VM with an empty disk (--rounds, --json)';
+const usage = 'usage: npm run bench -- copy|overhead|incremental [options]\n  copy      our copy beside qemu-img, nbdcopy and virtnbdbackup (--rounds, --small, --dir, --json, --only, --profile)\n  overhead  a whole backup of a VM with an empty disk (--rounds, --json)\n  incremental  what a small change costs beside a full backup by image transfers (--rounds, --small, --dir, --json)';
 const say = (line) => console.error(line);
 
 /** Its output is ours; resolves to its exit code. A signal reaches it too, and it cleans up by itself. */
@@ -29,7 +29,8 @@ async function emptyVm(lab, name) {
   return id;
 }
 
-async function overhead(args) {
+/** The whole stack, and `work` on it. */
+async function withParts(work) {
   const ready = await setup({ say });
   const { startParts } = await import('./parts.mjs'); // It needs npm packages, which set-up has brought by now.
   const { labUser } = await import('./main-job/lab-user.mjs');
@@ -37,20 +38,28 @@ async function overhead(args) {
   say('starting Temporal, PostgreSQL, the lab and the workers');
   const parts = await startParts({ state, ports: 'free', setup: ready });
   try {
-    const lab = labUser(parts.lab.connectionFile);
-    const vms = { stopped: await emptyVm(lab, 'bench-stopped'), running: await emptyVm(lab, 'bench-running') };
-    await lab.bring(vms.running, 'up');
-    const stage = { address: parts.temporal.address, namespace: parts.temporal.namespace, engine: parts.lab.name, repository: parts.repository.name, vms: JSON.stringify(vms) };
-    return await show('overhead/main.js', [...Object.entries(stage).map(([name, value]) => `--${name}=${value}`), ...args], ready.env);
+    const stage = { address: parts.temporal.address, namespace: parts.temporal.namespace, engine: parts.lab.name, repository: parts.repository.name };
+    return await work({ ready, state, parts, lab: labUser(parts.lab.connectionFile), stage });
   } finally {
     await parts.stop();
     rmSync(state, { recursive: true, force: true });
   }
 }
 
+const asOptions = (values) => Object.entries(values).map(([name, value]) => `--${name}=${value}`);
+
+const overhead = (args) => withParts(async ({ ready, lab, stage }) => {
+  const vms = { stopped: await emptyVm(lab, 'bench-stopped'), running: await emptyVm(lab, 'bench-running') };
+  await lab.bring(vms.running, 'up');
+  return show('overhead/main.js', [...asOptions({ ...stage, vms: JSON.stringify(vms) }), ...args], ready.env);
+});
+
+const incremental = (args) => withParts(({ ready, state, parts, stage }) => show('incremental/main.js', [...asOptions({ ...stage, connection: parts.lab.connectionFile, labState: join(state, 'lab') }), ...args], ready.env));
+
 async function main() {
   const [benchmark, ...args] = process.argv.slice(2);
   if (benchmark === 'overhead') return overhead(args);
+  if (benchmark === 'incremental') return incremental(args);
   if (benchmark === 'copy') return show('copy/main.js', args, (await setup({ want: ['npm', 'debian', 'build'], say })).env);
   console.error(usage);
   return 2;

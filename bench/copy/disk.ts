@@ -1,7 +1,7 @@
 // The disk that everybody copies: an ext4 file system, a good tenth of it data, half random and half text, as raw file and as qcow2. And its
 // digest, computed here once more on purpose, so that a copy that skips work is found out.
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, rm, stat, truncate } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { runCommand } from '../measure/processes';
 import type { Workplace } from '../measure/workplace';
@@ -64,6 +64,11 @@ export async function flush(file: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+export async function flushAll(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true, recursive: true })) if (entry.isFile()) await flush(path.join(entry.parentPath, entry.name));
+  await flush(directory);
 }
 
 async function rootOf(file: string): Promise<string> {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { delimiter } from 'node:path';
 import { parseArgs } from 'node:util';
+import { whyNotVirtnbdbackup } from '../measure/libvirt';
 import { describeMachine, versionOf } from '../measure/machine';
 import { runCommand, type Measured } from '../measure/processes';
 import { alternating } from '../measure/statistics';
@@ -10,7 +11,7 @@ import { withWorkplace, type Workplace } from '../measure/workplace';
 import { commandContenders, names, type Contender } from './contenders';
 import { makeDisk, type BenchDisk } from './disk';
 import { Copier, holdfastContender } from './holdfast';
-import { virtnbdbackupContender, whyNotVirtnbdbackup } from './libvirt';
+import { virtnbdbackupContender } from './libvirt';
 import { reportText, type CopyReport } from './report';
 import { deviceSource, nbdSource } from './sources';
 

@@ -33,7 +33,7 @@ export function reportText({ startedAt, machine, runs }: OverheadReport): string
   return parts.join('\n\n');
 }
 
-function stepTable(runs: readonly OverheadRun[]): string {
+export function stepTable(runs: readonly Breakdown[]): string {
   const [first] = runs;
   const rows = (first?.steps ?? []).map((step, index) => {
     const same = runs.flatMap((run) => run.steps.filter((other, at) => at === index && other.activityType === step.activityType));

@@ -3,6 +3,7 @@ import { breakDown, covered, type History } from '../../bench/overhead/history';
 import { alternating, median, pairedRatio, spreadOf } from '../../bench/measure/statistics';
 import { markdownTable } from '../../bench/measure/table';
 import { reportText, type CopyReport } from '../../bench/copy/report';
+import { incrementalPerFull, reportText as incrementalText, type IncrementalReport } from '../../bench/incremental/report';
 
 test('medians of odd and even counts', () => {
   expect(median([3, 1, 2])).toBe(2);
@@ -59,4 +60,20 @@ test('a history is split into work, waiting for a worker, and the rest', () => {
     ],
   } as unknown as History;
   expect(breakDown(history)).toEqual({ totalMs: 1400, workingMs: 1000, waitingMs: 50, betweenMs: 350, steps: [{ activityType: 'planBackup', scheduledMs: 100, startedMs: 150, endedMs: 1150, attempts: 2 }] });
+});
+
+test('a change is judged beside everything, without what a backup of nothing costs, and by the bytes that the daemon counted', () => {
+  const run = (seconds: number) => ({ seconds, readBytes: 0, imageBytes: 0, totalMs: 0, steps: [], workingMs: 0, waitingMs: 0, betweenMs: 0 });
+  const round = (full: number, incremental: number, empty: number) => ({ full: run(full), incremental: run(incremental), empty: run(empty) });
+  const rounds = [round(6, 3, 2), round(12, 4, 2), round(10, 4, 2)];
+  expect(incrementalPerFull(rounds)).toEqual({ low: 0.2, median: 0.25, high: 0.25 });
+  const report: IncrementalReport = {
+    benchmark: 'incremental', startedAt: '2026-01-02T03:04:05Z', machine: { processor: 'P', cores: 2, memoryGiB: 8, kernel: '6', loadBefore: 0, versions: {} }, virtualBytes: 1024 ** 3, dataBytes: 1e8, changedBytes: 2 ** 20,
+    changes: { dirtyBytes: 100, readBytes: 116 }, rounds, peer: [round(20, 8, 4), round(20, 8, 4), round(20, 8, 4)], skipped: [],
+  };
+  const text = incrementalText(report);
+  expect(text).toMatch(/bytes read at the daemon \/ dirty extents +\| +≤ 1\.15 \| +1\.160 \| +\| +missed/);
+  expect(text).toMatch(/\(incremental − empty\) \/ \(full − empty\) +\| +≤ 0\.25 \| +0\.250 \| 0\.200–0\.250 \| reached/);
+  expect(text).toMatch(/\| incremental +\| +4\.00 \| +8\.00 \| +0 \| +2\.00 \|/);
+  expect(incrementalText({ ...report, peer: [], skipped: ['virtnbdbackup: not installed'] })).toMatch(/virtnbdbackup: not installed$/);
 });

@@ -12,6 +12,7 @@ const suites: Readonly<Record<string, () => unknown>> = {
   metrics: () => jest.requireActual('./metrics.suite'),
   'bad input': () => jest.requireActual('./bad-input.suite'),
   ISV: () => jest.requireActual('../isv/isv.suite'),
+  'bench incremental': () => jest.requireActual('../bench/incremental.suite'),
   // Last: it takes the user's permits away.
   permissions: () => jest.requireActual('./permissions.suite'),
 };

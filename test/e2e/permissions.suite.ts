@@ -1,5 +1,5 @@
-// A narrow role of the engine's user: exactly the permits that docs/operators.md lists are enough for a backup, a restore that starts its VM, and
-// one that is undone; without any one of them doctor and planning name it, and nothing has been made.
+// A narrow role of the engine's user: exactly the permits that docs/operators.md lists for a method are enough for a backup, a restore that starts
+// its VM, and one that is undone; without any one of them doctor and planning name it, and nothing has been made.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { HoldfastRunError } from '../../client';
@@ -56,14 +56,18 @@ beforeAll(async () => {
   vm = await makeVm(stack, 'narrow', [{ alias: 'narrow_Disk1', format: 'cow', sizeMib: 32, dataMib: 8 }]);
 }, 180_000);
 
-const backUp = async () => stack.track(await stack.client.backupVm({ engine: stack.engine, vmId: vm.id, repository: stack.repository }));
-const restore = async (backupId: string, changes: { readonly start?: boolean; readonly bandwidthBytesPerSecond?: number } = {}) =>
+type Method = 'appliance' | 'transfer';
+const backUp = async (method: Method = 'appliance') => stack.track(await stack.client.backupVm({ engine: stack.engine, vmId: vm.id, repository: stack.repository, method }));
+const restore = async (backupId: string, changes: { readonly method?: Method; readonly start?: boolean; readonly bandwidthBytesPerSecond?: number } = {}) =>
   stack.track(await stack.client.restoreVm({ engine: stack.engine, repository: stack.repository, backupId, name: 'narrow-restored', ...changes }));
 const judged = async (check: CheckId = 'engine.permissions') => (await stack.client.runDoctor({ engine: stack.engine })).checks.find(({ id }) => id === check);
 const reasonsOf = async (run: Promise<{ result(): Promise<unknown> }>): Promise<readonly string[]> => {
   const error = await (await run).result().then(() => undefined, (failure: unknown) => failure as HoldfastRunError);
   return error?.details.reasons.map(({ code, object }) => `${code} ${object}`) ?? ['completed'];
 };
+
+const grant = (permit: string) => stack.lab.engine('POST', `/roles/${roleId}/permits`, { id: numbers.get(permit) });
+const withdraw = (permit: string) => stack.lab.engine('DELETE', `/roles/${roleId}/permits/${numbers.get(permit) ?? ''}`);
 
 let backupId: string;
 
@@ -90,7 +94,7 @@ test('and for a restore that is undone', async () => {
 
 test.each(always.filter((permit) => permit !== 'login'))('without %s doctor and planning name it, and nothing has been made', async (permit) => {
   const isForBackup = ['manipulate_vm_snapshots', 'configure_vm_storage', 'attach_disk'].includes(permit);
-  await stack.lab.engine('DELETE', `/roles/${roleId}/permits/${numbers.get(permit) ?? ''}`);
+  await withdraw(permit);
   try {
     expect(await judged()).toMatchObject({ verdict: 'problem', text: expect.stringContaining(`lacks ${permit} `) as string });
     const expected = [`engine.permit ${permit}`];
@@ -98,13 +102,60 @@ test.each(always.filter((permit) => permit !== 'login'))('without %s doctor and 
     if (permit !== 'manipulate_vm_snapshots') expect(await reasonsOf(restore(backupId, { start: true }))).toEqual(expected);
     expect(await ask.snapshots(stack, vm.id)).toEqual([]);
   } finally {
-    await stack.lab.engine('POST', `/roles/${roleId}/permits`, { id: numbers.get(permit) });
+    await grant(permit);
   }
 }, 120_000);
 
 test('without login nobody gets in, and the doctor says so', async () => {
-  await stack.lab.engine('DELETE', `/roles/${roleId}/permits/${numbers.get('login') ?? ''}`);
+  await withdraw('login');
   const { checks } = await stack.client.runDoctor({ engine: stack.engine });
-  await stack.lab.engine('POST', `/roles/${roleId}/permits`, { id: numbers.get('login') });
+  await grant('login');
   expect(checks.find(({ id }) => id === 'engine.login')).toMatchObject({ verdict: 'problem' });
 }, 60_000);
+
+describe('by the method transfer', () => {
+  /** The engine makes and merges a hybrid backup's snapshot without asking anybody. */
+  const notNeeded = 'manipulate_vm_snapshots';
+  const ofBackup = ['backup_disk', 'edit_disk_properties', 'create_disk'];
+  const ofRestore = always.filter((permit) => ![notNeeded, 'login', ...ofBackup].includes(permit));
+  const added = ['backup_disk', 'edit_disk_properties'];
+  const made = async (): Promise<unknown> => ({
+    backups: await stack.lab.engine('GET', `/vms/${vm.id}/backups`), transfers: await stack.lab.engine('GET', '/imagetransfers'), vms: (await ask.vms(stack)).map(({ id }) => id), disks: (await ask.disks(stack)).map(({ id }) => id),
+  });
+  let ofTransferId: string;
+
+  beforeAll(async () => {
+    await withdraw(notNeeded);
+    for (const permit of added) await grant(permit);
+  });
+  afterAll(async () => {
+    for (const permit of added) await withdraw(permit);
+    await grant(notNeeded);
+  });
+
+  test('exactly its permits are enough for a backup and a restore that starts its VM', async () => {
+    const { backup, warnings, leftovers } = await (await backUp('transfer')).result();
+    expect({ warnings, leftovers, method: backup.method }).toEqual({ warnings: [], leftovers: [], method: 'transfer' });
+    ofTransferId = backup.backupId;
+    const restored = await (await restore(ofTransferId, { method: 'transfer', start: true })).result();
+    expect(restored).toMatchObject({ started: true, warnings: [], leftovers: [] });
+    stack.keptVmIds.add(restored.vmId);
+    expect(await judged('engine.transfer-permissions')).toMatchObject({ verdict: 'ok' });
+    await stack.lab.bring(restored.vmId, 'down');
+    await stack.lab.removeWithDisks(restored.vmId);
+  }, 180_000);
+
+  test.each([...ofBackup, ...ofRestore])('without %s doctor and planning name it, and nothing has been made', async (permit) => {
+    const before = await made();
+    await withdraw(permit);
+    try {
+      const isItsOwn = ofBackup.includes(permit);
+      expect((await judged(isItsOwn ? 'engine.transfer-permissions' : 'engine.permissions'))?.text).toMatch(new RegExp(`lacks (?:.*, )?${permit}(?: on System)? \\(`));
+      if (isItsOwn) expect(await reasonsOf(backUp('transfer'))).toEqual([`engine.permit ${permit}`]);
+      if (permit !== 'backup_disk') expect(await reasonsOf(restore(ofTransferId, { method: 'transfer', start: true }))).toEqual([`engine.permit ${permit}`]);
+      expect(await made()).toEqual(before);
+    } finally {
+      await grant(permit);
+    }
+  }, 120_000);
+});

@@ -1,10 +1,6 @@
 // backupVm as a runbook: its order, what it undoes after a failure or cancel at every step, and that it closes its run exactly once.
-import { randomUUID } from 'node:crypto';
-import { Context } from '@temporalio/activity';
 import type { BackupVmOutput } from '../../domain/flows/backup-vm';
-import { holdingId } from '../../domain/holdings';
-import { freezeMark } from '../../domain/ids';
-import { applianceId, chainBackup, disk, engine } from './answers';
+import { applianceId, disk, engine } from './answers';
 import { startBackup, type Backup } from './backup-run';
 import { failWhenCancelled, Holding, untilCalled, type ActivityName } from './script';
 import { ending, type Ended, useStage } from './stage';
@@ -14,12 +10,12 @@ const stageOf = useStage();
 
 const backup = (prepare?: Parameters<typeof startBackup>[1]): Promise<Backup> => startBackup(stageOf(), prepare, { configured: { disks: [disk('a'), disk('b')] } });
 
-const undos: readonly ActivityName[] = ['ensureThawed', 'ensureSnapshotGone', 'ensureVmBackupEnded', 'dropPartialBackup', 'detachDisk'];
+const undos: readonly ActivityName[] = ['ensureSnapshotGone', 'dropPartialBackup', 'detachDisk'];
 /** What was undone, in order, in the words of the tables below. */
 function undone({ script, world: { disks } }: Backup): readonly string[] {
   return script.of(...undos).map(({ activity, input }) => {
     if (activity === 'detachDisk') return `detach ${disks.find((each) => each.diskId === input['diskId'])?.alias ?? 'unknown'}`;
-    return { dropPartialBackup: 'drop', ensureThawed: 'thaw', ensureVmBackupEnded: 'VM backup' }[activity as string] ?? 'snapshot';
+    return activity === 'dropPartialBackup' ? 'drop' : 'snapshot';
   });
 }
 
@@ -143,74 +139,5 @@ describe('a cancel', () => {
     expect((await ending(run.handle)).status).toBe('CANCELLED');
     expect(run.script.of('closeRun').map((call) => call.input['outcome'])).toEqual(['cancelled']);
     expect(undone(run)).toEqual(['detach b', 'detach a', 'drop', 'snapshot']);
-  });
-});
-
-describe('a guest that Holdfast freezes by itself', () => {
-  const explicit = (method: 'appliance' | 'transfer', prepare?: Parameters<typeof startBackup>[1], deadlines = {}): Promise<Backup> =>
-    startBackup(stageOf(), prepare, { request: { method, quiesce: 'required', explicitFreeze: true, guestHook: true }, configured: { deadlines } });
-  const makes = { appliance: 'ensureSnapshot', transfer: 'ensureVmBackup' } as const;
-  const source = { appliance: 'snapshot', transfer: 'VM backup' } as const;
-
-  describe.each(['appliance', 'transfer'] as const)('by the method %s', (method) => {
-    test('is thawed by the step itself, whose worker is missed within seconds', async () => {
-      let heartbeatTimeoutMs: number | undefined;
-      const run = await explicit(method, (script) => script.on(makes[method], (_input, answer) => {
-        ({ heartbeatTimeoutMs } = Context.current().info);
-        return answer();
-      }));
-      expect((await ending(run.handle)).status).toBe('COMPLETED');
-      expect(run.script.of(makes[method]).map(({ input }) => input)).toEqual([expect.objectContaining({ quiesce: 'required', explicitFreeze: true, guestHook: true })]);
-      expect(run.script.of('planBackup', 'planTransferBackup').map(({ input }) => input['explicitFreeze'])).toEqual([true]);
-      expect(heartbeatTimeoutMs).toBe(4_000);
-      expect(run.script.of('ensureThawed')).toEqual([]);
-    });
-
-    test.each(['a final failure', 'a cancel'] as const)('%s: thawed before anything else is undone', async (how) => {
-      const run = await stoppedAt(how, { step: makes[method], n: 1 }, (prepare) => explicit(method, prepare));
-      expect(run.end.status).toBe(how === 'a cancel' ? 'CANCELLED' : 'FAILED');
-      expect(undone(run)).toEqual(['thaw', source[method]]);
-      expect(run.script.of('ensureThawed')[0]?.input).toMatchObject({ engine, vmId: run.world.vmId, runId: run.script.of('openRun')[0]?.input['runId'] });
-    });
-
-    test('one whose agent is mute stays an undo, then a leftover; the backup is good', async () => {
-      const run = await explicit(method, (script) => script.on(makes[method], async (_input, answer) => ({ ...(await answer()), mayStillFreeze: true as const })).fail('ensureThawed', 'guest.frozen'));
-      const { status, output } = await ending(run.handle);
-      expect(status).toBe('COMPLETED');
-      const { warnings, leftovers } = output as BackupVmOutput;
-      expect(leftovers).toEqual([{ kind: 'freeze', objectId: run.world.vmId, mark: freezeMark(run.world.vmId), reason: expect.stringContaining('guest.frozen') as string }]);
-      expect(warnings[0]).toMatch(/VM demo's guest answers neither the freeze nor the thaw/);
-      expect(run.script.of('ensureThawed')).toHaveLength(1);
-    });
-  });
-
-  test('of a VM that is down nothing is frozen', async () => {
-    const run = await explicit('appliance', (script) => script.on('planBackup', async (input, answer) => {
-      const plan = await answer();
-      return { ...plan, ...(plan.vm ? { vm: { ...plan.vm, status: 'down' } } : {}) };
-    }));
-    expect((await ending(run.handle)).status).toBe('COMPLETED');
-    expect(run.script.of('ensureSnapshot')[0]?.input).toMatchObject({ explicitFreeze: false });
-  });
-
-  test('a VM backup that is done again as a full one is frozen again', async () => {
-    const run = await explicit('transfer', (script, { disks }) => {
-      script.on('readVmChain', () => Promise.resolve([chainBackup(disks)]));
-      script.fail('ensureVmBackup', 'backup.incremental-refused', ({ input }) => input['fromCheckpointId'] !== null);
-    });
-    expect((await ending(run.handle)).status).toBe('COMPLETED');
-    expect(run.script.names().filter((name) => ['ensureVmBackup', 'ensureThawed', 'ensureVmBackupEnded'].includes(name))).toEqual(['ensureVmBackup', 'ensureThawed', 'ensureVmBackupEnded', 'ensureVmBackup', 'ensureVmBackupEnded']);
-  });
-
-  test('and that an earlier run left frozen is thawed by the next one first of all', async () => {
-    const earlier = randomUUID();
-    const run = await backup((script, { vmId }) => {
-      const one = (kind: 'snapshot' | 'freeze', mark: string) => ({ holdingId: holdingId(earlier, kind, randomUUID()), runId: earlier, engine, kind, vmId, mark, state: 'held' as const, committed: false });
-      script.on('listEarlierHoldings', () => Promise.resolve([one('snapshot', `Holdfast backup ${earlier}`), one('freeze', freezeMark(vmId))]));
-    });
-    const { output } = await ending(run.handle);
-    expect(run.script.names().slice(1, 6)).toEqual(['listEarlierHoldings', 'ensureThawed', 'forgetLeftover', 'ensureSnapshotGone', 'forgetLeftover']);
-    expect(run.script.of('ensureThawed')[0]?.input).toEqual({ engine, runId: earlier, vmId: run.world.vmId });
-    expect((output as BackupVmOutput).warnings[0]).toContain(`released what an earlier run (${earlier}) had left: freeze`);
   });
 });

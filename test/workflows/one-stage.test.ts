@@ -9,6 +9,7 @@ const suites: Readonly<Record<string, () => unknown>> = {
   'backupVm by transfer': () => jest.requireActual('./backup-transfer.suite'),
   'backupVm by transfer, planned': () => jest.requireActual('./backup-transfer-plan.suite'),
   'backupVm by transfer, turned': () => jest.requireActual('./backup-transfer-turns.suite'),
+  'backupVm with a frozen guest': () => jest.requireActual('./backup-freeze.suite'),
   messages: () => jest.requireActual('./messages.suite'),
   'restoreVm as a new VM': () => jest.requireActual('./restore-vm.suite'),
   'restoreVm in place': () => jest.requireActual('./restore-vm-replace.suite'),
