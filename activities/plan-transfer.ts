@@ -78,7 +78,7 @@ async function chosenKind(outside: Outside, { engine: name, vmId, repository, wa
     backups: here,
     elsewhere: elsewhereOf(indexed.filter((row) => row.repository !== repository)),
     checkpoints: await checkpointsOf(outside, name, vmId, [...here, ...indexed]),
-    past: await pastOf(engine, vmId, disks),
+    past: { ...(await pastOf(engine, vmId, disks)), contradictedBy: await contradictedBy(catalog, { engine: name, vmId, repository, backups }) },
   });
 }
 
@@ -126,6 +126,16 @@ async function pastOf(engine: Engine, vmId: string, disks: readonly VmDisk[]): P
   // A snapshot's disk is detached from an appliance: the event is that VM's, and names only the disk.
   const detached = await eventsOfVm(engine, [detachedEvent], ({ vmId: of, description }) => of === vmId || aliases.some((alias) => ` ${description} `.includes(` ${alias} `)));
   return { snapshotRestoredAgeMs: newestAge(restored), detachedAgeMs: newestAge(detached) };
+}
+
+const runsLookedAt = 50;
+
+/** In a backup only the witness finds a digest that is not what it should be: it has read the source itself. */
+async function contradictedBy(catalog: Catalog, { engine, vmId, repository, backups }: Pick<PlanTransferInput, 'engine' | 'vmId' | 'repository' | 'backups'>): Promise<string | undefined> {
+  const sealed = new Set(backups.map(({ backupId }) => backupId));
+  const runs = await catalog.listRuns({ engine, vmId, page: { limit: runsLookedAt, offset: 0 } });
+  const telling = runs.find((run) => run.workflowType === 'backupVm' && run.repository === repository && (run.failure?.code === 'digest.mismatch' || sealed.has(run.backupId ?? '')));
+  return telling?.failure?.code === 'digest.mismatch' ? telling.runId : undefined;
 }
 
 function newestAge(events: readonly EngineEvent[]): number | undefined {

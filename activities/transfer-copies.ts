@@ -55,7 +55,7 @@ export function createTransferCopyActivities(dependencies: MoverCopyDependencies
       try {
         const root = await reporter.during((signal) => witness.checksum(signal));
         if (root === expected.root) return { root };
-        throw new HoldfastError('digest.mismatch', `The host's checksum of ${name} (${root}) is not that of backup ${input.backupId} (${expected.root}): they do not hold the same bytes. The backup of it cannot be trusted, or what was restored from it; make a full backup, and look at the host's and the repository's storage.`, { diskId: input.diskId, backupId: input.backupId, found: root, expected: expected.root });
+        throw new HoldfastError('digest.mismatch', `The host's checksum of ${name} (${root}) is not that of backup ${input.backupId} (${expected.root}): they do not hold the same bytes. The backup of it cannot be trusted, or what was restored from it. The next backup begins anew with a full one; look at the host's and the repository's storage.`, { diskId: input.diskId, backupId: input.backupId, found: root, expected: expected.root });
       } finally {
         await witness.close();
       }

@@ -35,6 +35,7 @@ export const reasonGuide = {
   'base.not-sealed': { about: 'kind', meaning: 'The last backup was never sealed.', remedy: nextContinues },
   'base.incomplete': { about: 'kind', meaning: 'A backup that the last one lies on is missing in the repository.', remedy: 'Bring it back from a copy of the repository, if older backups are still to be restored.' },
   'base.damaged': { about: 'kind', meaning: 'The backup that this one was to lie on, or one below it, is damaged: an image, a manifest, a block.', remedy: 'Verify it (`holdfast verify --chain`), look at the repository\'s storage, and do not count on that chain.' },
+  'base.contradicted': { about: 'kind', meaning: 'The witness of the last run did not agree: what the engine recorded as changed, or a backup that the last one lay on, is wrong.', remedy: 'Nothing: this full backup begins anew. Look at the events of the host and the storage before it; backups since the last one that was witnessed may be wrong.' },
   'base.failing': { about: 'kind', meaning: 'The last verification of a backup of the chain failed.', remedy: 'Look at the repository\'s storage; verify again once it is mended.' },
   'base.expired': { about: 'kind', meaning: 'Retention no longer keeps the last backup.', remedy: nextContinues },
   'base.no-checkpoint': { about: 'kind', meaning: 'The last backup has no checkpoint, because none of its disks was tracked then.', remedy: nextContinues },

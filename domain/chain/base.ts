@@ -47,6 +47,9 @@ function imageDefect(backup: ChainBackup, backups: readonly ChainBackup[]): Chai
 }
 
 function checkpointDefect({ backupId, checkpointId, ageMs }: ChainBackup, { checkpoints, past }: BaseFacts): ChainReason | undefined {
+  if (past.contradictedBy !== undefined) {
+    return because('base.contradicted', `The host's checksum was not that of the backup that run ${past.contradictedBy} was about to seal: the engine's record of what changed, or a backup below, is wrong, so nothing more is built on them.`);
+  }
   if (checkpointId === null) return because('base.no-checkpoint', `Backup ${backupId} has no checkpoint (none of its disks was tracked), so the engine cannot say what changed since.`);
   if (past.snapshotRestoredAgeMs !== undefined && past.snapshotRestoredAgeMs <= ageMs) {
     return because('snapshot.restored', `A snapshot of the VM was restored ${ageText(past.snapshotRestoredAgeMs)} ago, after backup ${backupId}: what the engine recorded as changed is not the difference to that backup.`);

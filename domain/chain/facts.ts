@@ -51,6 +51,8 @@ export interface VmPast {
   readonly snapshotRestoredAgeMs?: number | undefined;
   /** The last time that one of its disks, a snapshot's included, was detached from a VM: newer engines wipe its change tracking then. */
   readonly detachedAgeMs?: number | undefined;
+  /** The run to this repository whose backup the host's checksum contradicted; no backup was made since. */
+  readonly contradictedBy?: string | undefined;
 }
 
 export interface DiskMode {

@@ -5,7 +5,7 @@ export const chainReasonCodes = [
   'chain.continued',
   /** Why it begins one. */
   'kind.asked', 'chain.first', 'chain.too-long', 'chain.full-due', 'chain.no-tracking', 'chain.nothing-tracked',
-  'base.not-sealed', 'base.incomplete', 'base.damaged', 'base.failing', 'base.expired', 'base.no-checkpoint',
+  'base.not-sealed', 'base.incomplete', 'base.damaged', 'base.failing', 'base.contradicted', 'base.expired', 'base.no-checkpoint',
   'checkpoint.missing', 'checkpoint.wiped', 'checkpoint.foreign', 'checkpoint.invalid', 'checkpoint.broken-line', 'checkpoint.refused', 'checkpoint.unusable', 'snapshot.restored',
   /** Why one disk is read in full within an incremental backup. */
   'disk.no-tracking', 'disk.added', 'disk.resized', 'disk.wiped', 'disk.not-in-checkpoint', 'disk.engine-full',

@@ -15,7 +15,7 @@ export interface CheckpointFacts {
 
 /** Ids, oldest first: the order in which they are to be removed. */
 export function removableCheckpoints({ checkpoints, repositories, past, sealing }: CheckpointFacts): string[] {
-  const needed = new Set(repositories.flatMap((backups, at) => neededBy(backups, { checkpoints, past, sealing: at === 0 ? sealing : undefined })));
+  const needed = new Set(repositories.flatMap((backups, at) => neededBy(backups, at === 0 ? { checkpoints, past, sealing } : { checkpoints, past: { ...past, contradictedBy: undefined } })));
   return oldestFirst(checkpoints).filter((each) => each.ours && !needed.has(each.id)).map((each) => each.id);
 }
 

@@ -172,6 +172,25 @@ describe('the chain', () => {
       expect(await chosen({ backups: [full] })).toMatchObject({ kind: 'full', reason: { code: 'snapshot.restored' } });
     });
 
+    test('a run whose backup the host contradicted ends the chain, until there is a new one', async () => {
+      const full = await backup();
+      const run = async (backupId: string, failure?: string): Promise<string> => {
+        const runId = randomUUID();
+        await desk.catalog.openRun({ runId, workflowId: `vm/lab/${desk.vm.id}`, workflowType: 'backupVm', engine: 'lab', vmId: desk.vm.id, vmName: 'demo', repository: 'primary', backupId });
+        await desk.catalog.closeRun({ runId, outcome: failure === undefined ? 'completed' : 'failed', warnings: [], leftovers: [], ...(failure === undefined ? {} : { failure: { code: failure, message: '' } }) });
+        return runId;
+      };
+      await run(full.backupId);
+      await run(randomUUID(), 'imageio.io');
+      expect(await chosen({ backups: [full] })).toMatchObject({ kind: 'incremental' });
+      const contradicted = await run(randomUUID(), 'digest.mismatch');
+      await run(randomUUID(), 'engine.conflict');
+      expect(await chosen({ backups: [full] })).toMatchObject({ kind: 'full', reason: { code: 'base.contradicted', text: expect.stringContaining(contradicted) as string } });
+      const anew = await backup();
+      await run(anew.backupId);
+      expect(await chosen({ backups: [anew, full] })).toMatchObject({ kind: 'incremental', baseBackupId: anew.backupId });
+    });
+
     test('a disk that was detached from an appliance explains why the checkpoint is gone', async () => {
       const full = await backup();
       await desk.engine.removeCheckpoint(desk.vm.id, full.checkpointId ?? '');

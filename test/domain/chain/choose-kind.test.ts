@@ -35,6 +35,7 @@ const rows: readonly (readonly [string, Partial<ChainFacts>, 'full' | { readonly
   ['newest one failing verification', { backups: [f, i1, { ...i2, verification: 'failed' }] }, { on: 'i1' }, 'base.failing'],
   ['newest one damaged', { backups: [f, i1, { ...i2, damage: 'its image is missing' }] }, { on: 'i1' }, 'base.damaged'],
   ['the full one damaged', { backups: [{ ...f, damage: 'its image is missing' }, i1, i2] }, 'full', 'base.damaged'],
+  ['the host\'s checksum contradicted the last run', { past: { contradictedBy: 'run-1' } }, 'full', 'base.contradicted'],
   ['the full one failing verification', { backups: [{ ...f, verification: 'failed' }, i1, i2] }, 'full', 'base.failing'],
   ['a link missing', { backups: [f, i2] }, { on: 'f' }, 'base.incomplete'],
   ['the full one missing', { backups: [i1, i2] }, 'full', 'base.incomplete'],

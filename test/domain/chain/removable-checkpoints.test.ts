@@ -16,6 +16,11 @@ describe('removableCheckpoints', () => {
     expect(removable({ sealing: 'full', repositories: [facts().backups, other] })).toEqual(['cp-f', 'cp-i2']);
   });
 
+  it('a contradiction in one repository is none in another', () => {
+    const other = [backup('o', null, 2 * dayMs, { checkpointId: 'cp-i1' })];
+    expect(removable({ past: { contradictedBy: 'run-1' }, repositories: [facts().backups, other] })).toEqual(['cp-f', 'cp-i2']);
+  });
+
   it('after a new full backup the whole old chain\'s go, oldest first', () => {
     const g = backup('g', null, 0);
     expect(removable({ repositories: [[f, i1, i2, g]], checkpoints: line('cp-f', 'cp-i1', 'cp-i2', 'cp-g') })).toEqual(['cp-f', 'cp-i1', 'cp-i2']);
