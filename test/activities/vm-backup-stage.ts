@@ -1,0 +1,64 @@
+// A desk with a VM whose disks are tracked, and one VM backup of a run of ours on it: what the tests of VM backups share.
+import { randomUUID } from 'node:crypto';
+import type { EnsureVmBackupInput, ReadyVmBackup, VmBackupOfRun } from '../../activities/vm-backups';
+import type { FakeVmBackup } from '../fakes/fake-engine-backups';
+import { openDesks, type Desk, type Desks } from './desk';
+
+export class VmBackupStage {
+  of: VmBackupOfRun;
+
+  constructor(readonly desk: Desk) {
+    for (const disk of desk.disks) disk.settings = { ...disk.settings, format: 'cow', backup: 'incremental' };
+    this.of = { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, vmBackupId: randomUUID() };
+  }
+
+  get diskIds(): string[] {
+    return this.desk.disks.map((disk) => disk.settings.diskId);
+  }
+  get backup(): FakeVmBackup | undefined {
+    return this.desk.engine.vmBackups.get(this.of.vmBackupId);
+  }
+
+  input(changes: Partial<EnsureVmBackupInput> = {}): EnsureVmBackupInput {
+    return { ...this.of, diskIds: this.diskIds, fromCheckpointId: null, vmStatus: this.desk.vm.status, quiesce: 'best-effort', description: `Holdfast backup ${this.of.vmBackupId}`, ...changes };
+  }
+  ensure(changes: Partial<EnsureVmBackupInput> = {}): Promise<ReadyVmBackup> {
+    return this.desk.retried('ensureVmBackup', this.input(changes));
+  }
+  ended(keepCheckpoint = true, diskIds: readonly string[] = this.diskIds): Promise<void> {
+    return this.desk.retried('ensureVmBackupEnded', { ...this.of, diskIds, keepCheckpoint });
+  }
+  async checkpoints(): Promise<readonly string[]> {
+    return (await this.desk.engine.listCheckpoints(this.desk.vm.id)).map(({ id }) => id);
+  }
+  async held(): Promise<Readonly<Record<string, string>>> {
+    return Object.fromEntries((await this.desk.holdings()).map(({ kind, state }) => [kind, state]));
+  }
+
+  /** A whole backup of another run, whose checkpoint stays. */
+  async earlierBackup(): Promise<string> {
+    const mine = this.of;
+    this.of = { ...mine, runId: await this.desk.openRun(), vmBackupId: randomUUID() };
+    const { checkpointId } = await this.ensure();
+    await this.ended();
+    this.of = mine;
+    return checkpointId ?? '';
+  }
+}
+
+/** A fresh one for each test; call it at the top of a file. */
+export function useVmBackups(): () => VmBackupStage {
+  let desks: Desks;
+  let stage: VmBackupStage | undefined;
+  beforeAll(async () => {
+    desks = await openDesks();
+  }, 120_000);
+  afterAll(() => desks.stop());
+  beforeEach(async () => {
+    stage = new VmBackupStage(await desks.open());
+  });
+  return () => {
+    if (!stage) throw new Error('no test has begun');
+    return stage;
+  };
+}
