@@ -3,23 +3,13 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { ImageInfos, type ImageInfo } from './image-info';
 import { imageUse } from './image-locks';
 import { HostError, type NewVolume, type VolumeFormat, type VolumeInfo, type VolumeRef } from './port';
 import { isErrno, readJsonFile, removeFile, sweepUnfinished, writeJsonFile } from './state-file';
 import { runTool, toHostError } from './tools';
 
 const metaSchema = z.object({ format: z.enum(['cow', 'raw']) });
-const imageSchema = z.object({
-  filename: z.string(),
-  format: z.string(),
-  'virtual-size': z.number(),
-  'actual-size': z.number().default(0),
-  'backing-filename': z.string().optional(),
-  'full-backing-filename': z.string().optional(),
-  'format-specific': z.object({ data: z.object({ corrupt: z.boolean().optional() }).optional() }).optional(),
-});
-type ImageInfo = z.infer<typeof imageSchema>;
-
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export const driverOf = (format: VolumeFormat): 'qcow2' | 'raw' => (format === 'cow' ? 'qcow2' : 'raw');
@@ -33,6 +23,8 @@ export interface Layer {
 }
 
 export class Storage {
+  private readonly infos = new ImageInfos();
+
   constructor(private readonly root: string) {}
 
   domainDirectory(domainId: string): string {
@@ -196,13 +188,11 @@ export class Storage {
     }
   }
 
-  private async imageInfo(volume: VolumeRef, wholeChain: boolean): Promise<readonly ImageInfo[]> {
-    const driver = driverOf(await this.formatOf(volume));
+  /** The volume alone, or everything that it rests on, too. */
+  async imageInfo(volume: VolumeRef, wholeChain: boolean): Promise<readonly ImageInfo[]> {
+    const [file, driver] = [this.volumePath(volume), driverOf(await this.formatOf(volume))];
     try {
-      // -U: a running VM holds the lock. -f: a damaged qcow2 must not pass for a raw one.
-      const chain = wholeChain ? ['--backing-chain'] : [];
-      const output: unknown = JSON.parse(await runTool('qemu-img', ['info', '-U', '-f', driver, '--output=json', ...chain, this.volumePath(volume)], { timeoutMs: 60_000 }));
-      return z.array(imageSchema).parse(Array.isArray(output) ? output : [output]);
+      return wholeChain ? await this.infos.chain(file, driver) : [await this.infos.one(file, driver)];
     } catch (error) {
       throw toHostError(error, describeVolume(volume));
     }

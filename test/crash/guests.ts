@@ -12,16 +12,24 @@ import { failing, well, type Shape } from './shapes';
 const run = promisify(execFile);
 const thawLimitMs = 10_000;
 
-const frozenByUs = { flow: 'backupVm', method: 'appliance', asks: { quiesce: 'required', explicitFreeze: true } } as const;
+const backup = { flow: 'backupVm', method: 'appliance' } as const;
+const transfer = { flow: 'backupVm', method: 'transfer', makes: { kind: 'full' } } as const;
+/** By Holdfast itself, through the engine. */
+const frozenByUs = { explicitFreeze: true, quiesce: 'required' } as const;
 
-/** Backups of a running VM: with a snapshot, with a freeze of our own, and a live one, of which the engine is told that the guest must be frozen. */
+/** Takes the step that only a run takes which fails while its guest may be frozen. */
+export const frozenAndFailed: Shape = { name: 'backup that freezes the guest and fails', ...backup, asks: frozenByUs, ...failing('ensureSnapshot') };
+
+/** Backups of a running VM: the host freezes it around a snapshot, the engine is told that it must be frozen (a live one), or Holdfast freezes it. */
 export const guestShapes: readonly Shape[] = [
-  { name: 'backup', flow: 'backupVm', method: 'appliance', ...well },
-  { name: 'backup of a guest that Holdfast freezes', ...frozenByUs, ...well },
-  // The thaw is an undo only when the freezing step itself has failed.
-  { name: 'backup of a guest that Holdfast freezes, which fails', ...frozenByUs, ...failing('ensureSnapshot') },
-  { name: 'live backup by transfer', flow: 'backupVm', method: 'transfer', asks: { kind: 'full', quiesce: 'required', witness: 'never' }, makes: { kind: 'full' }, ...well },
+  { name: 'backup', ...backup, ...well },
+  { name: 'backup that freezes the guest', ...backup, asks: frozenByUs, ...well },
+  { name: 'live backup by transfer', ...transfer, asks: { kind: 'full', quiesce: 'required', witness: 'never' }, ...well },
+  { name: 'backup by transfer that freezes the guest', ...transfer, asks: { kind: 'full', witness: 'never', ...frozenByUs }, ...well },
 ];
+
+/** Steps in which the guest may stand still, or the engine holds it. */
+export const guestSteps: readonly string[] = ['ensureSnapshot', 'ensureVmBackup', 'ensureVmBackupEnded', 'ensureThawed'];
 
 /** Up, with an ext4 that the guest mounts as /data/0. Its content is the guest's business: nobody else knows its digest. */
 export async function guestVm(stack: Stack, name: string): Promise<TestVm> {

@@ -15,7 +15,7 @@ export interface Wish {
   readonly flow: Flow;
   readonly method: Method;
   /** Beside the method: what else a backup is asked to be. */
-  readonly asks?: Pick<BackupVmRequest, 'kind' | 'witness' | 'quiesce' | 'strict'> | undefined;
+  readonly asks?: Pick<BackupVmRequest, 'kind' | 'witness' | 'quiesce' | 'explicitFreeze' | 'strict'> | undefined;
   /** Restores of the lane's own VM. */
   readonly as?: 'original' | 'replace' | undefined;
 }

@@ -42,6 +42,10 @@ export const transferShapes: readonly Shape[] = [
   ...plainTransferShapes,
   // Up to its plan it is what a full one is.
   { name: 'incremental backup', ...incremental, ...well, prepare: toContinue, makes: { kind: 'incremental', on: 'full' }, cells: (steps) => from(steps, 'planTransferBackup') },
+];
+
+/** Their steps are in other shapes, too: `npm test` takes a few of them, chosen by the seed. */
+export const rareTransferShapes: readonly Shape[] = [
   {
     name: 'incremental backup that becomes a full one', ...incremental, ...well, prepare: toContinue, makes: { kind: 'full' }, begins: 2, cells: secondAttempt,
     // The engine finds out when the host is to serve what changed.

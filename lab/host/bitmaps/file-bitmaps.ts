@@ -1,35 +1,15 @@
 // Bitmaps in volumes that no QEMU has open for writing: read from the file's header, changed by `qemu-img bitmap`.
-import { z } from 'zod';
 import type { BitmapInfo } from '../backup-port';
 import { HostError, type VolumeRef } from '../port';
 import { describeVolume, type Layer, type Storage } from '../storage';
 import { runTool, toHostError } from '../tools';
 import { bitmapsSince, carrySteps, goodNames, granularityBytes, type CarryStep } from './good-bitmaps';
 
-const imageSchema = z.object({
-  'format-specific': z
-    .object({ data: z.object({ bitmaps: z.array(z.object({ name: z.string(), granularity: z.number(), flags: z.array(z.string()) })).default([]) }).default({ bitmaps: [] }) })
-    .optional(),
-});
-
 /** None for a raw volume. `in-use` in a file that nobody writes to: who wrote to it was killed. */
 export async function fileBitmaps(storage: Storage, volume: VolumeRef): Promise<readonly BitmapInfo[]> {
   if ((await storage.formatOf(volume)) === 'raw') return [];
-  return bitmapsOfImage(storage.volumePath(volume), describeVolume(volume));
-}
-
-async function bitmapsOfImage(file: string, subject: string): Promise<readonly BitmapInfo[]> {
-  try {
-    const image = imageSchema.parse(JSON.parse(await runTool('qemu-img', ['info', '-U', '-f', 'qcow2', '--output=json', file], { timeoutMs: 60_000 })));
-    return (image['format-specific']?.data.bitmaps ?? []).map(({ name, granularity, flags }) => ({
-      name,
-      inconsistent: flags.includes('in-use'),
-      recording: flags.includes('auto'),
-      granularityBytes: granularity,
-    }));
-  } catch (error) {
-    throw toHostError(error, subject);
-  }
+  const [image] = await storage.imageInfo(volume, false);
+  return (image?.['format-specific']?.data?.bitmaps ?? []).map(({ name, granularity, flags }) => ({ name, inconsistent: flags.includes('in-use'), recording: flags.includes('auto'), granularityBytes: granularity }));
 }
 
 export async function addFileBitmap(file: string, name: string): Promise<void> {
