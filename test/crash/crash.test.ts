@@ -29,7 +29,7 @@ afterAll(async () => {
   if (costs) say(costs.told(harness?.results.length ?? 0));
   await Promise.all(opened.map((lane) => lane.close()));
 }, 60_000);
-const stackOf = useStack(process.env['HOLDFAST_PROF'] ? { env: { NODE_OPTIONS: `--require ${process.env['HOLDFAST_PROF']}` } } : {});
+const stackOf = useStack();
 const recorded = new Map<Shape, readonly Step[]>();
 let lanes: readonly Lane[];
 let copyLanes: readonly Lane[];
