@@ -49,12 +49,12 @@ export interface ApplianceCheckActivities {
 
 export function createApplianceCheckActivities({ devices, repositoryOf }: ApplianceDependencies): ApplianceCheckActivities {
   return {
-    async checkAppliance({ repository }) {
+    async checkAppliance({ runId, repository }) {
       const reasons: Reason[] = [];
       const directory = await stat(devices).catch(() => undefined);
       if (!directory?.isDirectory()) reasons.push(reason('appliance.devices', devices, `The appliance's worker finds no directory ${devices}, where its disks should appear by serial. Correct appliance.devices in its configuration.`));
       try {
-        await repositoryOf(repository).check();
+        await repositoryOf(repository).check(`${runId}-appliance`);
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
         reasons.push(reason('appliance.repository', repository, `The appliance's worker cannot write to repository ${repository}: ${error.message}`));

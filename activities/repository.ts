@@ -60,9 +60,9 @@ export interface RepositoryActivities {
 
 export function createRepositoryActivities({ repositoryOf, engineOf, now, version }: MoverDependencies): RepositoryActivities {
   return {
-    async checkRepository({ repository, neededBytes }) {
+    async checkRepository({ runId, repository, neededBytes }) {
       try {
-        const { availableBytes } = await repositoryOf(repository).check();
+        const { availableBytes } = await repositoryOf(repository).check(runId);
         return spaceReasons(repository, neededBytes, availableBytes);
       } catch (error) {
         if (error instanceof HoldfastError && error.code === 'repository.not-writable') return [reason('repository.not-writable', repository, error.message)];

@@ -1,13 +1,14 @@
 // The doctor's look at a repository's directory: whose it is, how long a flush takes, and whether QEMU's image locks work there. Its
 // probes are removed whatever happens.
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { LockFacts } from '../../domain/doctor/judge-repository';
 import { HoldfastError } from '../../domain/failures';
 import { startImageServer, type ImageServer } from '../blocks/image-server';
-import { directoryMode, fileMode, markerFile } from './layout';
+import { fileMode, markerFile } from './layout';
+import { withProbe } from './probe';
 import { createImage } from './qemu-img';
 
 const markerSchema = z.object({ id: z.string() });
@@ -25,7 +26,7 @@ export async function repositoryIdAt(path: string): Promise<string | undefined> 
 
 /** Median of some small writes, each with its flush. */
 export async function measureFlush(path: string): Promise<number> {
-  return withProbe(path, async (directory) => {
+  return withProbe(path, randomUUID(), async (directory) => {
     const handle = await open(join(directory, 'flush'), 'wx', fileMode);
     try {
       const block = Buffer.alloc(4096, 'holdfast');
@@ -45,7 +46,7 @@ export async function measureFlush(path: string): Promise<number> {
 
 /** Opens one image for writing, then tries a second time: the second one must be refused. */
 export async function probeLocks(path: string): Promise<LockFacts> {
-  return withProbe(path, async (directory) => {
+  return withProbe(path, randomUUID(), async (directory) => {
     const file = join(directory, 'lock.qcow2');
     await createImage(file, probeBytes);
     const serve = (): Promise<ImageServer> => startImageServer({ file, format: 'qcow2', readOnly: false, label: 'the doctor\'s probe', transport: 'socket' });
@@ -66,14 +67,4 @@ export async function probeLocks(path: string): Promise<LockFacts> {
       await first.close();
     }
   });
-}
-
-async function withProbe<T>(path: string, use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = join(path, `probe-${randomUUID()}.tmp`);
-  await mkdir(directory, { mode: directoryMode });
-  try {
-    return await use(directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
 }

@@ -70,8 +70,8 @@ export interface Repository {
   readonly name: string;
   /** Creates `holdfast-repository.json` when the directory is empty; refuses a foreign or newer one. */
   open(): Promise<void>;
-  /** Proves by writing, syncing and removing a probe that it is writable. `repository.not-writable` otherwise. */
-  check(): Promise<{ readonly availableBytes: number }>;
+  /** Proves by writing, syncing and removing a probe that it is writable. `repository.not-writable` otherwise. `asker`: whose probe it is; what is left of one that was killed goes when it asks again. */
+  check(asker?: string): Promise<{ readonly availableBytes: number }>;
 
   /** Creates the partial backup (idempotent) and saves the configuration and each disk's settings. */
   saveConfiguration(ref: BackupRef, ovf: string, disks: readonly DiskSettings[]): Promise<{ readonly bytes: number; readonly sha256: string }>;

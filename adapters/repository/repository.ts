@@ -1,7 +1,7 @@
 // A repository in a directory (local, NFS, …): who may call itself one, whether it can be written to, and the port's methods put together.
 // The file system must know hard links: they are what makes sealing and locking exclusive on NFS as well.
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HoldfastError } from '../../domain/failures';
@@ -11,6 +11,7 @@ import { createFile, errnoOf, inRepository, makeDirectories, readIfThere, syncDi
 import { backupDirectory, directoryMode, fileMode, manifestFile, markerFile } from './layout';
 import { openPartialImage } from './partial-image';
 import type { BackupRef, Repository } from './port';
+import { withProbe } from './probe';
 import { corrupt, readManifest } from './read-manifest';
 import { dropPartial, saveConfiguration, seal } from './seal';
 import { backupRefs, listBackups, listBackupsOf, openDigests, openImage, readConfiguration } from './sealed-backups';
@@ -47,7 +48,7 @@ export function createRepository({ name, path, leaseMs = defaultLeaseMs }: Repos
   return {
     name,
     open: () => guarded('opening it', root, () => openRepository(name, path)),
-    check: () => guarded('writing a probe', root, () => probe(path)),
+    check: (asker = randomUUID()) => guarded('writing a probe', root, () => probe(path, asker)),
     saveConfiguration: (ref, ovf, disks) =>
       guarded('saving the configuration', inBackup(ref), async () => {
         await directoryFor(ref);
@@ -107,10 +108,8 @@ function parseJson(bytes: Buffer | undefined): unknown {
 }
 
 /** Everything that a backup will need of the file system: directories, writing, flushing, links and renaming. */
-async function probe(path: string): Promise<{ availableBytes: number }> {
-  const directory = join(path, `probe-${randomUUID()}.tmp`);
-  await mkdir(directory, { mode: directoryMode });
-  try {
+async function probe(path: string, asker: string): Promise<{ availableBytes: number }> {
+  await withProbe(path, asker, async (directory) => {
     const handle = await open(join(directory, 'one'), 'wx', fileMode);
     try {
       await handle.writeFile(Buffer.alloc(4096, 'holdfast'));
@@ -121,9 +120,7 @@ async function probe(path: string): Promise<{ availableBytes: number }> {
     await link(join(directory, 'one'), join(directory, 'two'));
     await rename(join(directory, 'two'), join(directory, 'three'));
     await syncDirectory(directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
   const { bavail, bsize } = await statfs(path);
   return { availableBytes: bavail * bsize };
 }

@@ -27,19 +27,27 @@ export interface Backup {
   readonly directory: string;
 }
 
+const mostLooks = 20;
+
 export async function backupsOf(lane: Lane, vmId: string): Promise<readonly Backup[]> {
   const directory = path.join(lane.repositoryPath, 'vms', vmId);
   return (await readdir(directory).catch(() => [])).map((backupId) => ({ backupId, directory: path.join(directory, backupId) }));
 }
 
-/** With size and time: what was changed since is another one. */
+/** With size and time: what was changed since is another one. Of a run that was terminated an attempt may still be at work: looked at until nothing went meanwhile. */
 export async function filesOf(directory: string): Promise<readonly string[]> {
-  const entries = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
-  return Promise.all(entries.map(async (entry) => {
-    const file = path.join(entry.parentPath, entry.name);
-    const { size, mtimeMs } = await stat(file);
-    return `${file}, ${size} bytes, ${mtimeMs}`;
-  }));
+  for (let look = 1; ; look += 1) {
+    try {
+      const entries = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+      return await Promise.all(entries.map(async (entry) => {
+        const file = path.join(entry.parentPath, entry.name);
+        const { size, mtimeMs } = await stat(file);
+        return `${file}, ${size} bytes, ${mtimeMs}`;
+      }));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || look === mostLooks) throw error;
+    }
+  }
 }
 
 export async function manifestOf({ directory }: Backup): Promise<Manifest> {

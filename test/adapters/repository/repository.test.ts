@@ -1,7 +1,7 @@
 // The repository as a place: who may call itself one, sealing, listing, and that every flipped byte is found and named.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestBlocks } from '../../../adapters/blocks';
 import { createRepository } from '../../../adapters/repository/repository';
@@ -88,6 +88,19 @@ describe('check', () => {
     const { availableBytes } = await repository.check();
     expect(availableBytes).toBeGreaterThan(0);
     expect(readdirSync(path)).toEqual(['holdfast-repository.json']);
+  });
+
+  it('takes away what is left of a probe that was killed: at once when the same one asks again, and of anybody after an hour', async () => {
+    const { path, repository } = await newRepository(directory.path);
+    const [mine, fresh, forgotten] = ['probe-mine.tmp', 'probe-fresh.tmp', 'probe-forgotten.tmp'].map((name) => join(path, name)) as [string, string, string];
+    for (const probe of [mine, fresh, forgotten]) {
+      mkdirSync(probe);
+      writeFileSync(join(probe, 'one'), '');
+    }
+    const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
+    utimesSync(forgotten, hoursAgo, hoursAgo);
+    await repository.check('mine');
+    expect(readdirSync(path).sort()).toEqual(['holdfast-repository.json', 'probe-fresh.tmp']);
   });
 
   it('names path and remedy when it is not writable', async () => {
