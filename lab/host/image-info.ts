@@ -30,13 +30,14 @@ export class ImageInfos {
 
   /** The image alone. Rejects when it cannot be opened as `driver`. */
   async one(file: string, driver: string): Promise<ImageInfo> {
+    const askedMs = Date.now();
     const before = await identityOf(file);
     const known = this.known.get(file);
     if (known !== undefined && known.identity === before?.identity && known.info.format === driver) return known.info;
     // -U: a running VM holds the lock. -f: a damaged qcow2 must not pass for a raw one.
     const info = imageSchema.parse(JSON.parse(await this.run('qemu-img', ['info', '-U', '-f', driver, '--output=json', file], { timeoutMs })));
     const after = await identityOf(file);
-    if (before !== undefined && before.identity === after?.identity && Date.now() - before.changedMs > coarseMs) this.known.set(file, { identity: before.identity, info });
+    if (before !== undefined && before.identity === after?.identity && askedMs - before.changedMs > coarseMs) this.known.set(file, { identity: before.identity, info });
     else this.known.delete(file);
     return info;
   }
