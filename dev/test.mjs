@@ -22,14 +22,15 @@ function show(title, args, env) {
 }
 
 /**
- * Both checks run at once, a core for each, and to their end: a contributor sees everything. What did not change since the last run is not read again; a fresh
+ * eslint and tsc run at once, a core for each, and to their end: a contributor sees everything. What did not change since the last run is not read again; a fresh
  * clone (CI) has no such memory, and `npm run lint` never uses it.
  */
 async function check(env) {
+  const cycles = await show('oxlint', [bin('oxlint/bin/oxlint'), '--max-warnings', '0'], env);
   const memory = join(checkout, 'node_modules', '.cache');
   const lint = show('eslint', [bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0', '--cache', '--cache-strategy', 'content', '--cache-location', join(memory, 'eslint')], env);
   const types = show('tsc', [bin('typescript/bin/tsc'), '-p', 'tsconfig.json', '--noEmit', '--incremental', '--tsBuildInfoFile', join(memory, 'tsc.tsbuildinfo')], env);
-  return (await Promise.all([lint, types])).every((code) => code === 0);
+  return [cycles, ...(await Promise.all([lint, types]))].every((code) => code === 0);
 }
 
 async function runJest(args, env) {
@@ -68,7 +69,7 @@ async function main() {
   const { env } = await setup({ want: [...usualWants, 'venv'] });
   const isClean = args.length > 0 || await check(env);
   const { code, results, told } = args.length > 0 ? { ...(await runJest(args, env)), told: [] } : await runWhole(env);
-  if (!isClean) console.log('eslint or tsc found problems: see above');
+  if (!isClean) console.log('oxlint, eslint or tsc found problems: see above');
   for (const line of told) console.log(line);
   console.log(results === undefined ? '0 passed, 1 failed, 0 skipped' : countsLine(results));
   process.exitCode = code === 0 && isClean ? 0 : 1;
