@@ -8,7 +8,7 @@ import type { Step } from './steps';
 import type { Kill } from './worker/fault';
 
 /** Of `npm test`: a run is what costs, not a death in it. */
-const killsInOneRun = isWhole ? 1 : 3;
+const killsInOneRun = isWhole ? 1 : 4;
 
 const killsAt = (step: Step): readonly Kill[] => (['before', 'after'] as const).map((moment) => ({ ...step, moment }));
 
@@ -28,11 +28,12 @@ function spread(kills: readonly Kill[]): readonly (readonly Kill[])[] {
 /** Before or after. */
 export const oneMoment = (cells: readonly CellPlan[]): readonly CellPlan[] => some(cells, 1);
 
-export type Recorded = ReadonlyMap<Shape, readonly Step[]>;
+/** By the names of the shapes. */
+export type Recorded = ReadonlyMap<string, readonly Step[]>;
 
 /** Of the steps that only `rare` shapes take, `npm test` has time for a few. */
 export function stepCells(recorded: Recorded, shapes: readonly Shape[], rare: readonly Shape[], fewRare: number): readonly CellPlan[] {
-  const stepsOf = (shape: Shape) => shape.cells(recorded.get(shape) ?? []).map((step) => ({ shape, step }));
+  const stepsOf = (shape: Shape) => shape.cells(recorded.get(shape.name) ?? []).map((step) => ({ shape, step }));
   const [usual, all] = [shapes.flatMap(stepsOf), [...shapes, ...rare].flatMap(stepsOf)];
   if (isWhole) return all.flatMap(({ shape, step }) => killsOf(shape, step)).filter(isWanted);
   const typesOf = (steps: typeof all): readonly string[] => [...new Set(steps.map(({ step }) => step.activityType))];
@@ -41,7 +42,7 @@ export function stepCells(recorded: Recorded, shapes: readonly Shape[], rare: re
   const chosen = once.flatMap((type) => some(all.filter(({ step }) => step.activityType === type), 1));
   // One shape after the other, so that a lane rarely has to make what another shape begins with.
   return [...shapes, ...rare].flatMap((shape) => {
-    const steps = (recorded.get(shape) ?? []).filter(({ activityId }) => chosen.some((each) => each.shape === shape && each.step.activityId === activityId));
+    const steps = (recorded.get(shape.name) ?? []).filter(({ activityId }) => chosen.some((each) => each.shape === shape && each.step.activityId === activityId));
     return spread(steps.flatMap((step) => some(killsAt(step), 1))).map((kills) => killing(shape, kills));
   }).filter(isWanted);
 }

@@ -13,12 +13,12 @@ import { faultCells } from './engine-faults';
 import { frozenAndFailed, guestShapes, guestSteps, guestVm, onGuest } from './guests';
 import { Harness } from './harness';
 import { Lane, type LaneOptions } from './lane';
-import { isFiltered, isWanted } from './options';
+import { isFiltered, isRecording, isWanted, noFault } from './options';
 import { cellName, killPart, parts, points } from './parts';
 import { writeMatrix } from './report';
 import { applianceShapes, ownVmShapes, rareShapes, type Shape } from './shapes';
 import { ownVmTransferShapes, rareTransferShapes, transferShapes } from './shapes-transfer';
-import { recordedSteps, stepsInSource, type Step } from './steps';
+import { readRecorded, recordedSteps, stepsInSource, writeRecorded, type Step } from './steps';
 
 const laneCount = isWhole ? 6 : 5;
 const limitMs = isWhole ? 3_600_000 : 600_000;
@@ -31,7 +31,7 @@ afterAll(async () => {
   await Promise.all(opened.map((lane) => lane.close()));
 }, 60_000);
 const stackOf = useStack();
-const recorded = new Map<Shape, readonly Step[]>();
+const recorded = new Map<string, readonly Step[]>(isRecording ? [] : readRecorded());
 let lanes: readonly Lane[];
 let copyLanes: readonly Lane[];
 let guestLane: Lane;
@@ -71,9 +71,9 @@ const expectCount = (results: readonly CellResult[], count: number | { readonly 
 
 const red = (results: readonly CellResult[]): readonly string[] => results.filter(({ problems }) => problems.length > 0).map(({ cell, problems }) => `${cell}: ${problems.join('; ')}`);
 
-/** Without a fault; the steps that it took are the shape's. */
+/** The steps that it takes are the shape's. */
 function recording(shape: Shape): CellPlan {
-  return { name: `${shape.name}: no fault`, shape, alsoJudge: async (lane, { workflowId }) => { recorded.set(shape, await recordedSteps(lane.client, workflowId)); return []; } };
+  return { name: `${shape.name}: ${noFault}`, shape, alsoJudge: async (lane, { workflowId }) => { recorded.set(shape.name, await recordedSteps(lane.client, workflowId)); return []; } };
 }
 
 /** Nothing runs any more when it returns: what then is left and names no cell is everybody's. */
@@ -88,21 +88,29 @@ const shapes = [...applianceShapes, ...transferShapes, ...rare];
 const ownVm = some([...ownVmShapes, ...ownVmTransferShapes], 1);
 const onGuests = [...some(guestShapes, 1), frozenAndFailed];
 
-test('without a fault every shape of run ends as it must', async () => {
-  const [results = [], guests = []] = await whole(theHarness().run([...shapes, ...ownVm].map(recording)), theHarness().run(onGuests.map(recording).map(onGuest), [guestLane]));
-  expect(red([...results, ...guests])).toEqual([]);
-}, limitMs);
+/** Without anything chosen: all shapes there are. */
+const allShapes = [...applianceShapes, ...rareShapes, ...transferShapes, ...rareTransferShapes, ...ownVmShapes, ...ownVmTransferShapes];
+const allOnGuests = [...guestShapes, frozenAndFailed];
 
-test('every step that the flows\' source names was taken by a recorded run', async () => {
+if (isRecording) {
+  test('without a fault every shape of run ends as it must', async () => {
+    const [results = [], guests = []] = await whole(theHarness().run(allShapes.map(recording)), theHarness().run(allOnGuests.map(recording).map(onGuest), [guestLane]));
+    expect(red([...results, ...guests])).toEqual([]);
+    await writeRecorded(new Map([...allShapes, ...allOnGuests].map(({ name }) => [name, recorded.get(name) ?? []])));
+  }, limitMs);
+}
+
+test('every shape of run is recorded, and every step that the flows\' source names is in one of them', async () => {
+  expect([...allShapes, ...allOnGuests].map(({ name }) => name).filter((name) => (recorded.get(name) ?? []).length === 0)).toEqual([]);
   const taken = new Set([...recorded.values()].flat().map(({ activityType }) => activityType));
   const named = await stepsInSource();
   expect(named.length).toBeGreaterThan(50);
-  const ofOwnVm = isWhole ? [] : [...(await stepsInSource('restore/old-vm.ts')), 'unmarkVm'];
-  expect(named.filter((step) => !taken.has(step) && !ofOwnVm.includes(step))).toEqual([]);
+  // A step is missing here? Record the runs: HOLDFAST_CRASH_CELLS='no fault' npm run test:crash
+  expect(named.filter((step) => !taken.has(step))).toEqual([]);
 });
 
 function guestCells(): readonly CellPlan[] {
-  const steps = onGuests.flatMap((shape) => shape.cells(recorded.get(shape) ?? []).filter(({ activityType }) => guestSteps.includes(activityType)).map((step) => ({ shape, step })));
+  const steps = onGuests.flatMap((shape) => shape.cells(recorded.get(shape.name) ?? []).filter(({ activityType }) => guestSteps.includes(activityType)).map((step) => ({ shape, step })));
   return some(steps, 1).flatMap(({ shape, step }) => oneMoment(killsOf(shape, step))).map(onGuest);
 }
 
@@ -120,7 +128,7 @@ const resultsOf = (group: Group): readonly CellResult[] => sideBySide.get(group)
 
 test('every cell that harms nobody but its own lane has run', async () => {
   const running = theHarness();
-  const cells = { steps: stepCells(recorded, shapes, ownVm, 2), cancels: some(shapes.flatMap((shape) => cancelCells(shape, recorded.get(shape) ?? [])).filter(isWanted), 4) };
+  const cells = { steps: stepCells(recorded, shapes, ownVm, 2), cancels: some(shapes.flatMap((shape) => cancelCells(shape, recorded.get(shape.name) ?? [])).filter(isWanted), 4) };
   deaths = cells.steps.reduce((sum, { kills = [] }) => sum + kills.length, 0);
   const ran = await whole(
     // In one queue, so that no lane stands still while another group still has cells.

@@ -22,7 +22,7 @@ export const frozenAndFailed: Shape = { name: 'backup that freezes the guest and
 
 /** Backups of a running VM: the host freezes it around a snapshot, the engine is told that it must be frozen (a live one), or Holdfast freezes it. */
 export const guestShapes: readonly Shape[] = [
-  { name: 'backup', ...backup, ...well },
+  { name: 'backup around which the host freezes the guest', ...backup, ...well },
   { name: 'backup that freezes the guest', ...backup, asks: frozenByUs, ...well },
   { name: 'live backup by transfer', ...transfer, asks: { kind: 'full', quiesce: 'required', witness: 'never' }, ...well },
   { name: 'backup by transfer that freezes the guest', ...transfer, asks: { kind: 'full', witness: 'never', ...frozenByUs }, ...well },

@@ -1,4 +1,8 @@
-// HOLDFAST_CRASH_CELLS, a regular expression, leaves out all other cells, for whoever looks into a red one.
+// HOLDFAST_CRASH_CELLS, a regular expression, leaves out all other cells, for whoever looks into a red one. `no fault` are those that record the steps.
+import { isWhole } from '../support/share';
+
 const only = process.env['HOLDFAST_CRASH_CELLS'];
 export const isFiltered = only !== undefined;
 export const isWanted = ({ name }: { readonly name: string }): boolean => only === undefined || new RegExp(only).test(name);
+export const noFault = 'no fault';
+export const isRecording = isWhole && isWanted({ name: noFault });

@@ -1,12 +1,28 @@
 // The steps of a flow, twice: as a run really scheduled them (its history, so that a new step is a new cell by itself), and as the flow's
-// source names them (so that a step which no recorded run takes is missed).
-import { readdir, readFile } from 'node:fs/promises';
+// source names them (so that a step which no recorded run takes is missed). The whole matrix records them anew; `npm test` takes them as they were
+// recorded last, and a kill that does not fire, because its step is another one now, is a red cell.
+import { readFileSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import type { HoldfastClient } from '../../client';
 
 export interface Step {
   readonly activityId: string;
   readonly activityType: string;
+}
+
+const recordedFile = path.resolve(__dirname, 'recorded-steps.json');
+const recordedSchema = z.record(z.string(), z.array(z.tuple([z.string(), z.string()]).transform(([activityId, activityType]): Step => ({ activityId, activityType }))));
+
+/** By the names of the shapes of run. */
+export function readRecorded(): ReadonlyMap<string, readonly Step[]> {
+  return new Map(Object.entries(recordedSchema.parse(JSON.parse(readFileSync(recordedFile, 'utf8')))));
+}
+
+export async function writeRecorded(recorded: ReadonlyMap<string, readonly Step[]>): Promise<void> {
+  const lines = [...recorded].map(([name, steps]) => `  ${JSON.stringify(name)}: ${JSON.stringify(steps.map(({ activityId, activityType }) => [activityId, activityType]))}`);
+  await writeFile(recordedFile, `{\n${lines.join(',\n')}\n}\n`);
 }
 
 export async function recordedSteps(client: HoldfastClient, workflowId: string): Promise<readonly Step[]> {
