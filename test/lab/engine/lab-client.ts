@@ -1,7 +1,7 @@
 // A small HTTP client of the lab for its own tests: certificate checked, one request at a time, nothing hidden.
 import { readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine, type Engine } from '../../../lab/engine';
@@ -34,6 +34,23 @@ export function send(method: string, url: string, caFile: string, { body, header
   });
 }
 
+/** Of the first lab of this file, for the others: three runs of openssl for each one would be most of its start. */
+let authority: string | undefined;
+afterAll(async () => { if (authority !== undefined) await rm(authority, { recursive: true, force: true }); });
+
+async function newState(): Promise<string> {
+  const state = await mkdtemp(join(tmpdir(), 'hf-engine-'));
+  if (authority !== undefined) await cp(authority, join(state, 'ca'), { recursive: true });
+  return state;
+}
+
+async function keepAuthority(state: string): Promise<void> {
+  if (authority !== undefined) return;
+  const kept = await mkdtemp(join(tmpdir(), 'hf-engine-ca-'));
+  await cp(join(state, 'ca'), kept, { recursive: true });
+  authority = kept;
+}
+
 /** An engine over a fake host, with a logged-in administrator. */
 export class Lab {
   token = '';
@@ -47,7 +64,7 @@ export class Lab {
   ) {}
 
   static async start(directory?: string, tokenIdleSeconds = 1800): Promise<Lab> {
-    const state = directory ?? (await mkdtemp(join(tmpdir(), 'hf-engine-')));
+    const state = directory ?? (await newState());
     const host = new FakeBackupHost(join(state, 'host'));
     const imageio = new FakeImageio();
     const lines: string[] = [];
@@ -62,6 +79,7 @@ export class Lab {
         lines.push(line);
       },
     });
+    await keepAuthority(state);
     const lab = new Lab(engine, host, imageio, state, lines);
     lab.token = await lab.logIn('admin@internal');
     return lab;
