@@ -15,15 +15,17 @@ export interface Forgotten {
   readonly catalog: Pick<Catalog, 'listOpenHoldings' | 'releaseHolding' | 'clearAlert'>;
   /** Undefined: not this worker's. */
   readonly engineOf: (name: string) => Engine | undefined;
+  /** Whether a VM's guest is to be asked now: one that is mute is asked less and less often. */
+  readonly isDue?: (vmId: string) => boolean;
 }
 
 /** The VMs that were thawed, and those whose agent is mute. */
-export async function thawForgotten({ catalog, engineOf }: Forgotten): Promise<{ readonly thawed: readonly string[]; readonly mute: readonly string[] }> {
+export async function thawForgotten({ catalog, engineOf, isDue = () => true }: Forgotten): Promise<{ readonly thawed: readonly string[]; readonly mute: readonly string[] }> {
   const thawed: string[] = [];
   const mute: string[] = [];
   for (const { holdingId, runId, engine: name, vmId, kind, mark, ageSeconds } of await catalog.listOpenHoldings({ kind: 'freeze', page: { limit: 100, offset: 0 } })) {
     const engine = engineOf(name);
-    if (!engine || vmId === undefined || ageSeconds < overdueSeconds) continue;
+    if (!engine || vmId === undefined || ageSeconds < overdueSeconds || !isDue(vmId)) continue;
     const end = await thaw({ engine, limits: freezeLimits }, vmId, askMs).catch(() => 'mute');
     (end === 'mute' ? mute : thawed).push(vmId);
     if (end === 'mute') continue;

@@ -94,7 +94,7 @@ type Made<T> = { readonly freeze?: OwnFreeze; readonly made?: T };
 
 async function makeFrozen<T extends object>(moment: Moment<T>, freeze: Asked, step: Step, noteFrozen: () => Promise<void>): Promise<Made<T>> {
   const answer = await freeze.settled;
-  if (answer.kind === 'refused') return { freeze: { held: false, evidence: `the engine could not freeze the guest: ${answer.words}` } };
+  if (answer.kind === 'refused') return { freeze: { held: false, evidence: `the engine could not freeze the guest (${answer.words})` } };
   if (answer.kind === 'unknown') throw answer.error;
   const frozenAtMs = Date.now();
   await noteFrozen();

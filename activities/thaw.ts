@@ -26,7 +26,9 @@ export interface FreezeLimits {
   readonly patienceMs: { readonly before: number; readonly after: number; readonly undo: number };
 }
 export const freezeLimits: FreezeLimits = { frozenMs: frozenAtMostMs, callMs: 5_000, patienceMs: { before: 10_000, after: 20_000, undo: 60_000 } };
-const pauseMs = 250;
+/** Each refusal is an event in the engine's log. */
+const firstPauseMs = 250;
+const longestPauseMs = 4_000;
 
 /** `refused`: by an answer of the engine, so that nothing happened. `unknown`: it may have happened all the same. */
 type Answer = { readonly kind: 'done' } | { readonly kind: 'refused'; readonly words: string } | { readonly kind: 'unknown'; readonly error: unknown };
@@ -47,9 +49,15 @@ function readRefusal(error: unknown): Answer {
   if (!(error instanceof HoldfastError)) return { kind: 'unknown', error };
   const { code, message, details } = error;
   // What a host could not do is a 400 without words, which is `engine.unavailable` elsewhere.
-  if (refusals.includes(code) || details['httpStatus'] === 400) return { kind: 'refused', words: message };
+  if (refusals.includes(code) || details['httpStatus'] === 400) return { kind: 'refused', words: wordsOf(error) };
   // Sooner than elsewhere: a guest may be standing still.
-  return { kind: 'unknown', error: new HoldfastError(code, message, details, { cause: error, retryAfterMs: pauseMs }) };
+  return { kind: 'unknown', error: new HoldfastError(code, message, details, { cause: error, retryAfterMs: firstPauseMs }) };
+}
+
+/** The engine's own, which say no more than they do; what our message adds is for those who wait for another try. */
+function wordsOf({ message, details: { httpStatus, reason, detail } }: HoldfastError): string {
+  if (typeof httpStatus !== 'number') return message;
+  return [`HTTP ${httpStatus}`, ...[reason, detail].filter((text) => typeof text === 'string' && !['', '[]'].includes(text.trim()))].join(', ');
 }
 
 /** `refused-first`: thawed, but not by the first answer. `stopped`: the VM does not run any more. `mute`: its agent has not answered for so long. */
@@ -58,13 +66,13 @@ export type Thaw = 'thawed' | 'refused-first' | 'stopped' | 'mute';
 /** `freeze`: a thaw counts once that has been answered, too. An engine that is away is an error. */
 export async function thaw({ engine, limits: { callMs } }: Pick<GuestsOutside, 'engine' | 'limits'>, vmId: string, forMs: number, freeze?: Asked): Promise<Thaw> {
   const endsAtMs = Date.now() + forMs;
-  for (let isRefused = false; ; ) {
+  for (let isRefused = false, pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     const comesAfter = freeze === undefined || freeze.answer !== undefined;
     const answer = await Promise.race([new Asked(engine.thawVm(vmId)).settled, sleep(callMs, undefined, { ref: false })]);
     if (answer?.kind === 'done' && comesAfter) return isRefused ? 'refused-first' : 'thawed';
     if (answer?.kind === 'refused' && (await isStopped(engine, vmId))) return 'stopped';
     isRefused ||= answer?.kind === 'refused';
-    if (Date.now() > endsAtMs) {
+    if (Date.now() >= endsAtMs) {
       if (answer?.kind === 'unknown') throw answer.error;
       return 'mute';
     }

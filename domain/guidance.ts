@@ -92,7 +92,7 @@ export const leftoverGuidance = {
   'replaced-disk': { what: 'a disk of a VM that was replaced; the new VM stands', remedy: 'the next run on the VM tries again; by hand: remove it in the engine once nothing uses it' },
   freeze: {
     what: 'a guest that Holdfast asked to freeze, and whose agent has not answered the thaw: its file systems may stand still, now or when its agent wakes up',
-    remedy: 'look at the VM at once; the control workers ask for the thaw every few seconds, and clear the alert when it is answered. By hand: REST API vms/<id>/thawfilesystems, virsh domfsthaw on its host, fsfreeze -u in the guest, or restart its agent',
+    remedy: 'look at the VM at once; the control workers go on asking for the thaw, and clear the alert when it is answered. By hand: REST API vms/<id>/thawfilesystems, virsh domfsthaw on its host, fsfreeze -u in the guest, or restart its agent',
   },
   'partial-backup': {
     what: 'a directory without `manifest.json` in the repository',

@@ -11,12 +11,17 @@ export interface BenchDisk {
   readonly qcow2: string;
   readonly virtualBytes: number;
   readonly dataBytes: number;
+  /** Of those, what is more than zeroes: a journal is written out as such. */
+  readonly contentBytes: number;
   /** SHA-256 over the SHA-256 of each MiB. */
   readonly root: string;
 }
 
 const files = 128;
 const mib = 1024 ** 2;
+/** Of qcow2. */
+const clusterBytes = 64 * 1024;
+const zeroes = Buffer.alloc(clusterBytes);
 const words = 'the virtual machine keeps its disk in a chain of images until somebody asks for the blocks that have changed since then'.split(' ');
 
 export async function makeDisk(place: Workplace, virtualBytes: number, env: NodeJS.ProcessEnv): Promise<BenchDisk> {
@@ -34,7 +39,8 @@ export async function makeDisk(place: Workplace, virtualBytes: number, env: Node
   await runCommand(['qemu-img', 'convert', '-O', 'qcow2', raw, qcow2], { signal: place.signal, env });
   await flush(raw);
   await flush(qcow2);
-  return { raw, qcow2, virtualBytes, dataBytes: (await stat(raw)).blocks * 512, root: await rootOf(raw) };
+  const { root, contentBytes } = await digestOf(raw);
+  return { raw, qcow2, virtualBytes, dataBytes: (await stat(raw)).blocks * 512, contentBytes, root };
 }
 
 function text(bytes: number, seed: number): Buffer {
@@ -71,14 +77,16 @@ export async function flushAll(directory: string): Promise<void> {
   await flush(directory);
 }
 
-async function rootOf(file: string): Promise<string> {
+async function digestOf(file: string): Promise<Pick<BenchDisk, 'root' | 'contentBytes'>> {
   const root = createHash('sha256');
+  let contentBytes = 0;
   const block = Buffer.alloc(mib);
   const handle = await open(file, 'r');
   try {
     for (let at = 0; ; ) {
       const { bytesRead } = await handle.read(block, 0, mib, at);
-      if (bytesRead === 0) return root.digest('hex');
+      if (bytesRead === 0) return { root: root.digest('hex'), contentBytes };
+      for (let cluster = 0; cluster < bytesRead; cluster += clusterBytes) if (!zeroes.equals(block.subarray(cluster, cluster + clusterBytes))) contentBytes += clusterBytes;
       root.update(createHash('sha256').update(block.subarray(0, bytesRead)).digest());
       at += bytesRead;
     }

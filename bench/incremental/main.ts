@@ -102,7 +102,7 @@ async function benchmark(place: Workplace, client: HoldfastClient, options: Opti
     if (peer) peerRounds.push(await peer.round(changedBytes));
   }
   const changes = await field.countChanges();
-  return { benchmark: 'incremental', startedAt, machine, virtualBytes, dataBytes: disk.dataBytes, changedBytes, changes, rounds, peer: peerRounds, skipped: whyNoPeer === undefined ? [] : [`virtnbdbackup: ${whyNoPeer}`] };
+  return { benchmark: 'incremental', startedAt, machine, virtualBytes, dataBytes: disk.contentBytes, changedBytes, changes, rounds, peer: peerRounds, skipped: whyNoPeer === undefined ? [] : [`virtnbdbackup: ${whyNoPeer}`] };
 }
 
 async function main(): Promise<void> {

@@ -16,7 +16,7 @@ const thawAttempts = 3;
  *  own nothing is done (`freeze-failed`). */
 export async function aroundFrozen(vm: RunningVm, { required }: { readonly required: boolean }, work: () => Promise<unknown>): Promise<boolean> {
   return vm.agent.turn(async (turn) => {
-    const before = await fsfreezeStatus(turn);
+    const before = await fsfreezeStatus(turn, vm);
     if (required && before === 'unknown') throw new HostError('freeze-failed', `${vm.label} could not be frozen: its guest agent does not answer`);
     await writeJsonFile(vm.paths.frozenByHost, {});
     try {
@@ -31,8 +31,19 @@ export async function aroundFrozen(vm: RunningVm, { required }: { readonly requi
   });
 }
 
-async function fsfreezeStatus(turn: AgentTurn): Promise<'thawed' | 'frozen' | 'unknown'> {
+/** As lab/host/qemu-command calls it. */
+const agentChardev = 'agent';
+const chardevsSchema = z.array(z.object({ label: z.string(), 'frontend-open': z.boolean() }));
+
+/** An agent that does not run has not opened its port: a host knows that without waiting for an answer. */
+async function isAgentConnected(vm: RunningVm): Promise<boolean> {
+  const chardevs = chardevsSchema.parse(await vm.qmp.execute('query-chardev'));
+  return chardevs.find(({ label }) => label === agentChardev)?.['frontend-open'] ?? true;
+}
+
+async function fsfreezeStatus(turn: AgentTurn, vm: RunningVm): Promise<'thawed' | 'frozen' | 'unknown'> {
   try {
+    if (!(await isAgentConnected(vm))) return 'unknown';
     return z.enum(['thawed', 'frozen']).parse(await turn.execute('guest-fsfreeze-status', {}, pingLimitMs));
   } catch {
     return 'unknown'; // no agent: most callers go on without a freeze
@@ -62,7 +73,7 @@ async function thawAnyway(turn: AgentTurn, vm: RunningVm): Promise<void> {
 
 /** The engine's own freeze and thaw: asked for, so a failure is an error. */
 export async function freezeGuest(vm: RunningVm): Promise<{ readonly filesystems: number }> {
-  if (!(await vm.agent.answers(pingLimitMs))) throw new HostError('agent-unavailable', `${vm.label}: the guest agent does not answer; nothing was frozen`);
+  if (!(await isAgentConnected(vm)) || !(await vm.agent.answers(pingLimitMs))) throw new HostError('agent-unavailable', `${vm.label}: the guest agent does not answer; nothing was frozen`);
   try {
     return { filesystems: z.number().parse(await vm.agent.execute('guest-fsfreeze-freeze', {}, freezeLimitMs)) };
   } catch (error) {
@@ -72,6 +83,7 @@ export async function freezeGuest(vm: RunningVm): Promise<{ readonly filesystems
 }
 
 export async function thawGuest(vm: RunningVm): Promise<{ readonly filesystems: number }> {
+  if (!(await isAgentConnected(vm))) throw new HostError('agent-unavailable', `${vm.label}: the guest agent does not answer; nothing was thawed`);
   try {
     return { filesystems: z.number().parse(await vm.agent.execute('guest-fsfreeze-thaw', {}, thawLimitMs)) };
   } catch (error) {

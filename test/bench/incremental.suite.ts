@@ -26,9 +26,8 @@ test('npm run bench -- incremental --small', async () => {
     expect(changes.readBytes / changes.dirtyBytes).toBeLessThanOrEqual(aims.readPerDirty);
     const [{ full, incremental, empty } = { full: undefined, incremental: undefined, empty: undefined }, ...others] = rounds;
     expect([others, peer]).toEqual([[], []]);
-    // The engine asks the daemon now and then, and a quick transfer is over before its last count: it may be less, never more. `changes` were read slowly.
-    expect(full?.readBytes).toBeGreaterThan(0);
-    expect(full?.readBytes).toBeLessThanOrEqual(dataBytes * 1.1);
+    expect(full?.readBytes).toBeGreaterThanOrEqual(dataBytes * 0.95);
+    expect(full?.readBytes).toBeLessThanOrEqual(dataBytes * 1.2);
     expect(incremental?.readBytes).toBeLessThan(dataBytes / 1.5);
     expect(empty?.readBytes).toBe(0);
     for (const run of [full, incremental, empty]) expect(Math.min(run?.seconds ?? 0, run?.imageBytes ?? 0, run?.workingMs ?? 0)).toBeGreaterThan(0);

@@ -61,7 +61,7 @@ const byHand: Readonly<Record<OpenHolding['kind'], string>> = {
   'vm-backup': 'finalize the VM backup with that id in the engine (REST API: vms/<id>/backups/<id>/finalize), after its image transfers',
   transfer: 'cancel the image transfer of that disk in the engine; of an upload that removes the disk',
   checkpoint: 'remove the checkpoint with that id in the engine (REST API: vms/<id>/checkpoints/<id>), or let it be: it only costs space',
-  freeze: 'thaw the guest of that VM (REST API: vms/<id>/thawfilesystems; on its host: virsh domfsthaw); control workers ask for it every few seconds',
+  freeze: 'thaw the guest of that VM (REST API: vms/<id>/thawfilesystems; on its host: virsh domfsthaw); control workers go on asking for it',
   attachment: 'detach the disk from the VM it is attached to in the engine, without removing it',
   disk: 'remove the disk with that id in the engine, if no VM uses it',
   vm: 'remove the VM whose comment is that mark in the engine',
