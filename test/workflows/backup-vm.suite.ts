@@ -1,5 +1,6 @@
 // backupVm as a runbook: its order, what it undoes after a failure or cancel at every step, and that it closes its run exactly once.
 import type { BackupVmOutput } from '../../domain/flows/backup-vm';
+import { some } from '../support/share';
 import { applianceId, disk, engine } from './answers';
 import { startBackup, type Backup } from './backup-run';
 import { failWhenCancelled, Holding, untilCalled, type ActivityName } from './script';
@@ -124,7 +125,7 @@ describe('a cancel', () => {
     expect(run.script.of('closeRun')[0]?.input).toMatchObject({ outcome: 'cancelled' });
   });
 
-  test.each<ActivityName>(['sealBackup', 'indexBackup', 'detachDisk', 'ensureSnapshotGone'])('that arrives during or after the seal (at %s) loses nothing: the backup completes', async (step) => {
+  test.each(some<ActivityName>(['sealBackup', 'indexBackup', 'detachDisk', 'ensureSnapshotGone'], 2))('that arrives during or after the seal (at %s) loses nothing: the backup completes', async (step) => {
     const hold = new Holding();
     const run = await backup((script) => hold.place(script, step, nth(1, () => script)));
     await hold.begun();
