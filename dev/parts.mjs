@@ -68,18 +68,18 @@ class Parts {
 }
 
 /**
- * @param {{ state?: string, only?: string[], ports?: 'auto'|'file'|'free', setup: object, say?: (line: string) => void, restart?: boolean, flushes?: boolean,
+ * @param {{ state?: string, only?: string[], ports?: 'auto'|'file'|'free', setup: object, say?: (line: string) => void, restart?: boolean, flushes?: boolean, forgets?: boolean,
  *   settingsFile?: string, programs?: { lab?: string, worker?: string } }} options `setup` is what setup() returned; without `flushes` Temporal survives its own
- *   death, and not the machine's
+ *   death, and not the machine's; one that `forgets` survives none, at two thirds of the CPU: for tests that do not end it
  */
-export async function startParts({ state: named, only = allParts, ports = 'auto', setup, say = () => {}, restart = true, flushes = true, settingsFile, programs = {} }) {
+export async function startParts({ state: named, only = allParts, ports = 'auto', setup, say = () => {}, restart = true, flushes = true, forgets = false, settingsFile, programs = {} }) {
   const state = stateDirectory(named);
   const file = readSettings(settingsFile);
   const lock = await takeState(state, say);
   const parts = new Parts({ state, lock, say });
   try {
     const settings = { ...file, ports: await choosePorts(file.ports, ports, say, only.flatMap((name) => portsOf[name])) };
-    const common = { state, settings, env: setup.env, say, restart, flushes, cacheDir: setup.cacheDir, guestDir: setup.guestDir, temporalCli: setup.temporalCli };
+    const common = { state, settings, env: setup.env, say, restart, flushes, forgets, cacheDir: setup.cacheDir, guestDir: setup.guestDir, temporalCli: setup.temporalCli };
     const starters = { temporal: () => startTemporal(parts, common), postgres: () => startPostgres(parts, common), lab: () => startLab(parts, common, programs.lab) };
     const started = await together(Object.entries(starters).filter(([name]) => only.includes(name)).map(([, start]) => start()));
     if (only.includes('workers')) await startWorkers(parts, common, started, programs.worker);

@@ -10,12 +10,16 @@ export async function dataDirectories(lab, vmId) {
   return directories;
 }
 
-/** 64 MiB over all file systems; returns `sha256sum`'s own lines, sorted. */
+/**
+ * 64 MiB over all file systems; returns `sha256sum`'s own lines, sorted. Random bytes are dear in an emulated guest: one file of them in each file system, and
+ * the others are the same bytes turned by so much that no two have the same block in the same place.
+ */
 export async function writeMarkers(lab, vmId, directories) {
   await lab.guest(vmId, 'rm -rf /data/*/marker /data/*/later /data/*/stream; sync');
   const perDirectory = Math.ceil(fileCount / directories.length);
   for (const directory of directories) {
-    await lab.guest(vmId, `mkdir -p ${directory}/marker && for i in $(seq ${perDirectory}); do dd if=/dev/urandom of=${directory}/marker/$i bs=1M count=${fileMiB} 2>/dev/null; done; sync`);
+    const turned = `for i in $(seq 2 ${perDirectory}); do by=$((i * 70001)); { tail -c +$((by + 1)) 1; head -c $by 1; } > $i; done`;
+    await lab.guest(vmId, `mkdir -p ${directory}/marker && cd ${directory}/marker && dd if=/dev/urandom of=1 bs=1M count=${fileMiB} 2>/dev/null && ${turned}; sync`);
   }
   return markerSums(lab, vmId);
 }
@@ -27,7 +31,7 @@ export async function markerSums(lab, vmId) {
 
 /** Writes and syncs without pause until it is stopped, on every file system. */
 export async function startWriter(lab, vmId, directories) {
-  const loops = directories.map((directory) => `dd if=/dev/urandom of=${directory}/stream/$((n % 8)) bs=64k count=16 conv=fsync 2>/dev/null`).join('; ');
+  const loops = directories.map((directory) => `dd if=/dev/urandom of=${directory}/stream/$((n % 8)) bs=64k count=4 conv=fsync 2>/dev/null`).join('; ');
   const script = `n=0; while [ ! -e /run/stop-writer ]; do n=$((n + 1)); ${loops}; echo $n > /run/written; sleep 0.05; done`;
   await lab.guest(vmId, `rm -f /run/stop-writer /run/written; mkdir -p ${directories.map((each) => `${each}/stream`).join(' ')}; setsid sh -c '${script}' </dev/null >/dev/null 2>&1 &`);
 }

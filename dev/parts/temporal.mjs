@@ -20,7 +20,7 @@ async function isServing(address, { namespace, searchAttributes }) {
   }
 }
 
-export function createTemporal({ state, temporalCli, settings, env, say, restart, flushes }) {
+export function createTemporal({ state, temporalCli, settings, env, say, restart, flushes, forgets }) {
   const directory = join(state, 'temporal');
   const address = `127.0.0.1:${settings.ports.temporal}`;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -29,7 +29,7 @@ export function createTemporal({ state, temporalCli, settings, env, say, restart
     uiUrl: `http://127.0.0.1:${settings.ports.temporalUi}`,
     namespace: settings.namespace,
     part: new Part({
-      name: 'temporal', state, env, say, restart, command: temporalCli, args: temporalArguments(settings, join(directory, 'temporal.db'), { flushes }), logFile: join(state, 'logs', 'temporal.log'),
+      name: 'temporal', state, env, say, restart, command: temporalCli, args: temporalArguments(settings, forgets ? undefined : join(directory, 'temporal.db'), { flushes }), logFile: join(state, 'logs', 'temporal.log'),
       isReady: () => isServing(address, settings),
       remedy: `if its database is damaged, remove ${directory} (runs are lost, backups are not); if a port is taken, start with --ports free`,
     }),

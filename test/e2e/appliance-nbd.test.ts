@@ -2,7 +2,7 @@
 import { laneTests } from './support/lane';
 import { useStack } from './support/stack';
 
-const stackOf = useStack({ env: { HOLDFAST_FUSE: 'off' } });
+const stackOf = useStack({ temporalForgets: true, env: { HOLDFAST_FUSE: 'off' } });
 
 describe('with HOLDFAST_FUSE=off', () => {
   laneTests(stackOf, () => 'socket');

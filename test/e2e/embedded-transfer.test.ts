@@ -12,7 +12,7 @@ import { configFileOf, useStack } from './support/stack';
 
 // `npm test` names it for everybody; `npm start` has nobody who does.
 delete process.env['HOLDFAST_SDK_PYTHON'];
-const stack = useStack();
+const stack = useStack({ temporalForgets: true });
 
 /** Of Temporal's API: temporal.api.enums.v1.TaskQueueType. */
 const activityQueue = (2 as unknown) as NonNullable<Parameters<Connection['workflowService']['describeTaskQueue']>[0]['taskQueueType']>;

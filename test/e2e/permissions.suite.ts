@@ -1,10 +1,12 @@
 // A narrow role of the engine's user: exactly the permits that docs/operators.md lists for a method are enough for a backup, a restore that starts
-// its VM, and one that is undone; without any one of them doctor and planning name it, and nothing has been made.
+// its VM, and one that is undone; without any one of them doctor and planning name it, and nothing has been made. `npm test` takes some
+// of them away, by the seed; `HOLDFAST_TESTS=whole npx jest test/e2e/one-stack` all.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { HoldfastRunError } from '../../client';
 import type { CheckId } from '../../domain/doctor/checks';
 import { neededPermits } from '../../domain/doctor/judge-engine';
+import { some } from '../support/share';
 import { untilPhase } from './support/copies';
 import { useStack, type Stack, type WorkerConfigFile } from './support/stack';
 import { ask, makeVm, mib, type TestVm } from './support/vms';
@@ -92,7 +94,7 @@ test('and for a restore that is undone', async () => {
   expect(ended).toMatchObject({ code: 'run.cancelled', details: { leftovers: [] } });
 }, 180_000);
 
-test.each(always.filter((permit) => permit !== 'login'))('without %s doctor and planning name it, and nothing has been made', async (permit) => {
+test.each(some(always.filter((permit) => permit !== 'login'), 4))('without %s doctor and planning name it, and nothing has been made', async (permit) => {
   const isForBackup = ['manipulate_vm_snapshots', 'configure_vm_storage', 'attach_disk'].includes(permit);
   await withdraw(permit);
   try {
@@ -145,7 +147,7 @@ describe('by the method transfer', () => {
     await stack.lab.removeWithDisks(restored.vmId);
   }, 180_000);
 
-  test.each([...ofBackup, ...ofRestore])('without %s doctor and planning name it, and nothing has been made', async (permit) => {
+  test.each([...some(ofBackup, 2), ...some(ofRestore, 3)])('without %s doctor and planning name it, and nothing has been made', async (permit) => {
     const before = await made();
     await withdraw(permit);
     try {

@@ -1,4 +1,4 @@
-// How much of a large table of tests runs: all of it (HOLDFAST_TESTS=whole: `npm run test:crash`, `npm run test:transfer`), or the share that `npm test` has
+// How much of a large table of tests runs: all of it (HOLDFAST_TESTS=whole: `npm run test:crash`, `test:flows`, `test:transfer`), or the share that `npm test` has
 // minutes for, chosen by a seed. Who takes a share prints the seed; HOLDFAST_TEST_SEED repeats its choice.
 import { randomInt } from 'node:crypto';
 

@@ -4,6 +4,7 @@ import type { BackupVmOutput } from '../../domain/flows/backup-vm';
 import type { Progress } from '../../domain/flows/progress';
 import type { FailureCode } from '../../domain/failures';
 import { HoldfastError } from '../../domain/failures';
+import { isWhole, some } from '../support/share';
 import { checkpointId } from './answers';
 import type { Options } from './backup-run';
 import { Holding, until, untilCalled, type ActivityName, type Call, type Script } from './script';
@@ -31,7 +32,10 @@ describe('an incremental backup that turns out impossible becomes a full one in 
     { what: 'the chain below is broken', step: 'backupDiskByTransfer', code: 'chain.broken', reason: 'base.damaged', undone: ['cancel a', 'drop', 'end', 'end'], warns: true },
   ];
 
-  test.each(rows)('$what', async ({ step, code, match, reason, undone: expected, warns = false }) => {
+  // `npm test` takes each in one of the two ways, by the seed.
+  const insisted = new Set(some(rows, 2));
+
+  test.each(rows.filter((row) => isWhole || !insisted.has(row)))('$what', async ({ step, code, match, reason, undone: expected, warns = false }) => {
     const notes = [{ code: 'disk.resized', text: 'about the base' }, { code: 'base.failing', text: 'why not another one' }] as const;
     const run = await backup(
       (script) => {
@@ -64,7 +68,7 @@ describe('an incremental backup that turns out impossible becomes a full one in 
     expect(attributes.find(({ key }) => key.name === 'HoldfastKind')?.value).toBe('full');
   });
 
-  test.each(rows)('unless the kind is insisted on: $what', async ({ step, code, match, undone: expected }) => {
+  test.each([...insisted])('unless the kind is insisted on: $what', async ({ step, code, match, undone: expected }) => {
     const run = await backup((script) => script.fail(step, code, match?.(script) ?? ofIncremental), { request: { kind: 'incremental', strict: true } });
     const end = await ending(run.handle);
     expect(end).toMatchObject({ status: 'FAILED', code: code === 'digest.mismatch' ? 'chain.broken' : code });
@@ -202,14 +206,16 @@ describe('the witness', () => {
     expect(run.script.of('sealBackup')[0]?.input).toMatchObject({ disks: [{ witnessed: false }, { witnessed: false }] });
   });
 
-  test.each([
+  const answers = [
     ['never', { request: { witness: 'never' } }, 0],
     ['always', { request: { witness: 'always' } }, 2],
     ['every second one, after one that was', { request: { witness: { every: 2 } } }, 0],
     ['every one', { request: { witness: { every: 1 } } }, 2],
     ['by the configuration', { configured: { settings: { witness: 'always' } } }, 2],
     ['by default every 7th', {}, 0],
-  ] as const)('is asked %s', async (_, options, asked) => {
+  ] as const satisfies readonly (readonly [string, Options, number])[];
+
+  test.each(some(answers, 3))('is asked %s', async (_, options, asked) => {
     const run = await backup(undefined, options);
     await ending(run.handle);
     expect(run.script.of('witnessTransfer')).toHaveLength(asked);

@@ -1,6 +1,9 @@
 // The flows' suites on one stage; each is a file of its own beside this. One alone: `npx jest test/workflows/one-stage -t 'restoreVm in place'`.
+// Of their tables, which stop a run at every step by a failure and by a cancel, `npm test` takes one of the two for each step; `npm run test:flows` takes both.
+import { tellSeed } from '../support/share';
 import { shareStage } from './stage';
 
+tellSeed();
 shareStage();
 
 const suites: Readonly<Record<string, () => unknown>> = {

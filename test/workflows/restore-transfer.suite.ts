@@ -8,7 +8,7 @@ import { reason } from '../../domain/plan/reasons';
 import { applianceId, disk, domainId, engine, goodAnswers, repository, summary } from './answers';
 import { Holding, Script, until, type ActivityName } from './script';
 import { ending, useStage, world, type Ended } from './stage';
-import { nth, stoppedAt } from './stopped-run';
+import { nth, stoppedAt, stopsOf } from './stopped-run';
 
 const stageOf = useStage();
 
@@ -64,6 +64,8 @@ const steps: readonly { readonly step: ActivityName; readonly n: number; readonl
   { step: 'attachRestoredDisk', n: 2, undone: ['vm', ...made] },
 ];
 
+const stops = stopsOf(steps);
+
 test('the runbook, read aloud: no appliance is asked, planned with or attached to', async () => {
   const run = await restore(undefined, { request: { start: true }, configured: {} });
   const end = await ending(run.handle);
@@ -93,10 +95,10 @@ describe.each([
 ] as const)('$how', ({ how, status, outcome }) => {
   const runs = new Map<object, Promise<Restore & { readonly end: Ended }>>();
   beforeAll(() => {
-    for (const row of steps) runs.set(row, stoppedAt(how, row, restore));
+    for (const row of stops[how]) runs.set(row, stoppedAt(how, row, restore));
   });
 
-  test.each(steps)('at $step ($n) undoes $undone and closes the run once', async (row) => {
+  test.each(stops[how])('at $step ($n) undoes $undone and closes the run once', async (row) => {
     const run = await runs.get(row);
     if (!run) throw new Error('not started');
     expect(undone(run)).toEqual(row.undone);

@@ -7,7 +7,7 @@ import { reason } from '../../domain/plan/reasons';
 import { clusterId, disk, domainId, engine, goodAnswers, repository } from './answers';
 import { Holding, Script, type ActivityName } from './script';
 import { ending, useStage, world, type Ended } from './stage';
-import { stoppedAt } from './stopped-run';
+import { stoppedAt, stopsOf } from './stopped-run';
 
 const stageOf = useStage();
 
@@ -60,6 +60,8 @@ const steps: readonly { readonly step: ActivityName; readonly n: number; readonl
   { step: 'attachRestoredDisk', n: 2, undone: ['detach b', 'detach a', 'vm', ...made] },
 ];
 
+const stops = stopsOf(steps);
+
 test('the runbook, read aloud', async () => {
   const run = await restore(undefined, { start: true });
   const end = await ending(run.handle);
@@ -97,10 +99,10 @@ describe.each([
 ] as const)('$how', ({ how, status, outcome }) => {
   const runs = new Map<object, Promise<Restore & { readonly end: Ended }>>();
   beforeAll(() => {
-    for (const row of steps) runs.set(row, stoppedAt(how, row, restore));
+    for (const row of stops[how]) runs.set(row, stoppedAt(how, row, restore));
   });
 
-  test.each(steps)('at $step ($n) undoes $undone and closes the run once', async (row) => {
+  test.each(stops[how])('at $step ($n) undoes $undone and closes the run once', async (row) => {
     const run = await runs.get(row);
     if (!run) throw new Error('not started');
     expect(undone(run)).toEqual(row.undone);

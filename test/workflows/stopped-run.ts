@@ -1,5 +1,6 @@
 // A run that is stopped at one of its steps, by a failure that no retry mends or by a cancel: what the tables of undos are asked of.
 import type { WorkflowHandle } from '@temporalio/client';
+import { isWhole, some } from '../support/share';
 import { Holding, type ActivityName, type Call, type Match, type Script } from './script';
 import { ending, type Ended } from './stage';
 
@@ -11,6 +12,17 @@ export type Stop = 'a final failure' | 'a cancel';
 export interface StepOfRun {
   readonly step: ActivityName;
   readonly n: number;
+}
+
+/**
+ * Where a flow is stopped in which way: at every step of its table in both, when everything runs; otherwise at every step in one of them, by the seed.
+ * `notCancelled`: a step whose cancel is no cancel of the run.
+ */
+export function stopsOf<Row extends StepOfRun>(steps: readonly Row[], notCancelled: (row: Row) => boolean = () => false): Readonly<Record<Stop, readonly Row[]>> {
+  const cancellable = steps.filter((row) => !notCancelled(row));
+  // `some` gives all of them when everything runs.
+  const cancelled = new Set(some(cancellable, Math.floor(cancellable.length / 2)));
+  return { 'a final failure': steps.filter((row) => isWhole || !cancelled.has(row)), 'a cancel': steps.filter((row) => cancelled.has(row)) };
 }
 
 export async function stoppedAt<Run extends { readonly handle: WorkflowHandle }>(how: Stop, { step, n }: StepOfRun, start: (prepare: (script: Script) => void) => Promise<Run>): Promise<Run & { readonly end: Ended }> {

@@ -21,6 +21,8 @@ export type WorkerConfigFile = Record<string, unknown>;
 export interface StackOptions {
   /** More environment for the parts. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Temporal's data lies in memory: cheaper, for tests that do not end it. */
+  readonly temporalForgets?: boolean;
   /** Changes a worker's configuration before the tests begin; the worker is then started once more. */
   readonly configure?: Partial<Record<'control' | 'appliance', (config: WorkerConfigFile) => WorkerConfigFile>>;
 }
@@ -61,7 +63,7 @@ export function useStack(options: StackOptions = {}): () => Stack {
 }
 
 /** For a file of several suites: a stack costs twelve seconds of a core, most of what a suite asks of it less. */
-export function shareStack(options: Pick<StackOptions, 'env'>): void {
+export function shareStack(options: Pick<StackOptions, 'env' | 'temporalForgets'>): void {
   shared = openStack(options);
 }
 
@@ -75,19 +77,17 @@ function openStack(options: StackOptions): () => OwnedStack {
   };
 }
 
-/** The next suite finds workers configured as they were, and none of this one's VMs. */
+/** The next suite finds none of this one's VMs; how its workers are configured is its own business. */
 function useShared(stackOf: () => OwnedStack, { env = {}, configure = {} }: StackOptions): () => OwnedStack {
-  let takeBack: (() => Promise<void>) | undefined;
   let others: ReadonlySet<string> = new Set();
   beforeAll(async () => {
     const { lab, parts, env: given } = stackOf();
     for (const [name, value] of Object.entries(env)) if (given[name] !== value) throw new Error(`the suite wants ${name}, and the stack that it shares was started without it`);
     others = new Set(await vmIds(lab));
-    takeBack = await configureWorkers(parts, configure);
+    await configureWorkers(parts, configure);
   }, startLimitMs);
   afterAll(async () => {
     const { lab } = stackOf();
-    await takeBack?.();
     for (const vmId of await vmIds(lab)) if (!others.has(vmId)) await removeVm(lab, vmId);
   }, startLimitMs);
   return stackOf;
@@ -117,14 +117,14 @@ export async function setUp(): Promise<SetupResult> {
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as SetupResult;
 }
 
-async function startStack({ env = {}, configure = {} }: StackOptions): Promise<OwnedStack> {
+async function startStack({ env = {}, configure = {}, temporalForgets = false }: StackOptions): Promise<OwnedStack> {
   const { startParts } = await import('../../../dev/parts.mjs');
   const { labUser } = await import('../../../dev/main-job/lab-user.mjs');
   const ready = await setUp();
   const state = await mkdtemp(path.join(tmpdir(), 'hf-e2e-'));
   const partsEnv = { ...ready.env, ...env };
   // A part that dies by itself is what a test arranged; only the test starts it again.
-  const parts = await startParts({ setup: { ...ready, env: partsEnv }, state, ports: 'free', restart: false, flushes: false }).catch(async (error: unknown) => {
+  const parts = await startParts({ setup: { ...ready, env: partsEnv }, state, ports: 'free', restart: false, flushes: false, forgets: temporalForgets }).catch(async (error: unknown) => {
     await rm(state, { recursive: true, force: true });
     throw error;
   });
@@ -195,18 +195,19 @@ async function endRun(handle: BackupHandle | RestoreHandle): Promise<void> {
   await Promise.race([handle.result().catch(() => undefined), sleep(openRunLimitMs, undefined, { ref: false })]);
 }
 
-/** Returns what gives the workers their old configuration back. */
-async function configureWorkers(parts: RunningParts, configure: NonNullable<StackOptions['configure']>): Promise<() => Promise<void>> {
-  const changed = await Promise.all((['control', 'appliance'] as const).map(async (name) => {
-    const change = configure[name];
-    if (!change) return undefined;
-    const before = await readFile(configFileOf(parts.state, name), 'utf8');
-    await restartWith(parts, name, JSON.stringify(change(JSON.parse(before) as WorkerConfigFile)));
-    return { name, before };
+/** How a worker was configured before suites changed it, by its file. */
+const ownConfigs = new Map<string, string>();
+
+/** As this suite wants them; a worker that an earlier suite of the file changed, and this one does not, gets its own configuration back. Each starts once at most: that is two seconds of a core. */
+async function configureWorkers(parts: RunningParts, configure: NonNullable<StackOptions['configure']>): Promise<void> {
+  await Promise.all((['control', 'appliance'] as const).map(async (name) => {
+    const file = configFileOf(parts.state, name);
+    const now = await readFile(file, 'utf8');
+    const own = ownConfigs.get(file) ?? now;
+    ownConfigs.set(file, own);
+    const wanted = configure[name] ? JSON.stringify(configure[name](JSON.parse(own) as WorkerConfigFile)) : own;
+    if (wanted !== now) await restartWith(parts, name, wanted);
   }));
-  return async () => {
-    await Promise.all(changed.map(async (each) => each && restartWith(parts, each.name, each.before)));
-  };
 }
 
 async function restartWith(parts: RunningParts, name: 'control' | 'appliance', config: string): Promise<void> {

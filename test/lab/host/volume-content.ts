@@ -41,8 +41,18 @@ async function withCopy<T>(source: string, format: string, work: (copy: string) 
   }
 }
 
+/** One buffer for all: a stream's new ones cost more than the hashing. */
 async function digestOf(file: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of fs.createReadStream(file)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
+  const buffer = Buffer.alloc(1024 ** 2);
+  const copy = await fs.promises.open(file);
+  try {
+    for (;;) {
+      const { bytesRead } = await copy.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await copy.close();
+  }
 }
