@@ -1,15 +1,11 @@
 // Which cells run: all of the matrix, each kill in a run of its own, or the share that `npm test` has minutes for, chosen by the seed: every step
 // once, in one of the runs that take it, with the worker killed before or after it, a few of them in one run.
+import { isWhole, some } from '../support/share';
 import type { CellPlan } from './cell';
-import { choices, isWanted, isWhole, seed } from './options';
+import { isWanted } from './options';
 import type { Shape } from './shapes';
 import type { Step } from './steps';
 import type { Kill } from './worker/fault';
-
-const next = choices(seed);
-
-export const some = <T>(all: readonly T[], count: number): readonly T[] =>
-  isWhole ? all : [...all].map((each) => ({ each, at: next() })).sort((one, other) => one.at - other.at).slice(0, count).map(({ each }) => each);
 
 /** Of `npm test`: a run is what costs, not a death in it. */
 const killsInOneRun = isWhole ? 1 : 3;

@@ -1,9 +1,10 @@
 // The crash matrix: whatever is killed at whatever step, a run ends as it should, a sealed backup is whole, and nothing is left behind, seen
 // from outside. The cells of a flow come from a recorded run of it: a new step is a new cell by itself.
 import { useStack } from '../e2e/support/stack';
+import { isWhole, some, tellSeed } from '../support/share';
 import { cancelCells } from './cancels';
 import type { CellPlan, CellResult } from './cell';
-import { oneMoment, killsOf, some, stepCells } from './choice';
+import { oneMoment, killsOf, stepCells } from './choice';
 import { bigVm } from './copy-tools';
 import { applianceCopyCells } from './copies';
 import { transferCopyCells } from './copies-transfer';
@@ -12,7 +13,7 @@ import { faultCells } from './engine-faults';
 import { frozenAndFailed, guestShapes, guestSteps, guestVm, onGuest } from './guests';
 import { Harness } from './harness';
 import { Lane, type LaneOptions } from './lane';
-import { isFiltered, isWanted, isWhole, seed } from './options';
+import { isFiltered, isWanted } from './options';
 import { cellName, killPart, parts, points } from './parts';
 import { writeMatrix } from './report';
 import { applianceShapes, ownVmShapes, rareShapes, type Shape } from './shapes';
@@ -40,7 +41,7 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 beforeAll(async () => {
   const stack = stackOf();
   costs = new Costs(stack, () => opened.flatMap(({ workers }) => workers));
-  say(`HOLDFAST_CRASH_SEED=${seed}${isWhole ? ' (every cell)' : ''}`);
+  tellSeed();
   // The lanes bring workers of their own.
   await Promise.all((['worker-control', 'worker-appliance'] as const).map((name) => stack.parts.part(name).stop()));
   const open = async (name: string, options: LaneOptions = {}): Promise<Lane> => {
