@@ -75,6 +75,12 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
       if (backup?.request.vmId !== vmId) return refuse('engine.not-found', `no backup ${backupId} of VM ${vmId}`);
       return [...backup.modes].map(([diskId, mode]) => ({ diskId, ...(isOver(backup.phase) ? {} : { mode }) }));
     });
+  /** Those that the engine leaves behind when it has lost track of their backup. */
+  readonly scratchDisks = new Map<string, string[]>();
+  listScratchDiskIds = (backupId: string): Promise<readonly string[]> => this.read('listScratchDiskIds', () => {
+    for (const id of this.scratchDisks.get(backupId) ?? []) if (this.disks.has(id)) look(this.diskOf(id));
+    return (this.scratchDisks.get(backupId) ?? []).filter((id) => this.disks.has(id));
+  });
   finalizeVmBackup = (vmId: string, backupId: string): Promise<void> =>
     this.change('finalizeVmBackup', () => {
       const backup = this.vmBackups.get(backupId);
