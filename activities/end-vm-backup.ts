@@ -1,5 +1,5 @@
 // The end of a VM backup, as an undo and as the last step of a backup that is sealed: transfers, the backup itself, its disks, the snapshot of a
-// hybrid one, its checkpoint. Each part may have been done by an earlier attempt, or by the engine.
+// hybrid one, scratch disks that were forgotten, its checkpoint. Each part may have been done by an earlier attempt, or by the engine.
 import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
@@ -28,6 +28,7 @@ export async function endVmBackup(outside: Outside, of: EndOfVmBackup): Promise<
   const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
   const snapshotId = ended?.snapshotId ?? checkpoint?.snapshotId;
   if (snapshotId !== undefined) await waitUntilMerged(engine, of, snapshotId);
+  if (ended?.phase !== 'succeeded') await removeScratchDisks(engine, vmBackupId);
   // A checkpoint without its VM backup looks like one that nobody needs: it is a product before that lets go of it.
   if (checkpoint && keepCheckpoint) await catalog.releaseHolding(checkpoint.holdingId, 'product');
   await catalog.releaseHolding(holdingId(runId, 'vm-backup', vmBackupId), 'released');
@@ -62,6 +63,15 @@ async function firstLocked(engine: Engine, diskIds: readonly string[]): Promise<
     if (disk?.status === 'locked') return `disk ${disk.alias} (${diskId}) is still locked`;
   }
   return undefined;
+}
+
+/** A backup that the engine has lost track of (event 10814) leaves them, and they take room on the storage. */
+async function removeScratchDisks(engine: Engine, vmBackupId: string): Promise<void> {
+  for (const diskId of await engine.listScratchDiskIds(vmBackupId)) await engine.removeDisk(diskId);
+  await waitFor(async () => {
+    const left = await engine.listScratchDiskIds(vmBackupId);
+    return left.length === 0 ? gone : `scratch disk ${left.join(', ')} of VM backup ${vmBackupId} is being removed`;
+  });
 }
 
 /** A look at a snapshot that the engine is just beginning to merge must not take it for one that it gave up. */

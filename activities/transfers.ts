@@ -4,6 +4,7 @@ import type { Engine, ImageTransfer } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
 import { transferMark } from '../domain/ids';
+import { judgeBackupEnd } from '../domain/vm-backups';
 import type { ControlDependencies } from './dependencies';
 import type { OfRun } from './of-run';
 import { endTransfer, ownTransfers, type OwnTransfers } from './own-transfers';
@@ -80,9 +81,20 @@ async function create(engine: Engine, input: TransferOfRun, inactivityTimeoutSec
     // `legacy`: when nobody is at it a download is cancelled, and an upload only paused, so that the disk stays.
     return await engine.createTransfer({ diskId, direction, inactivityTimeoutSeconds, timeoutPolicy: 'legacy', correlationId: transferKey, ...(vmBackupId === undefined ? {} : { vmBackupId }) });
   } catch (error) {
+    const over = await lostVmBackup(engine, input);
+    if (over) throw over;
     const isInTheWay = error instanceof HoldfastError && (error.code === 'engine.locked' || error.code === 'engine.conflict') && foreign.length > 0;
     throw isInTheWay ? elsewhere(input, foreign, error) : error;
   }
+}
+
+/** A VM backup that ended by itself takes what it showed with it: no other request of ours will be answered better. */
+async function lostVmBackup(engine: Engine, { diskId, vmId, vmBackupId }: TransferOfRun): Promise<HoldfastError | undefined> {
+  if (vmId === undefined || vmBackupId === undefined) return undefined;
+  const now = await engine.getVmBackup(vmId, vmBackupId);
+  if (now && now.phase !== 'failed' && now.phase !== 'succeeded') return undefined;
+  const { why } = judgeBackupEnd(await engine.listEvents({ search: vmBackupId }), false);
+  return new HoldfastError('backup.failed', `Disk ${diskId} cannot be read any more: VM backup ${vmBackupId} of VM ${vmId} is ${now?.phaseText ?? 'gone'} (${why}). Look at the VM's events on the engine, then start again.`, { vmId, vmBackupId, diskId });
 }
 
 function elsewhere({ diskId }: TransferOfRun, foreign: readonly ImageTransfer[], cause?: HoldfastError): HoldfastError {

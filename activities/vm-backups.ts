@@ -102,7 +102,10 @@ async function begin(engine: Engine, input: EnsureVmBackupInput): Promise<void> 
     const there = await engine.getVmBackup(vmId, vmBackupId);
     if (there && there.phase !== 'failed') return;
     if (fromCheckpointId === null) throw error;
-    throw new HoldfastError('backup.incremental-refused', `The engine refused a backup of VM ${vmId} since checkpoint ${fromCheckpointId}: ${error.message}`, { vmId, vmBackupId, fromCheckpointId }, { cause: error });
+    // An "Internal Engine Error" that its events explain.
+    const events = await engine.listEvents({ search: vmBackupId });
+    const why = events.length === 0 ? '' : ` (${judgeBackupEnd(events, true).why})`;
+    throw new HoldfastError('backup.incremental-refused', `The engine refused a backup of VM ${vmId} since checkpoint ${fromCheckpointId}: ${error.message}${why}`, { vmId, vmBackupId, fromCheckpointId }, { cause: error });
   }
 }
 
@@ -111,7 +114,8 @@ async function lookAt(engine: Engine, input: EnsureVmBackupInput): Promise<VmBac
   const now = await engine.getVmBackup(vmId, vmBackupId);
   if (!now || now.phase === 'failed') throw await failureOf(engine, input);
   if (now.phase === 'ready') return now;
-  if (now.phase === 'finalizing' || now.phase === 'succeeded') throw new HoldfastError('backup.failed', `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText} before anything was read from it: somebody else has ended it. Find out who on the engine, then start again.`, { vmId, vmBackupId });
+  // `finalizing` is also the way of one that fails: the end alone tells.
+  if (now.phase === 'succeeded') throw new HoldfastError('backup.failed', `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText} before anything was read from it: somebody else has ended it. Find out who on the engine, then start again.`, { vmId, vmBackupId });
   return `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
 }
 

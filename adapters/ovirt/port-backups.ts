@@ -86,6 +86,9 @@ export interface EngineBackups {
   /** Asks for its end; one that is not ready yet ends as `failed`. Absent or on its way to the end is fine; with a transfer that is not finished it is `engine.locked`. */
   finalizeVmBackup(vmId: string, backupId: string): Promise<void>;
 
+  /** Where the host keeps what the guest overwrites during a live backup. The engine removes them at its end, but not those of a backup that it has lost track of. */
+  listScratchDiskIds(backupId: string): Promise<readonly string[]>;
+
   /** Of all products. */
   listCheckpoints(vmId: string): Promise<readonly Checkpoint[]>;
   /** undefined: no such checkpoint. */

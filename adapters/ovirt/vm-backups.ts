@@ -2,9 +2,9 @@
 import { HoldfastError } from '../../domain/failures';
 import { type Connection, pathOf, queryOf, unlessAbsent } from './connection';
 import type { Engine, VmBackup } from './port';
-import { listOf, parseAnswer, vmBackupDiskSchema, vmBackupPhase, vmBackupSchema } from './wire';
+import { listOf, parseAnswer, scratchDiskSchema, vmBackupDiskSchema, vmBackupPhase, vmBackupSchema } from './wire';
 
-type VmBackupCalls = Pick<Engine, 'startVmBackup' | 'getVmBackup' | 'listVmBackups' | 'listVmBackupDisks' | 'finalizeVmBackup'>;
+type VmBackupCalls = Pick<Engine, 'startVmBackup' | 'getVmBackup' | 'listVmBackups' | 'listVmBackupDisks' | 'listScratchDiskIds' | 'finalizeVmBackup'>;
 
 const vmBackupAnswer = vmBackupSchema.transform(
   (backup): VmBackup => ({
@@ -18,6 +18,8 @@ const vmBackupAnswer = vmBackupSchema.transform(
     ...(backup.snapshot === undefined ? {} : { snapshotId: backup.snapshot.id }),
   }),
 );
+
+const scratchContentType = 'backup_scratch';
 
 /** The engine's answers to an end that it has seen to already, or that it makes a failure of: both are what was asked for. */
 const endingTexts: readonly RegExp[] = [/\bis already in '\w+' phase\b/i, /\bpremature backup stop was initiated\b/i];
@@ -47,6 +49,13 @@ export function vmBackupCalls(engine: Connection): VmBackupCalls {
       const what = `listing the disks of backup ${backupId} of VM ${vmId}`;
       const { body } = await engine.call({ method: 'GET', path: pathOf('vms', vmId, 'backups', backupId, 'disks'), what });
       return parseAnswer(listOf('disk', vmBackupDiskSchema), body, what, engine.engineName).map(({ id, backup_mode: mode }) => ({ diskId: id, ...(mode === undefined ? {} : { mode }) }));
+    },
+    async listScratchDiskIds(backupId) {
+      const what = `looking for scratch disks of backup ${backupId}`;
+      const description = `Backup ${backupId} scratch disk`;
+      const { body } = await engine.call({ method: 'GET', path: pathOf('disks') + queryOf({ search: `description="${description}"` }), what });
+      // A search ignores case and knows wildcards: what it finds is looked at once more.
+      return parseAnswer(listOf('disk', scratchDiskSchema), body, what, engine.engineName).filter((disk) => disk.content_type === scratchContentType && disk.description === description).map(({ id }) => id);
     },
     async finalizeVmBackup(vmId, backupId) {
       const path = pathOf('vms', vmId, 'backups', backupId, 'finalize');

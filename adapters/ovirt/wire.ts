@@ -107,6 +107,8 @@ export const vmBackupSchema = z.object({
 export const vmBackupPhase = word(['initializing', 'starting', 'ready', 'finalizing', 'succeeded', 'failed']);
 export const vmBackupDiskSchema = z.object({ id: uuidSchema, backup_mode: z.enum(['full', 'incremental']).optional().catch(undefined) });
 
+export const scratchDiskSchema = z.object({ id: uuidSchema, description: z.string().default(''), content_type: z.string().optional() });
+
 export const checkpointSchema = z.object({
   id: uuidSchema,
   parent_id: referenceId,

@@ -46,6 +46,16 @@ describe('beginning', () => {
     expect(await desk.holdings()).toEqual([expect.objectContaining({ kind: 'transfer', state: 'held', vmId: desk.vm.id, objectId: transfer?.id, parentId: diskId, mark: `transfer of disk ${diskId} ${of.transferKey}` })]);
   });
 
+  test('in a VM backup that is over by itself: that is told, in the engine\'s words', async () => {
+    const read = await download();
+    desk.engine.events.push({ id: 'x', code: 10_814, severity: 'error', description: `Backup ${read.vmBackupId ?? ''} for VM demo was marked as failed since it is no longer monitored` });
+    const backup = desk.engine.vmBackups.get(read.vmBackupId ?? '');
+    if (backup) backup.phase = 'failed';
+    expect(await failureOf(desk.attempt('ensureTransfer', read))).toMatchObject({ type: 'backup.failed', nonRetryable: true, message: expect.stringContaining('10814') as string });
+    desk.engine.forgetVmBackup(read.vmBackupId ?? '');
+    expect(await failureOf(desk.attempt('ensureTransfer', read))).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('is gone') as string });
+  });
+
   test('twice is once', async () => {
     expect(await ensure()).toEqual(await ensure());
     expect(transfers()).toHaveLength(1);

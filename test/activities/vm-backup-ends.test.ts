@@ -1,5 +1,6 @@
 // Ending VM backups, as an undo and after the seal, and removing checkpoints: whatever state they are found in, nothing is left.
 import { randomUUID } from 'node:crypto';
+import { fakeDisk } from '../fakes/fake-world';
 import { failureOf, type Desk } from './desk';
 import { useVmBackups, type VmBackupStage } from './vm-backup-stage';
 
@@ -38,6 +39,19 @@ describe('ending', () => {
     while (stage.backup?.phase !== 'succeeded') await desk.engine.getVmBackup(desk.vm.id, stage.of.vmBackupId);
     desk.engine.forgetVmBackup(stage.of.vmBackupId);
     await stage.ended(false);
+    expect(await stage.checkpoints()).toEqual([]);
+  });
+
+  test('of one that the engine has lost track of: its scratch disks go, another backup\'s stay', async () => {
+    await stage.ensure();
+    const left = stage.backup;
+    if (left) left.phase = 'failed';
+    const [scratch, other] = [fakeDisk('scratch'), fakeDisk('other')];
+    for (const disk of [scratch, other]) desk.engine.disks.set(disk.settings.diskId, disk);
+    desk.engine.scratchDisks.set(stage.of.vmBackupId, [scratch.settings.diskId]);
+    desk.engine.scratchDisks.set(randomUUID(), [other.settings.diskId]);
+    await stage.ended(false);
+    expect([scratch, other].map(({ settings }) => desk.engine.disks.has(settings.diskId))).toEqual([false, true]);
     expect(await stage.checkpoints()).toEqual([]);
   });
 

@@ -64,6 +64,11 @@ describe('starting', () => {
     expect(desk.engine.countOf('startVmBackup')).toBe(1);
   });
 
+  test('one that is seen on its way to a failure is waited for: its end alone says why', async () => {
+    Object.assign(desk.engine, { failingVmBackups: 1, looks: 2 });
+    expect(await failureOf(stage.ensure())).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('event 10792') as string });
+  });
+
   test('one that somebody else has ended is a failure', async () => {
     await stage.ensure();
     await desk.engine.finalizeVmBackup(desk.vm.id, stage.of.vmBackupId);
@@ -105,7 +110,7 @@ describe('incremental', () => {
       const { startVmBackup } = desk.engine;
       desk.engine.startVmBackup = (request) => startVmBackup(request).catch(() => Promise.reject(new Error('connection lost')));
     }
-    expect(await failureOf(stage.ensure({ fromCheckpointId, quiesce: 'required' }))).toMatchObject({ type: 'backup.incremental-refused', nonRetryable: true });
+    expect(await failureOf(stage.ensure({ fromCheckpointId, quiesce: 'required' }))).toMatchObject({ type: 'backup.incremental-refused', nonRetryable: true, message: expect.stringContaining('event 10791') as string });
     expect(await stage.checkpoints()).toEqual([]);
     await stage.ended(false);
     expect(await stage.held()).toEqual({ 'vm-backup': 'released' });

@@ -25,6 +25,7 @@ export function backupContract(on: () => Stage): void {
 
     await end(on(), backup.id);
     await engine.finalizeVmBackup(vm.id, backup.id);
+    expect(await engine.listScratchDiskIds(backup.id)).toEqual([]);
     await expect(engine.getVmBackup(vm.id, backup.id)).resolves.toMatchObject({ phase: 'succeeded' });
     for (const diskId of diskIds()) await expect(engine.getDisk(diskId)).resolves.toMatchObject({ status: 'ok' });
     // What is over no longer tells how each disk was read.

@@ -1,5 +1,6 @@
 // Backups by transfer of a VM whose disks come, go and grow between them: which disks are read in full and why, and that what is made is right. And
 // which method a run chooses that may choose.
+import { some } from '../support/share';
 import { change } from './support/changes';
 import { codesOf, expectImages, transferManifest, type TransferManifest } from './support/images';
 import { backUpAt, expectRestores } from './support/moments';
@@ -30,7 +31,7 @@ async function removeDisk({ id: vmId }: TestVm, { id }: { readonly id: string })
   await until('the disk is gone', async () => (await ask.disk(stack, id)) === undefined);
 }
 
-test.each(['down', 'up'] as const)('a disk that grew, one that is new, one that is gone and one that can bear no bitmap, of a VM that is %s', async (status) => {
+async function disksComeAndGo(status: 'down' | 'up'): Promise<void> {
   const vm = await makeVm(stack, `changing-${status}`, [tracked('steady', 8), tracked('grows', 8), tracked('goes', 4), raw], { start: status === 'up' });
   const [steady, grows, goes, other] = vm.disks;
   if (!steady || !grows || !goes || !other) throw new Error('the VM lacks a disk');
@@ -56,12 +57,23 @@ test.each(['down', 'up'] as const)('a disk that grew, one that is new, one that 
   expect(modesOf(next)).toEqual({ steady: 'incremental, on its base', grows: 'incremental, on its base', new: 'incremental, on its base', raw: 'full' });
   for (const { output, moment } of [full, second, third]) await expectImages(stack, output.backup, moment);
   await expectRestores(stack, `changing-${status}`, [full, second, third], ['transfer']);
-}, limitMs);
+}
 
-test('a run that may choose its method takes transfers where changes are tracked, else the appliance, and says why', async () => {
+async function methodIsChosen(): Promise<void> {
   const plain = await makeVm(stack, 'untracked', [raw]);
   const vm = await makeVm(stack, 'tracked', [tracked('tracked', 8)]);
   const [byAppliance, byTransfer] = await Promise.all([plain, vm].map(async ({ id }) => stack.track(await stack.client.backupVm({ engine: stack.engine, vmId: id, repository: stack.repository, method: 'auto' })).result()));
   expect(byAppliance).toMatchObject({ backup: { method: 'appliance', kind: 'full', reason: { code: 'method.full-only' } }, notes: [{ code: 'method.untracked' }] });
   expect(byTransfer).toMatchObject({ backup: { method: 'transfer', kind: 'full', reason: { code: 'chain.first' } }, notes: [{ code: 'method.tracked' }] });
+}
+
+const changing = 'a disk that grew, one that is new, one that is gone and one that can bear no bitmap, of a VM that is';
+const tests: readonly (readonly [string, () => Promise<void>])[] = [
+  [`${changing} down`, () => disksComeAndGo('down')],
+  [`${changing} up`, () => disksComeAndGo('up')],
+  ['a run that may choose its method takes transfers where changes are tracked, else the appliance, and says why', methodIsChosen],
+];
+
+test.each(some(tests, 1))('%s', async (_name, prove) => {
+  await prove();
 }, limitMs);

@@ -60,7 +60,7 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
       if (style !== 'hybrid') for (const disk of disks) disk.status = 'locked';
       else backup.snapshotId = this.ownSnapshot(vm, disks).id;
       const fails = this.failingVmBackups-- > 0 || (style === 'live' && this.freezeFails && request.requireConsistency);
-      backup.moving = { looks: this.looks, then: () => (fails ? this.endVmBackup(backup, 'failed') : this.becomeReady(backup, vm, disks)) };
+      backup.moving = { looks: this.looks, then: () => (fails ? this.finalize(backup, 'failed') : this.becomeReady(backup, vm, disks)) };
       return viewOf(backup);
     });
   getVmBackup = (vmId: string, backupId: string): Promise<VmBackup | undefined> =>
@@ -75,6 +75,12 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
       if (backup?.request.vmId !== vmId) return refuse('engine.not-found', `no backup ${backupId} of VM ${vmId}`);
       return [...backup.modes].map(([diskId, mode]) => ({ diskId, ...(isOver(backup.phase) ? {} : { mode }) }));
     });
+  /** Those that the engine leaves behind when it has lost track of their backup. */
+  readonly scratchDisks = new Map<string, string[]>();
+  listScratchDiskIds = (backupId: string): Promise<readonly string[]> => this.read('listScratchDiskIds', () => {
+    for (const id of this.scratchDisks.get(backupId) ?? []) if (this.disks.has(id)) look(this.diskOf(id));
+    return (this.scratchDisks.get(backupId) ?? []).filter((id) => this.disks.has(id));
+  });
   finalizeVmBackup = (vmId: string, backupId: string): Promise<void> =>
     this.change('finalizeVmBackup', () => {
       const backup = this.vmBackups.get(backupId);
@@ -169,10 +175,10 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
     }
     if (backup.endAsked === true) this.finalize(backup);
   }
-  private finalize(backup: FakeVmBackup): void {
-    const fails = this.failingVmBackupEnds-- > 0;
+  /** Also the way of one that fails before it is ready. */
+  private finalize(backup: FakeVmBackup, end: 'succeeded' | 'failed' = this.failingVmBackupEnds-- > 0 ? 'failed' : 'succeeded'): void {
     backup.phase = 'finalizing';
-    backup.moving = { looks: this.looks, then: () => this.endVmBackup(backup, fails ? 'failed' : 'succeeded') };
+    backup.moving = { looks: this.looks, then: () => this.endVmBackup(backup, end) };
   }
   private endVmBackup(backup: FakeVmBackup, phase: 'succeeded' | 'failed'): void {
     const { vmId, diskIds } = backup.request;

@@ -89,6 +89,13 @@ describe('an incremental backup that turns out impossible becomes a full one in 
     expect(run.script.of('ensureVmBackup')).toHaveLength(1);
   });
 
+  test('one that fails in its turn tells what went wrong first, too', async () => {
+    const run = await backup((script) => script.fail('backupDiskByTransfer', 'imageio.no-changes', ofIncremental).fail('ensureVmBackup', 'engine.conflict', (call) => script.of('ensureVmBackup').indexOf(call) === 1));
+    const end = await ending(run.handle);
+    expect(end).toMatchObject({ status: 'FAILED', code: 'engine.conflict', message: expect.stringMatching(/in the place of one that failed before: The host has no list of what changed.*imageio\.no-changes/) as string });
+    expect(run.script.of('ensureVmBackup')).toHaveLength(2);
+  });
+
   test('a full backup that fails in the same way fails', async () => {
     const run = await backup((script) => script.fail('ensureTransfer', 'transfer.failed'), { request: { kind: 'full' } });
     expect(await ending(run.handle)).toMatchObject({ status: 'FAILED', code: 'transfer.failed' });

@@ -1,7 +1,8 @@
 // When what was planned as an incremental backup turns out not to be one: what becomes of it, and why.
+import { ApplicationFailure } from '@temporalio/workflow';
 import type { ReadyVmBackup } from '../../activities/vm-backups';
 import type { ChainReasonCode, Chosen, Removable } from '../../domain/chain';
-import { fail, failureText, readFailure } from '../failures';
+import { fail, failureText, readFailure, wasCancelled } from '../failures';
 import type { Backup } from './backup';
 
 type KindChosen = Chosen & Removable;
@@ -23,6 +24,14 @@ export function fullInstead({ input, run }: Pick<Backup, 'input' | 'run'>, choic
   const [reasonCode, sentence] = reason;
   if (reasonCode === 'base.damaged') run.warn(`backup ${choice.baseBackupId ?? ''} cannot bear another one: ${failureText(error)}. Verify it: holdfast verify ${choice.baseBackupId ?? ''} --chain`);
   return asFull(choice, reasonCode, `${sentence}: ${failureText(error)}`);
+}
+
+/** What went wrong first is mostly what is to be mended. */
+export function ofFullInstead(error: unknown, { reason }: KindChosen): unknown {
+  if (wasCancelled(error)) return error;
+  const { code, message, details } = readFailure(error);
+  const told = `${message} This was a full backup in the place of one that failed before: ${reason.text}`;
+  return ApplicationFailure.create({ type: code, message: told, nonRetryable: true, details: [details], ...(error instanceof Error ? { cause: error } : {}) });
 }
 
 /** The engine decides the mode of each disk when the VM backup is ready; one without a single incremental disk stands alone. */

@@ -6,7 +6,7 @@ import type { Note } from '../../domain/manifest';
 import { refuse } from '../failures';
 import type { Backup, CopiedBackup, PlannedBackup } from './backup';
 import { checkpointsRemoved } from './checkpoints';
-import { asFullBackup, fullInstead } from './full-instead';
+import { asFullBackup, fullInstead, ofFullInstead } from './full-instead';
 import type { TransferPlan } from './plan-transfer';
 import { configurationSaved } from './steps';
 import { disksCopied } from './transfer-disks';
@@ -27,7 +27,9 @@ export async function copiedByTransfer(backup: Backup, { plan, notes }: Transfer
     if (!full) throw error;
     await takeBack();
     backup.run.setDisks(planned.disks);
-    return copiedAs(backup, planned, full, notes);
+    return await copiedAs(backup, planned, full, notes).catch((again: unknown) => {
+      throw ofFullInstead(again, full);
+    });
   }
 }
 

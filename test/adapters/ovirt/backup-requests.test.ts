@@ -63,6 +63,15 @@ describe('VM backups', () => {
     await expect(Promise.all([client.listVmBackups(vmId), client.listVmBackupDisks(vmId, backupId)])).resolves.toEqual([[], []]);
   });
 
+  test('its scratch disks: searched by their description, and looked at once more', async () => {
+    const description = `Backup ${backupId} scratch disk`;
+    answer = () => ({ body: { disk: [{ id: diskId, description, content_type: 'backup_scratch' }, { id: transferId, description, content_type: 'data' }, { id: checkpointId, description: `${description} for sale`, content_type: 'backup_scratch' }] } });
+    await expect(client.listScratchDiskIds(backupId)).resolves.toEqual([diskId]);
+    expect(last()).toEqual({ line: 'GET /api/disks', query: { search: `description="${description}"` }, body: undefined });
+    answer = () => ({ body: {} });
+    await expect(client.listScratchDiskIds(backupId)).resolves.toEqual([]);
+  });
+
   test.each([
     [404, ''],
     [400, `[vm '${vmId}' backup '${backupId}' is already in 'FINALIZING' phase, no need to stop the backup again]`],

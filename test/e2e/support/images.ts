@@ -54,13 +54,14 @@ export async function expectImages(stack: Stack, backup: Named, moment: Moment):
 
 const mapSchema = z.array(z.object({ start: z.number(), length: z.number(), depth: z.number(), data: z.boolean(), zero: z.boolean(), offset: z.number().optional() }));
 
-/** Flips one bit of what a disk's image holds itself; returns where in the disk, and how to take it back. */
-export async function flipBit(stack: Stack, backup: Named, diskId: string): Promise<{ readonly at: number; readonly mend: () => Promise<void> }> {
+/** Flips one bit of what a disk's image holds itself, behind `from` of the disk; returns where in the disk, and how to take it back. */
+export async function flipBit(stack: Stack, backup: Named, diskId: string, from = 0): Promise<{ readonly at: number; readonly mend: () => Promise<void> }> {
   const file = path.join(directoryOf(stack, backup), `${diskId}.qcow2`);
   const map = mapSchema.parse(JSON.parse((await run('qemu-img', ['map', '--output=json', file], { env: stack.env })).stdout));
-  const own = map.find(({ depth, data, zero, offset }) => depth === 0 && data && !zero && offset !== undefined);
+  const own = map.find(({ start, length, depth, data, zero, offset }) => depth === 0 && data && !zero && offset !== undefined && start + length > from);
   if (own?.offset === undefined) throw new Error(`${file} holds no data of its own`);
-  const { offset, start } = own;
+  const start = Math.max(own.start, from);
+  const offset = own.offset + start - own.start;
   const flip = async (): Promise<void> => {
     const image = await open(file, 'r+');
     try {

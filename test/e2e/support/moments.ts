@@ -40,9 +40,12 @@ export const transferBackup = async (stack: Stack, vm: Pick<TestVm, 'id'>, reque
 export async function heldBackup(stack: Stack, vm: Pick<TestVm, 'id'>, request: Partial<BackupVmRequest> = {}): Promise<BackupHandle> {
   const handle = await transferBackup(stack, vm, request);
   await handle.pause();
-  await untilProgress(handle, 'its copies are held', ({ phase, paused }) => paused && phase === 'copy', 60_000, 200);
+  await untilHeld(handle);
   return handle;
 }
+
+/** Of a run that was told to pause. */
+export const untilHeld = (handle: BackupHandle): Promise<unknown> => untilProgress(handle, 'its copies are held', ({ phase, paused }) => paused && phase === 'copy', 60_000, 200);
 
 /** The backup, and what it must hold. `whileReady`: what is to happen after the reference is taken. */
 export async function backUpAt(stack: Stack, vm: Pick<TestVm, 'id'>, request: Partial<BackupVmRequest> = {}, whileReady: (handle: BackupHandle) => Promise<unknown> = () => Promise.resolve()): Promise<Point> {

@@ -35,3 +35,10 @@ export async function refused(stack: Stack, start: () => Promise<BackupHandle | 
 export function refusedBackup(stack: Stack, vmId: string, request: Partial<BackupVmRequest> = {}, repositoryPath?: string): Promise<Refusal> {
   return refused(stack, () => stack.client.backupVm({ engine: stack.engine, repository: stack.repository, vmId, ...request }), repositoryPath);
 }
+
+/** Of a run that has to fail. */
+export async function failureOf(run: Promise<unknown>): Promise<HoldfastRunError> {
+  const outcome: unknown = await run.catch((error: unknown) => error);
+  if (outcome instanceof HoldfastRunError) return outcome;
+  throw outcome instanceof Error ? outcome : new Error(`the run was expected to fail, not to give ${JSON.stringify(outcome)}`);
+}

@@ -11,8 +11,24 @@ export async function checkpointIds({ lab }: Stack, { id }: Pick<TestVm, 'id'>):
   return checkpointsSchema.parse(await lab.engine('GET', `/vms/${id}/checkpoints`)).checkpoint.map((checkpoint) => checkpoint.id);
 }
 
+/** Of the disk, in both directions, as far as the engine remembers. */
+export async function transferIds(stack: Stack, diskId: string): Promise<readonly string[]> {
+  return (await transfersOf(stack, diskId)).map(({ id }) => id);
+}
+
+export async function transfersOf({ lab }: Stack, diskId: string): Promise<z.infer<typeof transfersSchema>['image_transfer']> {
+  return transfersSchema.parse(await lab.engine('GET', '/imagetransfers')).image_transfer.filter(({ image }) => image.id === diskId);
+}
+
 /** What the host's daemon gave out through each download of the disk, oldest first; a range that was read twice counts once. */
-export async function readBytes({ lab }: Stack, diskId: string): Promise<readonly number[]> {
-  const { image_transfer: transfers } = transfersSchema.parse(await lab.engine('GET', '/imagetransfers'));
-  return transfers.filter(({ image, direction }) => image.id === diskId && direction === 'download').map(({ transferred }) => transferred);
+export async function readBytes(stack: Stack, diskId: string): Promise<readonly number[]> {
+  return (await transfersOf(stack, diskId)).filter(({ direction }) => direction === 'download').map(({ transferred }) => transferred);
+}
+
+const eventsSchema = z.object({ event: z.array(z.object({ code: z.coerce.number(), description: z.string() })).default([]) });
+
+/** Of this code, whose text names the object. */
+export async function eventsOf({ lab }: Stack, code: number, object: string): Promise<readonly string[]> {
+  const { event: events } = eventsSchema.parse(await lab.engine('GET', '/events?max=2000'));
+  return events.filter((event) => event.code === code && event.description.includes(object)).map(({ description }) => description);
 }

@@ -91,15 +91,19 @@ export async function makeVm(stack: Stack, name: string, disks: readonly DiskWis
   return { id, name, disks: made };
 }
 
+/** To a VM that runs it is plugged once it has its content. */
 export async function makeDisk(stack: Stack, vmId: string, wish: DiskWish): Promise<TestDisk> {
   const virtualBytes = wish.sizeMib * mib;
   const disk = {
     alias: wish.alias, provisioned_size: virtualBytes, format: wish.format, sparse: wish.sparse ?? true, backup: wish.backup ?? 'none', shareable: wish.shareable ?? false,
     wipe_after_delete: wish.wipeAfterDelete ?? false, storage_domains: { storage_domain: [{ name: 'data-1' }] },
   };
-  const { id } = reference.parse(await stack.lab.engine('POST', `/vms/${vmId}/diskattachments`, { disk, interface: wish.interface ?? 'virtio_scsi', bootable: wish.bootable ?? false, active: true }));
+  const isDown = z.object({ status: z.string() }).parse(await stack.lab.engine('GET', `/vms/${vmId}`)).status === 'down';
+  const { id } = reference.parse(await stack.lab.engine('POST', `/vms/${vmId}/diskattachments`, { disk, interface: wish.interface ?? 'virtio_scsi', bootable: wish.bootable ?? false, active: isDown }));
   const ready = await until(`disk ${wish.alias} is made`, async () => (await ask.disk(stack, id))?.status === 'ok' && ask.disk(stack, id));
-  return { id, alias: wish.alias, virtualBytes, root: await fill(stack, ready, wish) };
+  const root = await fill(stack, ready, wish);
+  if (!isDown) await stack.lab.engine('PUT', `/vms/${vmId}/diskattachments/${id}`, { active: true });
+  return { id, alias: wish.alias, virtualBytes, root };
 }
 
 /** Writes the content through qemu-img, as nobody has the volume open; returns the digest of what was written. */

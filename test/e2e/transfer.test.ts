@@ -1,0 +1,17 @@
+// Backups and restores by image transfers against the lab's real QEMU and the real daemon, in suites that share a stack. `npm run test:transfer` runs
+// them whole; `npm test` takes a share of each, by a seed that it prints. One alone: `HOLDFAST_TESTS=whole npx jest test/e2e/transfer -t witness`.
+import { tellSeed } from '../support/share';
+import { shareStack } from './support/stack';
+
+shareStack({});
+tellSeed();
+
+const suites: Readonly<Record<string, () => unknown>> = {
+  proofs: () => jest.requireActual('./transfer-proofs.suite'),
+  disks: () => jest.requireActual('./transfer-disks.suite'),
+  faults: () => jest.requireActual('./transfer-faults.suite'),
+  chains: () => jest.requireActual('./transfer-chains.suite'),
+  witness: () => jest.requireActual('./transfer-witness.suite'),
+};
+
+for (const [name, register] of Object.entries(suites)) describe(name, () => void register());
