@@ -8,6 +8,11 @@ import type { OfRun } from './of-run';
 import { endTransfer, transfersOfRun, type Outside } from './own-transfers';
 import { gone, waitFor } from './waiting';
 
+export interface EndedVmBackup {
+  /** It ran when the backup began, or there would be none: a guest that writes more than its scratch disks hold is stopped. */
+  readonly vmIsPaused: boolean;
+}
+
 export interface EndOfVmBackup extends OfRun {
   readonly vmId: string;
   readonly vmBackupId: string;
@@ -17,7 +22,12 @@ export interface EndOfVmBackup extends OfRun {
 
 const isOver = ({ phase }: VmBackup): boolean => phase === 'succeeded' || phase === 'failed';
 
-export async function endVmBackup(outside: Outside, of: EndOfVmBackup): Promise<void> {
+export async function endVmBackup(outside: Outside, of: EndOfVmBackup): Promise<EndedVmBackup> {
+  await end(outside, of);
+  return { vmIsPaused: (await outside.engine.getVm(of.vmId))?.status === 'paused' };
+}
+
+async function end(outside: Outside, of: EndOfVmBackup): Promise<void> {
   const { engine, catalog } = outside;
   const { runId, vmId, vmBackupId, keepCheckpoint } = of;
   const found = await look(outside, of);

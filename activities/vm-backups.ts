@@ -7,7 +7,7 @@ import { holdingId } from '../domain/holdings';
 import { judgeBackupEnd } from '../domain/vm-backups';
 import { holdCheckpoint } from './checkpoints';
 import type { ControlDependencies } from './dependencies';
-import { endVmBackup } from './end-vm-backup';
+import { endVmBackup, type EndedVmBackup } from './end-vm-backup';
 import { atRest, notQuiesced, type FrozenMoment } from './freezes';
 import type { OfRun } from './of-run';
 import { freezeLimits, thawEarlier } from './thaw';
@@ -45,6 +45,8 @@ export interface ReadyVmBackup {
   readonly mayStillFreeze?: true;
 }
 
+export type { EndedVmBackup };
+
 export interface VmBackupActivities {
   /**
    * Started and `ready`. `backup.incremental-refused` when the engine cannot go on from that checkpoint, `quiesce.failed` when it was required and is
@@ -55,7 +57,7 @@ export interface VmBackupActivities {
    * Finalized and over, the disks free, a hybrid one's snapshot merged. Transfers of its disks that the run left are ended first. Without
    * disk ids those count that the engine names. `keepCheckpoint`: once the backup is sealed; before that its checkpoint goes too.
    */
-  ensureVmBackupEnded(input: VmBackupOfRun & { readonly diskIds: readonly string[]; readonly keepCheckpoint: boolean }): Promise<void>;
+  ensureVmBackupEnded(input: VmBackupOfRun & { readonly diskIds: readonly string[]; readonly keepCheckpoint: boolean }): Promise<EndedVmBackup>;
 }
 
 export function createVmBackupActivities({ engineOf, catalog, limits = freezeLimits }: ControlDependencies): VmBackupActivities {

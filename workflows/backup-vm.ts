@@ -10,7 +10,7 @@ import type { Backup } from './backup/backup';
 import { methodChosen } from './backup/method';
 import { backupSealed, indexed } from './backup/steps';
 import { copiedByTransfer } from './backup/transfer';
-import { parseInput, requireWorkflowId } from './failures';
+import { obeyCancel, parseInput, requireWorkflowId } from './failures';
 import { inRun } from './flow-run';
 import { releaseEarlierRuns } from './release-earlier-runs';
 
@@ -23,6 +23,7 @@ export async function backupVm(request: BackupVmRequest): Promise<BackupVmOutput
     await releaseEarlierRuns(run, proxies, input.engine, input.vmId);
     const way = await methodChosen(backup);
     const copied = way.method === 'transfer' ? await copiedByTransfer(backup, way) : await copiedByAppliance(backup, way.notes);
+    obeyCancel();
     return CancellationScope.nonCancellable(async () => {
       const sealed = await backupSealed(backup, copied);
       copied.keep();

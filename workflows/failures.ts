@@ -1,5 +1,5 @@
 // How a flow reads failures and throws its own: by code (`type`), never by message.
-import { ActivityFailure, ApplicationFailure, isCancellation, TimeoutFailure, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, isCancellation, patched, TimeoutFailure, workflowInfo } from '@temporalio/workflow';
 import { RetryState, TimeoutType } from '@temporalio/common';
 import type { z } from 'zod';
 import type { FailureCode } from '../domain/failures';
@@ -49,6 +49,14 @@ export function nobodyServes(error: unknown): boolean {
  */
 export function wasCancelled(error: unknown): boolean {
   return isCancellation(error) || (error instanceof ActivityFailure && error.retryState === RetryState.CANCEL_REQUESTED);
+}
+
+/**
+ * The last moment at which a cancel takes the run back: what follows is kept. A cancel that came while a step could not hear it, or was just done, has
+ * stopped nothing yet. Histories in which it was passed over replay as they were.
+ */
+export function obeyCancel(): void {
+  if (CancellationScope.current().consideredCancelled && patched('obeyed-before-kept')) throw new CancelledFailure('cancelled before anything was kept');
 }
 
 interface ReadFailure {

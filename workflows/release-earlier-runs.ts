@@ -54,7 +54,7 @@ async function told(run: FlowRun, earlierRunId: string, what: string, work: () =
   }
 }
 
-async function release(proxies: Proxies, holding: EarlierHolding, all: readonly EarlierHolding[]): Promise<void> {
+async function release(proxies: Proxies, holding: EarlierHolding, all: readonly EarlierHolding[]): Promise<unknown> {
   const { kind, engine, runId, vmId, objectId, parentId, snapshotId, mark, holdingId } = holding;
   if (kind === 'freeze' && vmId) return proxies.thawing.ensureThawed({ engine, runId, vmId });
   if (kind === 'replaced-vm') return releaseReplaced(proxies, holding);

@@ -4,7 +4,7 @@
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { restoreVmInputSchema, type RestoreVmInput, type RestoreVmOutput, type RestoreVmRequest } from '../domain/flows/restore-vm';
 import { vmMark, workflowIds } from '../domain/ids';
-import { parseInput, requireWorkflowId } from './failures';
+import { obeyCancel, parseInput, requireWorkflowId } from './failures';
 import { inRun, type FlowStart } from './flow-run';
 import { releaseEarlierRuns } from './release-earlier-runs';
 import { filledByAppliance } from './restore/by-appliance';
@@ -31,6 +31,7 @@ export async function restoreVm(request: RestoreVmRequest): Promise<RestoreVmOut
     const old = await oldVmTakenAway(restore, plan);
     const vm = await vmCreated(restore, plan);
     const started = input.start && (await vmStarted(restore, plan));
+    obeyCancel();
     return CancellationScope.nonCancellable(async () => {
       for (const product of [...made, ...old, vm]) product.disarm();
       run.made(`VM ${plan.name} (${restore.vmId}) stands, its disks proven${started ? ', and was started' : ''}.`);

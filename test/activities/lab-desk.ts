@@ -5,7 +5,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createControlActivities, type ControlActivities } from '../../activities';
 import type { TransferOfRun } from '../../activities/transfers';
-import type { EnsureVmBackupInput, ReadyVmBackup, VmBackupOfRun } from '../../activities/vm-backups';
+import type { EndedVmBackup, EnsureVmBackupInput, ReadyVmBackup, VmBackupOfRun } from '../../activities/vm-backups';
 import { createCatalog } from '../../adapters/catalog/catalog';
 import type { Catalog } from '../../adapters/catalog/port';
 import { createEngine } from '../../adapters/ovirt/engine';
@@ -85,7 +85,7 @@ export class LabDesk {
   start(of: VmBackupOfRun, style: Style, more: Partial<EnsureVmBackupInput> = {}): Promise<ReadyVmBackup> {
     return this.retried('ensureVmBackup', this.asked(of, style, more));
   }
-  end(of: VmBackupOfRun, keepCheckpoint: boolean): Promise<void> {
+  end(of: VmBackupOfRun, keepCheckpoint: boolean): Promise<EndedVmBackup> {
     return this.retried('ensureVmBackupEnded', { ...of, diskIds: [this.diskId], keepCheckpoint });
   }
   download({ vmBackupId }: VmBackupOfRun): TransferOfRun {

@@ -25,6 +25,13 @@ describe('ending', () => {
     expect(await stage.held()).toEqual({ 'vm-backup': 'released', checkpoint: 'product' });
   });
 
+  test('tells of a VM that is paused since', async () => {
+    await stage.ensure();
+    expect(await stage.ended()).toEqual({ vmIsPaused: false });
+    desk.vm.status = 'paused';
+    expect(await stage.ended()).toEqual({ vmIsPaused: true });
+  });
+
   test('as an undo it takes its own checkpoint with it, and leaves the others', async () => {
     const earlier = await stage.earlierBackup();
     await stage.ensure();

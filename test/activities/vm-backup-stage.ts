@@ -1,6 +1,6 @@
 // A desk with a VM whose disks are tracked, and one VM backup of a run of ours on it: what the tests of VM backups share.
 import { randomUUID } from 'node:crypto';
-import type { EnsureVmBackupInput, ReadyVmBackup, VmBackupOfRun } from '../../activities/vm-backups';
+import type { EndedVmBackup, EnsureVmBackupInput, ReadyVmBackup, VmBackupOfRun } from '../../activities/vm-backups';
 import type { FakeVmBackup } from '../fakes/fake-engine-backups';
 import { openDesks, type Desk, type Desks } from './desk';
 
@@ -25,7 +25,7 @@ export class VmBackupStage {
   ensure(changes: Partial<EnsureVmBackupInput> = {}): Promise<ReadyVmBackup> {
     return this.desk.retried('ensureVmBackup', this.input(changes));
   }
-  ended(keepCheckpoint = true, diskIds: readonly string[] = this.diskIds): Promise<void> {
+  ended(keepCheckpoint = true, diskIds: readonly string[] = this.diskIds): Promise<EndedVmBackup> {
     return this.desk.retried('ensureVmBackupEnded', { ...this.of, diskIds, keepCheckpoint });
   }
   async checkpoints(): Promise<readonly string[]> {

@@ -87,7 +87,7 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     ensureSnapshotGone: done,
     ensureVmBackup: ({ fromCheckpointId }) =>
       Promise.resolve({ checkpointId: checkpointId('new'), createdAt, snapshotId: null, style: 'live', disks: disks.map(({ diskId }) => ({ diskId, mode: fromCheckpointId === null ? 'full' : 'incremental' })), consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
-    ensureVmBackupEnded: done,
+    ensureVmBackupEnded: answer({ vmIsPaused: false }),
     ensureThawed: done,
     removeCheckpoint: done,
     ensureTransfer: ({ transferKey }) => Promise.resolve({ transferId: transferKey }),

@@ -239,6 +239,11 @@ describe('what does not end', () => {
     expect(run.script.of('sealBackup')[0]?.endedAt).toBeLessThan(run.script.of('ensureTransferEnded').at(-1)?.begunAt ?? 0);
   });
 
+  test('a guest that was stopped meanwhile, by a scratch disk that is full, is a warning', async () => {
+    const run = await backup((script) => script.on('ensureVmBackupEnded', () => Promise.resolve({ vmIsPaused: true })));
+    expect((await ending(run.handle)).output).toMatchObject({ warnings: [expect.stringMatching(/^VM demo is paused since the backup.*scratch disks.*run the VM again$/)], leftovers: [] });
+  });
+
   test('a VM backup after the seal is a warning with a leftover; no checkpoint is touched then', async () => {
     const run = await backup((script) => script.fail('ensureVmBackupEnded', 'engine.conflict'), impatient);
     const { status, output } = await ending(run.handle);

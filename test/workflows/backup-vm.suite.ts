@@ -125,6 +125,17 @@ describe('a cancel', () => {
     expect(run.script.of('closeRun')[0]?.input).toMatchObject({ outcome: 'cancelled' });
   });
 
+  test('while the last copy slot is given back, which hears no cancel, is obeyed before the seal', async () => {
+    const hold = new Holding();
+    const run = await backup((script) => hold.place(script, 'giveBackCopySlot', nth(2, () => script)));
+    await hold.begun();
+    await run.handle.cancel();
+    hold.release();
+    expect((await ending(run.handle)).status).toBe('CANCELLED');
+    expect(run.script.of('sealBackup')).toEqual([]);
+    expect(undone(run)).toEqual(['detach b', 'detach a', 'drop', 'snapshot']);
+  });
+
   test.each(some<ActivityName>(['sealBackup', 'indexBackup', 'detachDisk', 'ensureSnapshotGone'], 2))('that arrives during or after the seal (at %s) loses nothing: the backup completes', async (step) => {
     const hold = new Holding();
     const run = await backup((script) => hold.place(script, step, nth(1, () => script)));

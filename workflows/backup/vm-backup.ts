@@ -1,6 +1,6 @@
 // The VM backup: the engine keeps the disks of one moment readable until it is ended.
 import { uuid4 } from '@temporalio/workflow';
-import type { ReadyVmBackup } from '../../activities/vm-backups';
+import type { EndedVmBackup, ReadyVmBackup } from '../../activities/vm-backups';
 import type { Chosen } from '../../domain/chain';
 import { snapshotMark } from '../../domain/ids';
 import type { Backup, PlannedBackup } from './backup';
@@ -21,7 +21,12 @@ export async function vmBackupReady(backup: Backup, { vm, disks }: PlannedBackup
   const diskIds = disks.map((disk) => disk.diskId);
   const description = snapshotMark(settings.snapshotPrefix, backupId);
   let keepCheckpoint = false;
-  run.undo.push({ name: 'end the VM backup', leftover: { kind: 'vm-backup', objectId: of.vmBackupId, mark: description }, run: () => proxies.undo.ensureVmBackupEnded({ ...of, diskIds, keepCheckpoint }) });
+  const end = async (): Promise<void> => {
+    // Histories of older releases hold no answer.
+    const ended = (await proxies.undo.ensureVmBackupEnded({ ...of, diskIds, keepCheckpoint })) as EndedVmBackup | null | undefined;
+    if (ended?.vmIsPaused) run.warn(`VM ${vm.name} is paused since the backup: its guest may have written more than the engine's scratch disks hold. Look at the VM's events on the engine, make room in its storage domain, and run the VM again`);
+  };
+  run.undo.push({ name: 'end the VM backup', leftover: { kind: 'vm-backup', objectId: of.vmBackupId, mark: description }, run: end });
   const ready = await frozenIfAsked(backup, vm, (explicitFreeze, calls) => calls.ensureVmBackup({ ...of, diskIds, fromCheckpointId, vmStatus: vm.status, quiesce, guestHook, explicitFreeze, description }));
   run.reached(ready.consistency);
   return { vmBackupId: of.vmBackupId, ready, keepCheckpoint: () => void (keepCheckpoint = true) };
