@@ -80,12 +80,15 @@ const resumedRestore = measured(copyCell(restore, 'data worker killed at 60 % of
   return takenOver(lane);
 })), writing);
 
-/** The engine pauses the upload at its next look; cancelled, it would take the disk with it. */
-const uploadResumed = measured(copyCell(restore, 'its ticket is lost at 40 % of the upload', (lane, _run, { faults }) => watched(lane, async (watch) => {
-  await writtenTo(lane, watch, 0.4);
-  await faults.add({ kind: 'ticket-lost', diskId: await madeBy(lane) });
-  return '';
-})), writing);
+/** The engine pauses the upload at its next look, but a resumed one has the ticket that it had. Cancelled, it takes the disk with it: nothing is left, and the restore is asked for again. */
+const uploadLost: CellPlan = {
+  ...copyCell(restore, 'its ticket is lost at 40 % of the upload', (lane, _run, { faults }) => watched(lane, async (watch) => {
+    await writtenTo(lane, watch, 0.4);
+    await faults.add({ kind: 'ticket-lost', diskId: await madeBy(lane) });
+    return '';
+  })),
+  ends: { outcome: 'failed', code: 'imageio.ticket-gone' },
+};
 
 /** Its attempt is no longer the one that counts: it must let go of image and ticket, whatever it had in hand. */
 const restoreStoppedAndWoken = copyCell(restore, 'data worker stopped (SIGSTOP) at 20 % of the upload, woken (SIGCONT) after another took over', (lane) => watched(lane, async (watch) => {
@@ -103,4 +106,4 @@ const restoreStoppedAndWoken = copyCell(restore, 'data worker stopped (SIGSTOP) 
 
 const woken = copyCell(backup, 'data worker stopped (SIGSTOP) at 20 %, woken (SIGCONT) after another took over', stoppedAndWoken);
 
-export const transferCopyCells: readonly CellPlan[] = [resumedBackup, throughNewTicket(backup), resumedIncremental, throughNewTicket(incremental, incrementalBytes), woken, resumedRestore, uploadResumed, restoreStoppedAndWoken];
+export const transferCopyCells: readonly CellPlan[] = [resumedBackup, throughNewTicket(backup), resumedIncremental, throughNewTicket(incremental, incrementalBytes), woken, resumedRestore, uploadLost, restoreStoppedAndWoken];
