@@ -4,6 +4,7 @@ import { RetryState, TimeoutType } from '@temporalio/common';
 import type { z } from 'zod';
 import type { FailureCode } from '../domain/failures';
 import { refusalText, rootCauses, type Reason } from '../domain/plan/reasons';
+import { cancelObeyedBeforeKept } from './patches';
 
 export function fail(code: FailureCode, message: string, details: Readonly<Record<string, unknown>> = {}): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message, nonRetryable: true, details: [details] });
@@ -53,10 +54,10 @@ export function wasCancelled(error: unknown): boolean {
 
 /**
  * The last moment at which a cancel takes the run back: what follows is kept. A cancel that came while a step could not hear it, or was just done, has
- * stopped nothing yet. Histories in which it was passed over replay as they were.
+ * stopped nothing yet. The patch is asked for only then: all other runs have no marker in their history.
  */
 export function obeyCancel(): void {
-  if (CancellationScope.current().consideredCancelled && patched('obeyed-before-kept')) throw new CancelledFailure('cancelled before anything was kept');
+  if (CancellationScope.current().consideredCancelled && patched(cancelObeyedBeforeKept)) throw new CancelledFailure('cancelled before anything was kept');
 }
 
 interface ReadFailure {
