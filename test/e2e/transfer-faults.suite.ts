@@ -160,7 +160,10 @@ const rows: readonly FaultRow[] = [
         await stack.lab.waitForStatus(vm.id, 'paused');
       };
       const trouble = { faults: () => [{ kind: 'scratch-full', vmId: vm.id, bytes: 524_288 } as const], isQuiet: true };
-      await sealedOn(styles, { ...trouble, whileCopying: fills }, (_lane, { output }) => Promise.resolve(expect(output.warnings).toEqual([expect.stringContaining(`VM ${vm.name} is paused`)])));
+      await sealedOn(styles, { ...trouble, whileCopying: fills }, async (_lane, { output }) => {
+        expect(output.warnings).toEqual([expect.stringContaining(`VM ${vm.name} is paused`)]);
+        await Promise.resolve();
+      });
       await startedAgain();
       // The engine lets nobody read a live backup of a VM that does not run, nor begin another one.
       const error = await failureOf(backUpInTrouble(stack, laneOf('live'), { ...trouble, also: fills }));
