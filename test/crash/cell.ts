@@ -8,7 +8,7 @@ import { LabFaults, type LabFault } from './lab-faults';
 import type { Lane } from './lane';
 import { plannedRun, type Handle, type Method, type Started } from './runs';
 import type { Shape } from './shapes';
-import type { Fault, Kill } from './worker/fault';
+import type { Fault } from './worker/fault';
 
 export interface CellResult {
   readonly cell: string;
@@ -34,11 +34,11 @@ export interface UnderWay {
 export interface CellPlan {
   readonly name: string;
   readonly shape: Shape;
-  /** What the worker does to itself, one after the other. */
-  readonly kills?: readonly Kill[];
+  /** What the worker does to itself. */
+  readonly kill?: NonNullable<Fault['kill']>;
   /** More than the worker's own death: runs beside the run and says what it did; a problem when it could not. */
   readonly disturb?: (lane: Lane, run: Started, underWay: UnderWay) => Promise<string>;
-  readonly fault?: Omit<Fault, 'workflowId' | 'kills'>;
+  readonly fault?: Omit<Fault, 'workflowId' | 'kill'>;
   /** What the lab's engine and host do wrong from before the run until it has ended. */
   readonly labFaults?: (lane: Lane) => readonly LabFault[];
   readonly bandwidthBytesPerSecond?: number;
@@ -62,7 +62,7 @@ export async function runCell(lane: Lane, plan: CellPlan): Promise<CellResult> {
   await shape.prepare?.(lane);
   const before = await lookBefore(lane, shape, source);
   const run = plannedRun(lane, shape, { sourceBackupId: source?.backupId, bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond });
-  await lane.wish({ workflowId: run.workflowId, ...shape.fault, ...plan.fault, kills: [...(plan.kills ?? [])] });
+  await lane.wish({ workflowId: run.workflowId, ...shape.fault, ...plan.fault, ...(plan.kill ? { kill: plan.kill } : {}) });
   const faults = await LabFaults.inject(lane.stack, [...(shape.labFaults?.(lane) ?? []), ...(plan.labFaults?.(lane) ?? [])]);
   try {
     const { end, seconds, told } = await ranToItsEnd(lane, plan, run, faults);
@@ -103,17 +103,12 @@ async function disturbed(lane: Lane, plan: CellPlan, run: Started, underWay: Und
       return { fault: '', problems: [`the fault did not fire: ${error instanceof Error ? error.message : String(error)}`] };
     }
   }
+  if (!plan.kill) return { fault: '', problems: [] };
   const over = { yet: false };
   void endOf(underWay.handle).then(() => { over.yet = true; });
-  const told: Told[] = [];
-  for (const [number] of (plan.kills ?? []).entries()) told.push(await killed(lane, number, over));
-  return { fault: told.map(({ fault }) => fault).join(', then '), problems: told.flatMap(({ problems }) => problems) };
-}
-
-async function killed(lane: Lane, number: number, over: { readonly yet: boolean }): Promise<Told> {
   // After the run's end the last step's fault may still be about to fire: one more look.
   for (let last = false; ; last = over.yet) {
-    const fired = await lane.fired(number);
+    const fired = await lane.fired();
     const victim = lane.workers.find((worker) => worker.endedBy !== undefined && worker.pid === fired?.pid);
     if (fired && victim) {
       const by = victim.endedBy ?? '';

@@ -1,28 +1,14 @@
-// Which cells run: all of the matrix, each kill in a run of its own, or the share that `npm test` has minutes for, chosen by the seed: every step
-// once, in one of the runs that take it, with the worker killed before or after it, a few of them in one run.
+// Which cells run: all of the matrix, or the share that `npm test` has minutes for, chosen by the seed: every step once, in one of the runs that take it,
+// with the worker killed before or after it. One death a run: after it a run may take other steps than the recorded ones (another transfer when a
+// ticket died), and a second kill would miss its own.
 import { isWhole, some } from '../support/share';
 import type { CellPlan } from './cell';
 import { isWanted } from './options';
 import type { Shape } from './shapes';
 import type { Step } from './steps';
-import type { Kill } from './worker/fault';
 
-/** After one death a run may take other steps than the recorded one (another transfer when a ticket died), and a second kill would miss its step. */
-const killsInOneRun = 1;
-
-const killsAt = (step: Step): readonly Kill[] => (['before', 'after'] as const).map((moment) => ({ ...step, moment }));
-
-function killing(shape: Shape, kills: readonly Kill[]): CellPlan {
-  const told = kills.map(({ moment, activityType, activityId }) => `${moment} ${activityType} (${activityId})`).join(', ');
-  return { name: `${shape.name}: worker killed ${told}`, shape, kills };
-}
-
-export const killsOf = (shape: Shape, step: Step): readonly CellPlan[] => killsAt(step).map((kill) => killing(shape, [kill]));
-
-/** In the order in which the run comes to them, those of one run far from each other. */
-function spread(kills: readonly Kill[]): readonly (readonly Kill[])[] {
-  const runs = Math.ceil(kills.length / killsInOneRun);
-  return Array.from({ length: runs }, (_, run) => kills.filter((_kill, index) => index % runs === run));
+export function killsOf(shape: Shape, step: Step): readonly CellPlan[] {
+  return (['before', 'after'] as const).map((moment): CellPlan => ({ name: `${shape.name}: worker killed ${moment} ${step.activityType} (${step.activityId})`, shape, kill: { ...step, moment } }));
 }
 
 /** Before or after. */
@@ -39,10 +25,7 @@ export function stepCells(recorded: Recorded, shapes: readonly Shape[], rare: re
   const typesOf = (steps: typeof all): readonly string[] => [...new Set(steps.map(({ step }) => step.activityType))];
   const usualTypes = typesOf(usual);
   const once = [...usualTypes, ...some(typesOf(all).filter((type) => !usualTypes.includes(type)), fewRare)];
-  const chosen = once.flatMap((type) => some(all.filter(({ step }) => step.activityType === type), 1));
-  // One shape after the other, so that a lane rarely has to make what another shape begins with.
-  return [...shapes, ...rare].flatMap((shape) => {
-    const steps = (recorded.get(shape.name) ?? []).filter(({ activityId }) => chosen.some((each) => each.shape === shape && each.step.activityId === activityId));
-    return spread(steps.flatMap((step) => some(killsAt(step), 1))).map((kills) => killing(shape, kills));
-  }).filter(isWanted);
+  const chosen = once.flatMap((type) => some(all.filter(({ step }) => step.activityType === type), 1)).flatMap(({ shape, step }) => oneMoment(killsOf(shape, step)));
+  // One after the other, so that a lane rarely has to make what another shape begins with.
+  return [...shapes, ...rare].flatMap((shape) => chosen.filter((cell) => cell.shape === shape)).filter(isWanted);
 }

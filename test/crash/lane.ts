@@ -11,7 +11,7 @@ import { makeNamespace } from './namespace';
 import { contentOf } from './outside';
 import { repositoryName } from './runs';
 import { Sources } from './sources';
-import { faultFiles, firedSchema, killFile, type Fault, type Fired } from './worker/fault';
+import { faultFiles, firedSchema, type Fault, type Fired } from './worker/fault';
 import { WorkerProcess } from './worker-process';
 
 type Role = 'control' | 'mover' | 'appliance';
@@ -114,9 +114,9 @@ export class Lane {
 
   /** Takes away what the last cell wished, then wishes anew. */
   async wish(fault: Fault | undefined): Promise<void> {
-    await rm(this.faults, { recursive: true, force: true });
-    await mkdir(this.faults);
-    if (fault) await writeFile(faultFiles(this.faults).fault, JSON.stringify(fault));
+    const files = faultFiles(path.join(this.directory, 'faults'));
+    for (const file of Object.values(files)) await rm(file, { force: true });
+    if (fault) await writeFile(files.fault, JSON.stringify(fault));
   }
 
   /** The VM's disks as the engine has them now: the same content under other ids. */
@@ -144,33 +144,28 @@ export class Lane {
     return (await Promise.all(attached.map(async ({ id }) => ask.disk(this.stack, id)))).filter((disk) => disk !== undefined);
   }
 
-  /** The kill of this number. */
-  async fired(number: number): Promise<Fired | undefined> {
-    return readFired(killFile(this.faults, number));
+  async fired(): Promise<Fired | undefined> {
+    return this.readFired('fired');
   }
 
   async held(): Promise<Fired | undefined> {
-    return readFired(faultFiles(this.faults).held);
+    return this.readFired('held');
   }
 
   async letGo(): Promise<void> {
-    await writeFile(faultFiles(this.faults).letGo, '');
+    await writeFile(faultFiles(path.join(this.directory, 'faults')).letGo, '');
   }
 
-  private get faults(): string {
-    return path.join(this.directory, 'faults');
+  private async readFired(which: 'fired' | 'held'): Promise<Fired | undefined> {
+    const text = await readFile(faultFiles(path.join(this.directory, 'faults'))[which], 'utf8').catch(() => '');
+    // Created before it is written: empty for a moment.
+    return text === '' ? undefined : firedSchema.parse(JSON.parse(text));
   }
 
   async close(): Promise<void> {
     await Promise.all(this.workers.map((worker) => worker.stop()));
     await this.client.close();
   }
-}
-
-async function readFired(file: string): Promise<Fired | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  // Created before it is written: empty for a moment.
-  return text === '' ? undefined : firedSchema.parse(JSON.parse(text));
 }
 
 export function smallVm(stack: Stack, name: string): Promise<TestVm> {

@@ -16,7 +16,7 @@ export interface Shape extends Wish {
   /** What the lab does wrong in every run of this shape, from before it. */
   readonly labFaults?: (lane: Lane) => readonly LabFault[];
   /** Beside the kill of the cell. */
-  readonly fault: Omit<Fault, 'workflowId' | 'kills'>;
+  readonly fault: Omit<Fault, 'workflowId' | 'kill'>;
   readonly cells: (steps: readonly Step[]) => readonly Step[];
   /** What must have been before the run. */
   readonly prepare?: (lane: Lane) => Promise<void>;

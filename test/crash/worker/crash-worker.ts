@@ -9,7 +9,7 @@ import { composeWorkers } from '../../../worker/compose';
 import { loadConfig } from '../../../worker/config';
 import { activityLogAttributes, createLog } from '../../../worker/logging';
 import { installRuntime } from '../../../worker/runtime';
-import { faultFiles, killFile, readFault, recordOnce, type Fired } from './fault';
+import { faultFiles, readFault, recordOnce, type Fired } from './fault';
 
 const holdPollMs = 20;
 
@@ -23,11 +23,9 @@ function faultsIn(directory: string): ActivityInterceptorsFactory {
   const dieIf = (context: Context, moment: 'before' | 'after'): void => {
     const { workflowExecution, activityType, activityId } = context.info;
     const fault = readFault(directory);
-    if (fault?.workflowId !== workflowExecution?.workflowId) return;
-    for (const [number, kill] of (fault?.kills ?? []).entries()) {
-      if (kill.moment !== moment || kill.activityType !== activityType || kill.activityId !== activityId) continue;
-      if (recordOnce(killFile(directory, number), firedNow(context, moment))) process.kill(process.pid, 'SIGKILL');
-    }
+    const kill = fault?.workflowId === workflowExecution?.workflowId ? fault?.kill : undefined;
+    if (kill?.moment !== moment || kill.activityType !== activityType || kill.activityId !== activityId) return;
+    if (recordOnce(files.fired, firedNow(context, moment))) process.kill(process.pid, 'SIGKILL');
   };
   return (context) => ({
     inbound: {
@@ -41,7 +39,7 @@ function faultsIn(directory: string): ActivityInterceptorsFactory {
           throw ApplicationFailure.create({ type: 'repository.full', message: `the crash harness makes ${activityType} fail`, nonRetryable: true });
         }
         if (mine?.skip?.activityType === activityType) {
-          recordOnce(files.skipped, firedNow(context, 'skip'));
+          recordOnce(files.fired, firedNow(context, 'skip'));
           return undefined;
         }
         const result = await next(input);

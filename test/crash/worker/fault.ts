@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 export const faultSchema = z.strictObject({
-  /** SIGKILL to the worker itself before or after each of these activities of this workflow, once. */
-  kills: z.array(z.strictObject({ activityId: z.string(), activityType: z.string(), moment: z.enum(['before', 'after']) })).default([]),
+  /** SIGKILL to the worker itself before or after this activity of this workflow, once. */
+  kill: z.strictObject({ activityId: z.string(), activityType: z.string(), moment: z.enum(['before', 'after']) }).optional(),
   /** This activity fails for good, so that the run undoes itself. */
   fail: z.strictObject({ activityType: z.string() }).optional(),
   /** This activity does nothing and says that it did: a broken undo. */
@@ -16,24 +16,20 @@ export const faultSchema = z.strictObject({
   /** Only runs under this workflow id are meant. */
   workflowId: z.string(),
 });
-export type Fault = z.input<typeof faultSchema>;
-export type Kill = NonNullable<Fault['kills']>[number];
+export type Fault = z.infer<typeof faultSchema>;
 
 /** What the dying worker writes before it dies, and the harness reads. */
 export const firedSchema = z.object({ pid: z.number(), activityType: z.string(), activityId: z.string(), attempt: z.number(), moment: z.string(), atMs: z.number() });
 export type Fired = z.infer<typeof firedSchema>;
 
-export const faultFiles = (directory: string): Readonly<Record<'fault' | 'skipped' | 'held' | 'letGo', string>> => ({
+export const faultFiles = (directory: string): Readonly<Record<'fault' | 'fired' | 'held' | 'letGo', string>> => ({
   fault: join(directory, 'fault.json'),
-  skipped: join(directory, 'skipped.json'),
+  fired: join(directory, 'fired.json'),
   held: join(directory, 'held.json'),
   letGo: join(directory, 'let-go'),
 });
 
-/** What is written when the kill of this number fires. */
-export const killFile = (directory: string, number: number): string => join(directory, `kill-${number}.json`);
-
-export function readFault(directory: string): z.output<typeof faultSchema> | undefined {
+export function readFault(directory: string): Fault | undefined {
   const { fault } = faultFiles(directory);
   return existsSync(fault) ? faultSchema.parse(JSON.parse(readFileSync(fault, 'utf8'))) : undefined;
 }
