@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { AgentRefusal, type AgentTurn } from './agent-client';
 import { HostError } from './port';
+import { agentChardev } from './qemu-command';
 import type { RunningVm } from './running-vm';
 import { removeFile, writeJsonFile } from './state-file';
 import { toHostError } from './tools';
@@ -31,8 +32,6 @@ export async function aroundFrozen(vm: RunningVm, { required }: { readonly requi
   });
 }
 
-/** As lab/host/qemu-command calls it. */
-const agentChardev = 'agent';
 const chardevsSchema = z.array(z.object({ label: z.string(), 'frontend-open': z.boolean() }));
 
 /** An agent that does not run has not opened its port: a host knows that without waiting for an answer. */

@@ -14,6 +14,8 @@ export interface Machine {
 }
 
 export const qemuProgram = 'qemu-system-x86_64';
+/** The host's end of the guest agent's port. */
+export const agentChardev = 'agent';
 
 /** What the guest sees. No iothreads: QEMU 7.2 aborts with them when an NBD client leaves (qemu-lab.md, trap 2). */
 export function machineArguments({ accelerator }: Machine): readonly string[] {
@@ -21,7 +23,7 @@ export function machineArguments({ accelerator }: Machine): readonly string[] {
     ...['-machine', 'pc', '-accel', accelerator === 'kvm' ? 'kvm' : 'tcg,tb-size=32', '-cpu', 'max', '-m', '128'],
     ...['-display', 'none', '-nodefaults', '-no-user-config', '-no-reboot'],
     ...['-append', 'console=ttyS0 quiet panic=-1 random.trust_cpu=on'],
-    ...['-device', 'virtio-serial-pci,id=serial0', '-device', 'virtserialport,bus=serial0.0,chardev=agent,id=agent-port,name=org.qemu.guest_agent.0'],
+    ...['-device', 'virtio-serial-pci,id=serial0', '-device', `virtserialport,bus=serial0.0,chardev=${agentChardev},id=agent-port,name=org.qemu.guest_agent.0`],
     ...['-device', 'virtio-scsi-pci,id=scsi0', '-device', 'virtio-rng-pci,id=rng0'],
   ];
 }
@@ -49,7 +51,7 @@ export function launchQemu(launch: Launch): ChildProcess {
     ...['-name', `guest=${escaped(launch.name)}`, '-uuid', launch.uuid, '-pidfile', launch.pidFile],
     ...['-chardev', `file,id=console,path=${escaped(launch.consoleFile)},append=on`, '-serial', 'chardev:console'],
     ...['-qmp', server(sockets.qmp), '-qmp', server(sockets.observe)],
-    ...['-chardev', `socket,id=agent,path=${escaped(sockets.agent)},server=on,wait=off`],
+    ...['-chardev', `socket,id=${agentChardev},path=${escaped(sockets.agent)},server=on,wait=off`],
     ...(launch.stateFile === undefined ? [] : ['-incoming', 'fd:3']),
   ];
   const messages = fs.openSync(launch.messagesFile, 'a', 0o600);
