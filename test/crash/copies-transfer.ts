@@ -80,7 +80,7 @@ const resumedRestore = measured(copyCell(restore, 'data worker killed at 60 % of
   return takenOver(lane);
 })), writing);
 
-/** The engine pauses the upload at its next look, but a resumed one has the ticket that it had. Cancelled, it takes the disk with it: nothing is left, and the restore is asked for again. */
+/** The engine pauses the upload at its next look, and a resumed one has the ticket that it had (TransferDiskImageCommand.handleResuming adds none): it cannot go on. Cancelled, it takes the disk with it. */
 const uploadLost: CellPlan = {
   ...copyCell(restore, 'its ticket is lost at 40 % of the upload', (lane, _run, { faults }) => watched(lane, async (watch) => {
     await writtenTo(lane, watch, 0.4);
