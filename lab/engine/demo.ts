@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NewVolume } from '../host/port';
 import { addNic, profileOfNetwork } from './commands/nics';
 import { addVm } from './commands/add-vm';
@@ -38,10 +39,13 @@ const templateName = 'tiny-template';
 const templateDisks: readonly DemoDisk[] = [
   { alias: `${templateName}_Disk1`, format: 'cow', virtualBytes: 64 * mib, bootable: true, randomMib: 1, textMib: 1 },
 ];
+const lookAgainMs = 20;
 const actor: Actor = { user: 'admin@internal', correlationId: 'demo' };
 
+/** Ends when its VMs are up: whoever is told of the lab finds `demo` running. */
 export async function makeDemo(context: Context, workDirectory: string, makeFilesystem: MakeFilesystem): Promise<void> {
   const { vms } = context.store.tables;
+  const started: string[] = [];
   for (const name of ['demo', 'appliance']) {
     if (vms.all().some((vm) => vm.name === name)) continue;
     const disks = name === 'demo' ? await makeDisks(context, demoDisks, workDirectory, makeFilesystem) : [];
@@ -49,8 +53,10 @@ export async function makeDemo(context: Context, workDirectory: string, makeFile
     await (
       await startVm(context, vm.id, actor)
     ).settled;
+    started.push(vm.id);
   }
   await makeTemplate(context, workDirectory, makeFilesystem);
+  for (const id of started) while (vms.get(id)?.status === 'powering_up') await sleep(lookAgainMs);
 }
 
 async function makeTemplate(context: Context, workDirectory: string, makeFilesystem: MakeFilesystem): Promise<void> {
