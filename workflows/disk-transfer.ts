@@ -23,8 +23,9 @@ export interface TransferOfDisk {
 }
 
 /**
- * Before another try where a ticket was gone before anything was moved. A new download needs nobody's consent; an upload can be resumed only when
- * the engine has noticed, at its next look, that the ticket is gone. After these it is another trouble than a host that has just restarted.
+ * Before another try where a ticket was gone before anything was moved. A new download needs nobody's consent. An upload is never asked for anew (its
+ * disk would go with it), and the engine gives a resumed one no new ticket (TransferDiskImageCommand.handleResuming): its tries are
+ * against a refusal that was not for good. After these it is another trouble than a host that has just restarted.
  */
 const vainPausesMs = { download: [1_000, 3_000, 8_000], upload: [5_000, 10_000, 20_000] } as const;
 /** A copy that has run for so long had its ticket. */
@@ -50,7 +51,7 @@ export class DiskTransfer {
         const pauseMs = inVain === 0 ? 0 : vainPausesMs[direction][inVain - 1];
         if (pauseMs === undefined) throw error;
         run.setDisk(progressDiskId, { state: 'waiting' });
-        // An upload's disk would go with its transfer: that one is resumed.
+        // An upload's disk would go with its transfer.
         if (direction === 'download') await this.end('cancel');
         if (pauseMs > 0) await sleep(pauseMs);
       }

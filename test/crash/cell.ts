@@ -65,16 +65,24 @@ export async function runCell(lane: Lane, plan: CellPlan): Promise<CellResult> {
   await lane.wish({ workflowId: run.workflowId, ...shape.fault, ...plan.fault, ...(plan.kill ? { kill: plan.kill } : {}) });
   const faults = await LabFaults.inject(lane.stack, [...(shape.labFaults?.(lane) ?? []), ...(plan.labFaults?.(lane) ?? [])]);
   try {
-    const { end, seconds, told } = await ranToItsEnd(lane, plan, run, faults);
+    const { handle, end, seconds, told } = await ranToItsEnd(lane, plan, run, faults);
     const expected = plan.mayFail && end.outcome === 'failed' ? { outcome: end.outcome } : (plan.ends ?? shape.ends);
     const problems = [...told.problems, ...faults.unfired(), ...end.against(expected)];
     const judged = await judge(lane, { shape, outcome: expected.outcome, run }, before);
     if (plan.alsoJudge) problems.push(...(await plan.alsoJudge(lane, run, end)));
+    problems.push(...judged.problems);
+    if (problems.length > 0) problems.push(...(await decidedBy(handle)));
     const fault = [told.fault, faults.told()].filter(Boolean).join('; ') || 'none';
-    return { cell: plan.name, method: shape.method, fault, ended: end.text, seconds, problems: [...problems, ...judged.problems], products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
+    return { cell: plan.name, method: shape.method, fault, ended: end.text, seconds, problems, products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
   } finally {
     await faults.release();
   }
+}
+
+/** Beside what is wrong with a run: which way it took, and why. */
+async function decidedBy(handle: Handle): Promise<readonly string[]> {
+  const progress = await handle.progress().catch(() => undefined);
+  return progress?.notes.map(({ code, text }) => `the run decided: ${text} [${code}]`) ?? [];
 }
 
 interface Told {
@@ -82,7 +90,7 @@ interface Told {
   readonly problems: readonly string[];
 }
 
-async function ranToItsEnd(lane: Lane, plan: CellPlan, run: Started, faults: LabFaults): Promise<{ readonly end: End; readonly seconds: number; readonly told: Told }> {
+async function ranToItsEnd(lane: Lane, plan: CellPlan, run: Started, faults: LabFaults): Promise<{ readonly handle: Handle; readonly end: End; readonly seconds: number; readonly told: Told }> {
   const startedMs = performance.now();
   const handle = await run.start();
   const disturbance = disturbed(lane, plan, run, { handle, faults });
@@ -91,7 +99,7 @@ async function ranToItsEnd(lane: Lane, plan: CellPlan, run: Started, faults: Lab
   const seconds = (performance.now() - startedMs) / 1000;
   await lane.wish(undefined);
   await faults.release();
-  return { end, seconds, told };
+  return { handle, end, seconds, told };
 }
 
 /** Sees the fault fire, and starts what died again as a service manager would. */
