@@ -3,6 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldfastCancelledError, HoldfastClientError, type BackupHandle, type BackupSummary, type RestoreHandle } from '../../client';
+import { sometimes } from '../support/share';
 import { bytesReadBy, durablePosition, partialFiles, qemuPid, untilPhase, untilProgress, type Position } from './support/copies';
 import { estateOf } from './support/estate';
 import { rootsOf } from './support/lane';
@@ -66,7 +67,7 @@ const midCopy = async (handle: BackupHandle): Promise<Position> => {
 };
 
 describe('cancel', () => {
-  test('while the snapshot is being made', async () => {
+  sometimes('while the snapshot is being made', async () => {
     await slowFreeze(stack, vm, 2);
     stack.afterwards(() => slowFreeze(stack, vm, 0));
     const handle = await backUp();
@@ -75,14 +76,14 @@ describe('cancel', () => {
     expect(await partialFiles(stack, vm.id)).toEqual([]);
   }, limitMs);
 
-  test('in the middle of a disk', async () => {
+  sometimes('in the middle of a disk', async () => {
     const handle = await backUp(16);
     await midCopy(handle);
     expect((await cancelled(handle)).details.undone).toEqual(['detach disk steered_Disk1 from the appliance', 'drop the partial backup', 'remove the snapshot']);
     expect(await partialFiles(stack, vm.id)).toEqual([]);
   }, limitMs);
 
-  test('while a restore writes', async () => {
+  sometimes('while a restore writes', async () => {
     const { backup } = await (await backUp()).result();
     const { vms, disks, attachments } = await estateOf(stack);
     const handle = await restore(backup, 'never', 8);
@@ -96,7 +97,7 @@ describe('cancel', () => {
 /** What the appliance's QEMU has read so far, for whomever: of the source no byte comes from elsewhere. */
 const bytesServed = async (): Promise<number> => bytesReadBy(await qemuPid(stack, stack.applianceId));
 
-test('pause stands still, resume goes on in the middle of the disk with the new bandwidth, and the backup is right', async () => {
+sometimes('pause stands still, resume goes on in the middle of the disk with the new bandwidth, and the backup is right', async () => {
   const handle = await backUp(16);
   await midCopy(handle);
   await handle.pause();
@@ -114,7 +115,7 @@ test('pause stands still, resume goes on in the middle of the disk with the new 
   expect(rootsOf(backup.disks)).toEqual(rootsOf(vm.disks));
 }, limitMs);
 
-test('a new bandwidth counts at once, in the middle of a disk', async () => {
+sometimes('a new bandwidth counts at once, in the middle of a disk', async () => {
   const handle = await backUp(1);
   await untilPhase(handle, 'copy');
   await until('the copy is under way', async () => ((await durablePosition(stack, vm.id, vm.disks[0]?.id ?? ''))?.dataBytes ?? 0) > mib);
@@ -124,7 +125,7 @@ test('a new bandwidth counts at once, in the middle of a disk', async () => {
   expect(rootsOf(backup.disks)).toEqual(rootsOf(vm.disks));
 }, limitMs);
 
-test('one run per VM: a second one is refused while the first runs, another VM\'s is not', async () => {
+sometimes('one run per VM: a second one is refused while the first runs, another VM\'s is not', async () => {
   const first = await backUp(4);
   await untilPhase(first, 'copy');
   const error: unknown = await backUp().then(() => undefined, (reason: unknown) => reason);
@@ -137,7 +138,7 @@ test('one run per VM: a second one is refused while the first runs, another VM\'
   await cancelled(first);
 }, limitMs);
 
-test('what a terminated run has left is released by the next run on the VM', async () => {
+sometimes('what a terminated run has left is released by the next run on the VM', async () => {
   const first = await backUp(16);
   await midCopy(first);
   const { runId } = await first.progress();
@@ -160,7 +161,7 @@ async function quickHeart(): Promise<void> {
   await part.start();
 }
 
-test('a worker that is killed in the middle of a disk: the backup completes, and reads again only what was not durable', async () => {
+sometimes('a worker that is killed in the middle of a disk: the backup completes, and reads again only what was not durable', async () => {
   await quickHeart();
   const handle = await backUp(16);
   await midCopy(handle);

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { sometimes } from '../support/share';
 import { startWorkerInside, whyNoNamespace, workerProgram, type SpawnedWorker } from './support/namespaces';
 import { refused, refusedBackup } from './support/refusals';
 import { deleteVolume, duringSnapshot, makeSnapshot, removeSnapshot } from './support/trouble';
@@ -32,13 +33,13 @@ beforeAll(async () => {
 const limitMs = 90_000;
 
 describe('the VM and its disks', () => {
-  test('an unknown VM', async () => {
+  sometimes('an unknown VM', async () => {
     const { codes, textOf } = await refusedBackup(stack, unknownId);
     expect(codes).toEqual(['vm.unknown']);
     expect(textOf('vm.unknown')).toMatch(/Engine lab knows no VM .* holdfast list vms/);
   }, limitMs);
 
-  test('a disk that another operation has locked', async () => {
+  sometimes('a disk that another operation has locked', async () => {
     const vm = await makeVm(stack, 'busy', [{ alias: 'busy_Disk1', format: 'cow', sizeMib: 8, dataMib: 1 }], { start: true });
     stack.afterwards(() => stack.lab.removeWithDisks(vm.id));
     const { codes, textOf } = await duringSnapshot(stack, vm, () => refusedBackup(stack, vm.id));
@@ -47,7 +48,7 @@ describe('the VM and its disks', () => {
     expect(textOf('vm.snapshot-busy')).toMatch(/VM busy has the snapshot "takes its time" that is locked.* Wait/);
   }, limitMs);
 
-  test('an illegal disk: its volume file is gone', async () => {
+  sometimes('an illegal disk: its volume file is gone', async () => {
     const vm = await makeVm(stack, 'damaged', [{ alias: 'damaged_Disk1', format: 'raw', sizeMib: 8, dataMib: 1 }]);
     stack.afterwards(() => stack.lab.removeWithDisks(vm.id));
     await deleteVolume(stack, vm);
@@ -56,7 +57,7 @@ describe('the VM and its disks', () => {
     expect(textOf('disk.illegal')).toMatch(/Disk damaged_Disk1 .* of VM damaged is illegal.* Repair or remove it/);
   }, limitMs);
 
-  test('an illegal disk: the volume behind one of its snapshots is gone', async () => {
+  sometimes('an illegal disk: the volume behind one of its snapshots is gone', async () => {
     const vm = await makeVm(stack, 'undermined', [{ alias: 'undermined_Disk1', format: 'cow', sizeMib: 8, dataMib: 1 }]);
     stack.afterwards(() => stack.lab.removeWithDisks(vm.id));
     const snapshotId = await makeSnapshot(stack, vm, 'somebody else\'s');
@@ -67,7 +68,7 @@ describe('the VM and its disks', () => {
     expect((await refusedBackup(stack, vm.id)).codes).toEqual(['disk.illegal']);
   }, limitMs);
 
-  test('a VM that previews a snapshot', async () => {
+  sometimes('a VM that previews a snapshot', async () => {
     const snapshotId = await makeSnapshot(stack, plain, 'to be previewed');
     stack.afterwards(async () => {
       await stack.lab.engine('POST', `/vms/${plain.id}/undosnapshot`, {});
@@ -81,7 +82,7 @@ describe('the VM and its disks', () => {
     expect(textOf('vm.preview')).toMatch(/VM plain is previewing a snapshot\. Commit or undo/);
   }, limitMs);
 
-  test('all reasons at once: a shareable disk, a direct LUN, an illegal disk, an unknown disk to leave out, quiescing without evidence, a repository that nobody serves', async () => {
+  sometimes('all reasons at once: a shareable disk, a direct LUN, an illegal disk, an unknown disk to leave out, quiescing without evidence, a repository that nobody serves', async () => {
     const vm = await makeVm(stack, 'troubled', [
       { alias: 'good', format: 'cow', sizeMib: 8, dataMib: 1 },
       { alias: 'shared', format: 'raw', sizeMib: 8, dataMib: 1, shareable: true },
@@ -119,19 +120,19 @@ async function acceptedWhenLeftOut(vm: TestVm, diskIds: readonly string[]): Prom
 }
 
 describe('the appliance', () => {
-  test('is the VM itself, which moreover has no disk', async () => {
+  sometimes('is the VM itself, which moreover has no disk', async () => {
     const { codes, textOf } = await refusedBackup(stack, stack.applianceId);
     expect(codes).toEqual(['appliance.is-the-vm', 'vm.no-disks']);
     expect(textOf('appliance.is-the-vm')).toMatch(/The appliance appliance is the VM to be backed up.* Use another/);
   }, limitMs);
 
-  test('is unknown: that nobody works in it goes without saying', async () => {
+  sometimes('is unknown: that nobody works in it goes without saying', async () => {
     const { codes, textOf } = await refusedBackup(stack, plain.id, { applianceId: unknownId });
     expect(codes).toEqual(['appliance.unknown']);
     expect(textOf('appliance.unknown')).toMatch(/knows no VM .* which is to be the appliance\. Correct the id/);
   }, limitMs);
 
-  test('is down', async () => {
+  sometimes('is down', async () => {
     stack.afterwards(() => stack.lab.bring(stack.applianceId, 'up'));
     await stack.lab.bring(stack.applianceId, 'down');
     const { codes, textOf } = await refusedBackup(stack, plain.id);
@@ -141,14 +142,14 @@ describe('the appliance', () => {
 });
 
 describe('the connection to the engine', () => {
-  test('a wrong password', async () => {
+  sometimes('a wrong password', async () => {
     const { error } = await refusedBackup(stack, plain.id, { engine: 'wrong-password' });
     expect(error.code).toBe('engine.unauthorized');
     expect(error.message).toMatch(/"wrong-password".*"?admin@internal"?.*password/s);
     expect(error.message).not.toContain('not the password');
   }, limitMs);
 
-  test('a certificate that nobody vouches for', async () => {
+  sometimes('a certificate that nobody vouches for', async () => {
     const { error } = await refusedBackup(stack, plain.id, { engine: 'untrusted' });
     expect(error.code).toBe('engine.certificate');
     expect(error.message).toMatch(/"untrusted".*caFile/s);
@@ -180,14 +181,14 @@ if (noNamespace !== undefined) console.warn(`skipped: repositories that are read
   }, limitMs);
   afterAll(async () => { await appliance?.worker.stop(); }, limitMs);
 
-  test('cannot be written to, neither by the mover nor by the appliance', async () => {
+  sometimes('cannot be written to, neither by the mover nor by the appliance', async () => {
     const { readonly } = repositories();
     const { codes, textOf } = await refusedBackup(stack, plain.id, { repository: 'readonly', applianceId: appliance?.vm.id ?? '' }, inside(readonly));
     expect(codes).toEqual(['appliance.repository', 'repository.not-writable']);
     expect(textOf('repository.not-writable')).toMatch(/Repository readonly: .*read-only.* Mount it for writing/s);
   }, limitMs);
 
-  test('has too little room', async () => {
+  sometimes('has too little room', async () => {
     const { tiny } = repositories();
     const { codes, textOf } = await refusedBackup(stack, plain.id, { repository: 'tiny', applianceId: appliance?.vm.id ?? '' }, inside(tiny));
     expect(codes).toEqual(['repository.full']);
@@ -210,19 +211,19 @@ describe('the worker\'s configuration', () => {
     return { code: status, words: stderr };
   }
 
-  test('names every wrong key at once', async () => {
+  sometimes('names every wrong key at once', async () => {
     const { code, words } = await startWith({ roles: ['control', 'cook'], engines: { lab: { url: 'http://engine', username: '' } }, repositories: { Main: { path: 'relative' } }, temporl: {} });
     expect(code).toBe(1);
     for (const key of ['roles.1', 'engines.lab.url', 'engines.lab.username', 'engines.lab.password', 'repositories.Main', 'temporl']) expect(words).toContain(key);
     expect(words).toMatch(/wrong\.json is not valid.*docs\/operators\.md/s);
   });
 
-  test('says what a role needs of other keys', async () => {
+  sometimes('says what a role needs of other keys', async () => {
     const { code, words } = await startWith({ roles: ['control', 'mover', 'appliance'] });
     expect({ code, words }).toEqual({ code: 1, words: expect.stringMatching(/catalog\.url.*engines: .*repositories: .*appliance: /s) as string });
   });
 
-  test('names a repository that is not one, a server that does not answer, a file that is no YAML', async () => {
+  sometimes('names a repository that is not one, a server that does not answer, a file that is no YAML', async () => {
     const temporal = { address: stack.parts.temporal.address, namespace: stack.parts.temporal.namespace };
     const foreign = await startWith({ roles: ['mover'], temporal, repositories: { state: { path: stack.parts.state } } });
     expect(foreign).toEqual({ code: 1, words: expect.stringMatching(/Repository state: .* is not empty .* and not a Holdfast repository\. Give it an empty directory/) as string });
@@ -233,7 +234,7 @@ describe('the worker\'s configuration', () => {
 });
 
 describe('a restore', () => {
-  test('under a name that exists, to a cluster and a storage domain that do not', async () => {
+  sometimes('under a name that exists, to a cluster and a storage domain that do not', async () => {
     const { backup } = await stack.track(await stack.client.backupVm({ engine: stack.engine, vmId: plain.id, repository: stack.repository })).result();
     const request = { engine: stack.engine, repository: stack.repository, backupId: backup.backupId, name: 'demo' };
     const taken = await refused(stack, () => stack.client.restoreVm(request));
@@ -245,7 +246,7 @@ describe('a restore', () => {
     expect(all.textOf('domain.unknown')).toMatch(/active data domains: data-1/);
   }, limitMs);
 
-  test('of a backup that is not there', async () => {
+  sometimes('of a backup that is not there', async () => {
     const { error } = await refused(stack, () => stack.client.restoreVm({ engine: stack.engine, repository: stack.repository, backupId: unknownId, name: 'from-nothing' }));
     expect({ code: error.code, message: error.message }).toEqual({ code: 'backup.not-found', message: expect.stringContaining(`Repository main has no backup ${unknownId}. List what it has`) as string });
   }, limitMs);

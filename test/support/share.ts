@@ -1,4 +1,4 @@
-// How much of a large table of tests runs: all of it (HOLDFAST_TESTS=whole: `npm run test:crash`, `test:flows`, `test:transfer`), or the share that `npm test` has
+// How much of a large table of tests runs: all of it (HOLDFAST_TESTS=whole: `npm run test:crash`, `test:e2e`, `test:flows`, `test:lab`), or the share that `npm test` has
 // minutes for, chosen by a seed. Who takes a share prints the seed; HOLDFAST_TEST_SEED repeats its choice.
 import { randomInt } from 'node:crypto';
 
@@ -22,3 +22,8 @@ const next = choices(seed);
 /** `count` of them, or all when everything runs. */
 export const some = <T>(all: readonly T[], count: number): readonly T[] =>
   isWhole ? all : all.map((each) => ({ each, at: next() })).sort((one, other) => one.at - other.at).slice(0, count).map(({ each }) => each);
+
+/** `test` for what costs much and stands alone: registered by the seed, half of the times, or whenever everything runs. */
+export function sometimes(name: string, prove: () => Promise<void>, limitMs?: number): void {
+  if (isWhole || next() < 0.5) test(name, prove, limitMs);
+}

@@ -1,5 +1,5 @@
 // The flows' suites on one stage; each is a file of its own beside this. One alone: `npx jest test/workflows/one-stage -t 'restoreVm in place'`.
-// Of their tables, which stop a run at every step by a failure and by a cancel, `npm test` takes one of the two for each step; `npm run test:flows` takes both.
+// Of their tables, which stop a run at every step by a failure and by a cancel, `npm test` takes one of the two for half of the steps; `npm run test:flows` takes both for all.
 import { tellSeed } from '../support/share';
 import { shareStage } from './stage';
 

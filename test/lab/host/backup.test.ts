@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { HostError, type BackupDisk, type MergeDisk, type VmDisk } from '../../../lab/host';
+import { sometimes } from '../../support/share';
 import { begin, download, end, expectEqual, exportOf, openBackupLab, ownBytes, reference, scratchFor, type BackupLab } from './backup-lab';
 import { ext4Disk, inGuest, nextOf, startVm, untilStatus } from './lab-host';
 
@@ -66,7 +67,7 @@ class Chain {
 
 const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUID());
 
-it('are incremental over checkpoints, snapshots and their removal, live and cold', async () => {
+sometimes('are incremental over checkpoints, snapshots and their removal, live and cold', async () => {
   const first = await ext4Disk(backups.lab, { old: Buffer.alloc(8 * MiB, 'old') });
   const chain = new Chain(await startVm(backups.lab, 'chain', [first]), first);
   const { vmId } = chain;
@@ -132,7 +133,7 @@ async function coldRounds(chain: Chain, since: string, first: VmDisk): Promise<v
   expect(await chain.bitmaps()).toContain(cp2);
 }
 
-it('of several disks are one moment; hybrid: the snapshot is served, and its checkpoint begins with it', async () => {
+sometimes('of several disks are one moment; hybrid: the snapshot is served, and its checkpoint begins with it', async () => {
   const [left, right, raw] = [await ext4Disk(backups.lab), await ext4Disk(backups.lab), await ext4Disk(backups.lab, {}, { format: 'raw' })];
   const vmId = await startVm(backups.lab, 'several', [left, right, raw]);
   const { host } = backups.lab;
@@ -173,7 +174,7 @@ it('of several disks are one moment; hybrid: the snapshot is served, and its che
   await host.stopVm(vmId);
 });
 
-it('are found again by the next lab, and end cleanly', async () => {
+sometimes('are found again by the next lab, and end cleanly', async () => {
   const disk = await ext4Disk(backups.lab);
   const vmId = await startVm(backups.lab, 'adopted', [disk]);
   const cp1 = randomUUID();
@@ -240,7 +241,7 @@ it('refuse what cannot be told, before anything is touched', async () => {
   await host.stopVm(vmId);
 });
 
-it('can be made to lie, and to run out of scratch space', async () => {
+sometimes('can be made to lie, and to run out of scratch space', async () => {
   const disk = await ext4Disk(backups.lab);
   const vmId = await startVm(backups.lab, 'faulty', [disk]);
   const { host } = backups.lab;

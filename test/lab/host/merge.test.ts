@@ -5,6 +5,7 @@ import { QmpClient } from '../../../lab/host/qmp-client';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { MergeDisk, VmDisk, VolumeFormat, VolumeRef } from '../../../lab/host';
+import { some } from '../../support/share';
 import { ext4Disk, inGuest, nextOf, openTestHost, startVm, untilStatus, type TestHost } from './lab-host';
 import { digestOfVolume } from './volume-content';
 
@@ -52,7 +53,7 @@ function removal(chain: Chain, what: 'middle' | 'active'): MergeDisk {
 }
 
 describe.each<[VolumeFormat]>([['cow'], ['raw']])('a chain of three volumes on a %s base', (format) => {
-  it.each(['middle', 'active'] as const)('loses its %s volume under the running guest', async (what) => {
+  it.each(some(['middle', 'active'] as const, 1))('loses its %s volume under the running guest', async (what) => {
     const first = await ext4Disk(lab, {}, { format });
     const vmId = await startVm(lab, 'live', [first]);
     const chain = await chainOfThree(vmId, first);
@@ -75,7 +76,7 @@ describe.each<[VolumeFormat]>([['cow'], ['raw']])('a chain of three volumes on a
     await lab.host.stopVm(vmId);
   });
 
-  it.each(['middle', 'active'] as const)('loses its %s volume while the VM is down', async (what) => {
+  it.each(some(['middle', 'active'] as const, 1))('loses its %s volume while the VM is down', async (what) => {
     const first = await ext4Disk(lab, {}, { format });
     const vmId = await startVm(lab, 'cold', [first]);
     const chain = await chainOfThree(vmId, first);

@@ -10,9 +10,7 @@ import { taskQueues } from '../../domain/ids';
 import { until } from '../client/harness';
 import { configFileOf, useStack } from './support/stack';
 
-// `npm test` names it for everybody; `npm start` has nobody who does.
-delete process.env['HOLDFAST_SDK_PYTHON'];
-const stack = useStack({ temporalForgets: true });
+const stack = useStack();
 
 /** Of Temporal's API: temporal.api.enums.v1.TaskQueueType. */
 const activityQueue = (2 as unknown) as NonNullable<Parameters<Connection['workflowService']['describeTaskQueue']>[0]['taskQueueType']>;
