@@ -1,11 +1,12 @@
 // The image transfer of one disk: asked for when its copy begins, renewed when its ticket is gone, ended when the copy is done. Its undo is on
 // the run's stack from before it is asked for. The copy itself goes on at its durable position; nothing of that is here.
-import { sleep, uuid4 } from '@temporalio/workflow';
+import { patched, sleep, uuid4 } from '@temporalio/workflow';
 import type { RunSettings } from '../domain/flows/settings';
 import { transferMark } from '../domain/ids';
 import type { ArmedUndo } from './compensation';
 import { readFailure } from './failures';
 import type { FlowRun } from './flow-run';
+import { uploadBegunAnew } from './patches';
 import type { Proxies } from './proxies';
 
 export interface TransferOfDisk {
@@ -23,9 +24,8 @@ export interface TransferOfDisk {
 }
 
 /**
- * Before another try where a ticket was gone before anything was moved. A new download needs nobody's consent. An upload is never asked for anew (its
- * disk would go with it), and the engine gives a resumed one no new ticket (TransferDiskImageCommand.handleResuming): its tries are
- * against a refusal that was not for good. After these it is another trouble than a host that has just restarted.
+ * Before another try where a ticket was gone before anything was moved. A new download needs nobody's consent; an upload was only tried again, in vain, before
+ * it was begun anew (restore/by-transfer). After these it is another trouble than a host that has just restarted.
  */
 const vainPausesMs = { download: [1_000, 3_000, 8_000], upload: [5_000, 10_000, 20_000] } as const;
 /** A copy that has run for so long had its ticket. */
@@ -45,7 +45,7 @@ export class DiskTransfer {
       try {
         return await work(await this.begun());
       } catch (error) {
-        if (!this.isGone(error)) throw error;
+        if (!this.isGone(error) || (direction === 'upload' && patched(uploadBegunAnew))) throw error;
         const hasMoved = run.durablePosition(progressDiskId).positionBytes > positionBytes || Date.now() - begunAtMs > wasThereMs;
         inVain = hasMoved ? 0 : inVain + 1;
         const pauseMs = inVain === 0 ? 0 : vainPausesMs[direction][inVain - 1];

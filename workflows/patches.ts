@@ -2,3 +2,6 @@
 
 /** 0.2.0. Until then a cancel that came while the last step before the seal, or before a restored VM is kept, could not hear it was passed over. */
 export const cancelObeyedBeforeKept = '2026-11-cancel-obeyed-before-kept';
+
+/** 0.2.0. Until then an upload whose ticket was gone was tried thrice with the same transfer, and then ended the restore. */
+export const uploadBegunAnew = '2026-11-upload-begun-anew';

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { aims, type IncrementalReport } from '../../bench/incremental/report';
 import { useStack } from '../e2e/support/stack';
 import { mib } from '../e2e/support/vms';
-import { sometimes } from '../support/share';
+import { sometimes } from '../support/sometimes';
 
 const limitMs = 240_000;
 const stackOf = useStack();

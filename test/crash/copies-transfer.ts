@@ -80,15 +80,12 @@ const resumedRestore = measured(copyCell(restore, 'data worker killed at 60 % of
   return takenOver(lane);
 })), writing);
 
-/** The engine pauses the upload at its next look, and a resumed one has the ticket that it had (TransferDiskImageCommand.handleResuming adds none): it cannot go on. Cancelled, it takes the disk with it. */
-const uploadLost: CellPlan = {
-  ...copyCell(restore, 'its ticket is lost at 40 % of the upload', (lane, _run, { faults }) => watched(lane, async (watch) => {
-    await writtenTo(lane, watch, 0.4);
-    await faults.add({ kind: 'ticket-lost', diskId: await madeBy(lane) });
-    return '';
-  })),
-  ends: { outcome: 'failed', code: 'imageio.ticket-gone' },
-};
+/** The engine gives an upload no other ticket: it is cancelled, which takes its disk with it, and begun anew. */
+const uploadLost: CellPlan = copyCell(restore, 'its ticket is lost at 40 % of the upload', (lane, _run, { faults }) => watched(lane, async (watch) => {
+  await writtenTo(lane, watch, 0.4);
+  await faults.add({ kind: 'ticket-lost', diskId: await madeBy(lane) });
+  return '';
+}));
 
 /** Its attempt is no longer the one that counts: it must let go of image and ticket, whatever it had in hand. */
 const restoreStoppedAndWoken = copyCell(restore, 'data worker stopped (SIGSTOP) at 20 % of the upload, woken (SIGCONT) after another took over', (lane) => watched(lane, async (watch) => {

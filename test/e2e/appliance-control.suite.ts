@@ -3,7 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldfastCancelledError, HoldfastClientError, type BackupHandle, type BackupSummary, type RestoreHandle } from '../../client';
-import { sometimes } from '../support/share';
+import { sometimes } from '../support/sometimes';
 import { bytesReadBy, durablePosition, partialFiles, qemuPid, untilPhase, untilProgress, type Position } from './support/copies';
 import { estateOf } from './support/estate';
 import { rootsOf } from './support/lane';

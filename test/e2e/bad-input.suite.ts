@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { sometimes } from '../support/share';
+import { sometimes } from '../support/sometimes';
 import { startWorkerInside, whyNoNamespace, workerProgram, type SpawnedWorker } from './support/namespaces';
 import { refused, refusedBackup } from './support/refusals';
 import { deleteVolume, duringSnapshot, makeSnapshot, removeSnapshot } from './support/trouble';

@@ -12,7 +12,7 @@ import type { RunDoctorRequest } from '../../domain/flows/doctor';
 import type { Status } from '../../client/cli/commands/status';
 import { exitCodes } from '../../client/cli/exit-codes';
 import { runCli, until } from '../client/harness';
-import { sometimes } from '../support/share';
+import { sometimes } from '../support/sometimes';
 import { useStack } from './support/stack';
 
 const stack = useStack();

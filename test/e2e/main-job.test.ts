@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { sometimes, tellSeed } from '../support/share';
+import { tellSeed } from '../support/share';
+import { sometimes } from '../support/sometimes';
 import { expectGone } from './support/stack';
 
 const checkout = path.resolve(__dirname, '../..');

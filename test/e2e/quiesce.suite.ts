@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { BackupHandle, BackupVmOutput, BackupVmRequest, HoldfastRunError } from '../../client';
 import { guestVm } from '../crash/guests';
 import { LabFaults } from '../crash/lab-faults';
-import { sometimes } from '../support/share';
+import { sometimes } from '../support/sometimes';
 import { useStack, type Stack } from './support/stack';
 import { slowFreeze } from './support/trouble';
 import { ask, until, type TestVm } from './support/vms';

@@ -5,7 +5,8 @@ import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/
 import type { ReplayResult, ReplayWorkerOptions, WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { flowNames } from '../../client/flows';
 import { workflowBundle } from '../../worker/workflow-bundle';
-import { some, sometimes, tellSeed } from '../support/share';
+import { some, tellSeed } from '../support/share';
+import { sometimes } from '../support/sometimes';
 import { activityOf, committedHistories, committedHistory, toReplay, type CommittedHistory, type HistoryEvent } from './histories';
 
 const workflowsPath = require.resolve('../../workflows');

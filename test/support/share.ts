@@ -23,7 +23,5 @@ const next = choices(seed);
 export const some = <T>(all: readonly T[], count: number): readonly T[] =>
   isWhole ? all : all.map((each) => ({ each, at: next() })).sort((one, other) => one.at - other.at).slice(0, count).map(({ each }) => each);
 
-/** `test` for what costs much and stands alone: registered by the seed, half of the times, or whenever everything runs. */
-export function sometimes(name: string, prove: () => Promise<void>, limitMs?: number): void {
-  if (isWhole || next() < 0.5) test(name, prove, limitMs);
-}
+/** True half of the times, by the seed. */
+export const perhaps = (): boolean => next() < 0.5;

@@ -130,21 +130,35 @@ describe('the proof', () => {
   });
 });
 
-test('an upload whose ticket is gone is resumed under its key: another one would cost the disk', async () => {
-  const run = await restore((script) => script.fail('restoreDiskByTransfer', 'imageio.ticket-gone', (call) => script.of('restoreDiskByTransfer').indexOf(call) === 0));
-  expect((await ending(run.handle)).status).toBe('COMPLETED');
-  const [one, two] = run.script.of('ensureTransfer').map(({ input }) => input['transferKey']);
-  expect(two).toBe(one);
-  expect(undone(run)).toEqual([]);
-});
-
-test('an upload that has ended fails the restore', async () => {
-  const run = await restore((script) => {
-    script.fail('restoreDiskByTransfer', 'imageio.ticket-gone');
-    script.fail('ensureTransfer', 'transfer.failed', (call) => script.of('ensureTransfer').indexOf(call) > 0);
+describe('an upload whose ticket is gone', () => {
+  test('is begun anew with the same disk: the engine gives it no other ticket, and takes the disk of one that is cancelled', async () => {
+    const run = await restore((script) => script.fail('restoreDiskByTransfer', 'imageio.ticket-gone', (call) => script.of('restoreDiskByTransfer').indexOf(call) === 0));
+    const end = await ending(run.handle);
+    expect(end).toMatchObject({ status: 'COMPLETED', output: { warnings: [expect.stringMatching(/lost the ticket of the upload of disk a: the disk is written once more/)] } });
+    const turn = ['takeCopySlot', 'ensureTransfer', 'restoreDiskByTransfer', 'giveBackCopySlot', 'ensureTransferEnded', 'removeDisk', 'createDisk', 'takeCopySlot', 'ensureTransfer', 'restoreDiskByTransfer', 'witnessTransfer'];
+    expect(run.script.names().slice(run.script.names().indexOf('takeCopySlot')).slice(0, turn.length)).toEqual(turn);
+    const [first, second] = run.script.of('ensureTransfer').map(({ input }) => input);
+    expect(second?.['diskId']).toBe(first?.['diskId']);
+    expect(second?.['transferKey']).not.toBe(first?.['transferKey']);
+    expect(run.script.of('restoreDiskByTransfer').map(({ input }) => input['from'])[1]).toEqual({ positionBytes: 0, dataBytes: 0 });
+    expect(undone(run)).toEqual(['cancel a', 'remove a']);
   });
-  expect(await ending(run.handle)).toMatchObject({ status: 'FAILED', code: 'transfer.failed' });
-  expect(undone(run)).toEqual(['cancel a', ...made]);
+
+  test('is begun thrice', async () => {
+    const run = await restore((script) => script.fail('restoreDiskByTransfer', 'imageio.ticket-gone'));
+    expect(await ending(run.handle)).toMatchObject({ status: 'FAILED', code: 'imageio.ticket-gone', details: { leftovers: [] } });
+    expect(run.script.of('restoreDiskByTransfer').length).toBe(3);
+    expect(undone(run)).toEqual(['cancel a', 'remove a', 'cancel a', 'remove a', 'cancel a', ...made]);
+  });
+
+  test('is not begun anew when it cannot be ended', async () => {
+    const run = await restore((script) => {
+      script.fail('restoreDiskByTransfer', 'imageio.ticket-gone');
+      script.fail('ensureTransferEnded', 'engine.refused', (call) => script.of('ensureTransferEnded').indexOf(call) === 0);
+    });
+    expect(await ending(run.handle)).toMatchObject({ status: 'FAILED', code: 'engine.refused', details: { leftovers: [] } });
+    expect(undone(run)).toEqual(['cancel a', 'cancel a', ...made]);
+  });
 });
 
 test('an upload that does not finalize well is undone, disk and all', async () => {

@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { HoldfastRunError, type BackupSummary, type RestoreHandle, type RestoreRequest, type RestoreVmOutput } from '../../../client';
-import { sometimes } from '../../support/share';
+import { sometimes } from '../../support/sometimes';
 import { untilProgress } from './copies';
 import { rootsOf } from './lane';
 import type { Stack } from './stack';
