@@ -6,6 +6,7 @@ import { sql as chains } from './0003-chains';
 import { sql as replaced } from './0004-replaced';
 import { sql as transfers } from './0005-transfers';
 import { sql as freezes } from './0006-freezes';
+import { sql as engineBackupLog } from './0007-engine-backup-log';
 
 export interface Migration {
   readonly version: number;
@@ -20,4 +21,5 @@ export const migrations: readonly Migration[] = [
   { version: 4, name: '0004-replaced', sql: replaced },
   { version: 5, name: '0005-transfers', sql: transfers },
   { version: 6, name: '0006-freezes', sql: freezes },
+  { version: 7, name: '0007-engine-backup-log', sql: engineBackupLog },
 ];
