@@ -1,6 +1,8 @@
 // The log of engine-backup as a stranger writes it: a login that may call the procedure and nothing else, on a real PostgreSQL.
 import { Client } from 'pg';
 import { createCatalog } from '../../../adapters/catalog/catalog';
+import { openDatabase } from '../../../adapters/catalog/database';
+import { readEngineBackupLog } from '../../../adapters/catalog/engine-backup-log';
 import { startPostgres, type TestPostgres } from '../../support/postgres';
 
 let postgres: TestPostgres;
@@ -8,10 +10,11 @@ beforeAll(async () => { postgres = await startPostgres(); }, 60_000);
 afterAll(() => postgres.stop());
 
 /** Of the database: its owner, and a login made as docs/operators.md says. */
+let url: string;
 let owner: Client;
 let engineBackup: Client;
 beforeEach(async () => {
-  const url = await postgres.createDatabase();
+  url = await postgres.createDatabase();
   const catalog = createCatalog({ url });
   await catalog.migrate();
   await catalog.close();
@@ -94,12 +97,43 @@ test('no table of the caller is taken for ours, and nobody else may call it', as
   await owner.query('RESET ROLE; REVOKE USAGE ON SCHEMA holdfast FROM stranger; DROP ROLE stranger');
 });
 
+describe('read back', () => {
+  const nowMs = Date.parse('2026-11-27T12:00:00Z');
+  const agoMs = (hours: number): number => nowMs - hours * 3_600_000;
+  const logged = (scope: string, doneAtMs: number, status: number, fqdn: string | null) => log(scope, new Date(doneAtMs).toISOString(), status, '', fqdn, '/l');
+  const read = async (place: 'catalog' | 'engine-database') => {
+    const database = openDatabase({ url, max: 1, log: { warn: () => undefined } });
+    return readEngineBackupLog(database, place, { fqdn: 'engine.example', nowMs }).finally(() => database.close());
+  };
+
+  test('of each scope the newest completed one of this engine, and what claims to be of the future apart', async () => {
+    for (const hours of [30, 5, 9]) await logged('db', agoMs(hours), 1, 'engine.example');
+    await logged('db', agoMs(1), -1, 'engine.example');
+    await logged('db', agoMs(-2), 1, 'engine.example');
+    await logged('files', agoMs(4), 1, 'engine.example');
+    await logged('files', agoMs(0), 0, 'engine.example');
+    expect(await read('catalog')).toEqual({ completed: [{ scope: 'db', doneAtMs: agoMs(5) }, { scope: 'db', doneAtMs: agoMs(-2) }, { scope: 'files', doneAtMs: agoMs(4) }], elsewhere: [] });
+  });
+
+  test('rows of another name, or of none, count for nobody and are listed', async () => {
+    await logged('db', agoMs(3), 1, 'other.example');
+    await logged('files', agoMs(2), 1, null);
+    expect(await read('catalog')).toEqual({ completed: [], elsewhere: [{ fqdn: 'other.example', scope: 'db', doneAtMs: agoMs(3) }, { fqdn: null, scope: 'files', doneAtMs: agoMs(2) }] });
+  });
+
+  test('a real engine\'s own log, in whose table any scope may stand', async () => {
+    await owner.query('CREATE TABLE public.engine_backup_log (scope varchar(64) NOT NULL, done_at timestamptz NOT NULL, is_passed boolean, output_message text, fqdn varchar(255), log_path text, PRIMARY KEY (scope, done_at))');
+    await owner.query("INSERT INTO public.engine_backup_log VALUES ('db', $1, true, '', 'engine.example', '/l'), ('anything', $1, true, '', 'engine.example', '/l'), ('files', $1, NULL, '', 'engine.example', '/l')", [new Date(agoMs(7)).toISOString()]);
+    expect(await read('engine-database')).toEqual({ completed: [{ scope: 'db', doneAtMs: agoMs(7) }], elsewhere: [] });
+  });
+});
+
 test('a second database of the same server, and an owner who may make no roles, are migrated as well', async () => {
-  const url = await postgres.createDatabase();
+  const another = await postgres.createDatabase();
   await owner.query("DROP ROLE IF EXISTS modest; CREATE ROLE modest LOGIN PASSWORD 'secret'");
-  const database = new URL(url).pathname.slice(1);
+  const database = new URL(another).pathname.slice(1);
   await owner.query(`ALTER DATABASE ${database} OWNER TO modest`);
-  const catalog = createCatalog({ url: url.replace(/\/\/[^@]+@/, '//modest:secret@') });
+  const catalog = createCatalog({ url: another.replace(/\/\/[^@]+@/, '//modest:secret@') });
   await catalog.migrate();
   await catalog.close();
 });

@@ -1,0 +1,40 @@
+// Reads the log of engine backups, the catalog's own or the one in a real engine's database: the same columns, written by the same procedure. Reads
+// only: all rows come from engine-backup (seed "Backup Awareness", 2). Whether they are enough decides domain/awareness.
+import { engineBackupScopes, type CompletedEngineBackup, type EngineBackupScope } from '../../domain/awareness/engine-backup';
+import type { Database } from './database';
+
+/** `engine-database`: the engine's own schema, where the real procedure checks no scope and a role may read only this table. */
+export type EngineBackupLogPlace = 'catalog' | 'engine-database';
+
+const tables: Readonly<Record<EngineBackupLogPlace, string>> = { catalog: 'holdfast.engine_backup_log', 'engine-database': 'public.engine_backup_log' };
+
+export interface LoggedEngineBackups {
+  /** Of the engine with this name: of each scope the newest that is not in the future, and the newest that is. */
+  readonly completed: readonly CompletedEngineBackup[];
+  /** Completed backups of other names count for nobody: a name that is misspelt on either side shows here. */
+  readonly elsewhere: readonly { readonly fqdn: string | null; readonly scope: EngineBackupScope; readonly doneAtMs: number }[];
+}
+
+interface Row {
+  readonly scope: EngineBackupScope;
+  readonly fqdn: string | null;
+  readonly newest: Date | null;
+  readonly future: Date | null;
+}
+
+/** `fqdn`: as engine-setup was told, which engine-backup logs. */
+export async function readEngineBackupLog(database: Database, place: EngineBackupLogPlace, { fqdn, nowMs }: { readonly fqdn: string; readonly nowMs: number }): Promise<LoggedEngineBackups> {
+  const rows = await database.call(`reading the log of engine backups (${place})`).rows<Row>(
+    `SELECT scope, fqdn, max(done_at) FILTER (WHERE done_at <= $1) AS newest, max(done_at) FILTER (WHERE done_at > $1) AS future
+     FROM ${tables[place]}
+     WHERE is_passed AND scope = ANY ($2::text[])
+     GROUP BY scope, fqdn
+     ORDER BY fqdn, scope`,
+    [new Date(nowMs).toISOString(), engineBackupScopes],
+  );
+  const dated = rows.flatMap(({ newest, future, ...of }) => [newest, future].flatMap((date) => (date === null ? [] : [{ ...of, doneAtMs: date.getTime() }])));
+  return {
+    completed: dated.filter((row) => row.fqdn === fqdn).map(({ scope, doneAtMs }) => ({ scope, doneAtMs })),
+    elsewhere: dated.filter((row) => row.fqdn !== fqdn),
+  };
+}
