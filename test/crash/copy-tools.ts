@@ -18,6 +18,7 @@ export const diskMib = 96;
 /** 32 s for the whole disk, so that the 2 s between two durable positions are 6 % of it. */
 export const copySeconds = 32;
 export const reachLimitMs = 90_000;
+/** Of the disk: two seconds of the copy and the requests in flight, which grow with neither disk nor change. */
 const rereadLimit = 0.1;
 const quietMs = 3_000;
 /** A position is made durable every 2 s: a cut just before the next one loses most. */
@@ -111,7 +112,7 @@ export function measured(cell: CellPlan, begin: (lane: Lane) => Promise<Counter>
       again = total - bytes;
       const others = (await cell.alsoJudge?.(lane, run, end)) ?? [];
       if (total < 0.99 * bytes) return [...others, `only ${total} bytes were counted at the disk's QEMU, of ${bytes}: the measurement does not see the copy`];
-      return again <= rereadLimit * bytes ? others : [...others, `${again} bytes were moved again, more than ${rereadLimit * 100} % of the ${bytes} that there were`];
+      return again <= rereadLimit * dataBytes ? others : [...others, `${again} bytes were moved again, more than ${rereadLimit * 100} % of the disk's ${dataBytes}`];
     },
     bytesMovedAgain: () => Math.max(0, again),
   };

@@ -47,7 +47,7 @@ export const transferShapes: readonly Shape[] = [
 /** Their steps are in other shapes, too: `npm test` takes a few of them, chosen by the seed. */
 export const rareTransferShapes: readonly Shape[] = [
   {
-    name: 'incremental backup that becomes a full one', ...incremental, ...well, prepare: toContinue, makes: { kind: 'full' }, begins: 2, cells: secondAttempt,
+    name: 'incremental backup that becomes a full one', ...incremental, ...well, prepare: toContinue, makes: { kind: 'full' }, begins: 2, spoilsBase: true, cells: secondAttempt,
     // The engine finds out when the host is to serve what changed.
     labFaults: ({ vm }) => [{ kind: 'bitmaps-forgotten', vmId: vm.id }],
   },

@@ -24,6 +24,8 @@ export interface Shape extends Wish {
   readonly source?: SourceName;
   /** What a backup's manifest must say: its kind, and what it lies on. */
   readonly makes?: { readonly kind: 'full' } | { readonly kind: 'incremental'; readonly on: SourceName | 'the one before' };
+  /** Nothing can lie on its base any more, whatever becomes of the run: what changed since is forgotten. */
+  readonly spoilsBase?: true;
   /** A run of it that is cut leaves work to the next one, which must do it. */
   readonly leavesToNext?: true;
   /** How many snapshots or VM backups a backup of this shape begins: one when absent. */

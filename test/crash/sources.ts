@@ -76,7 +76,8 @@ export class Sources {
     this.kept.clear();
   }
 
-  private async drop(name: SourceName): Promise<void> {
+  /** Made again when it is wanted. */
+  async drop(name: SourceName): Promise<void> {
     const source = this.kept.get(name);
     this.kept.delete(name);
     if (source) await rm(source.directory, { recursive: true, force: true });
