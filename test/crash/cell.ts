@@ -76,7 +76,7 @@ export async function runCell(lane: Lane, plan: CellPlan): Promise<CellResult> {
     return { cell: plan.name, method: shape.method, fault, ended: end.text, seconds, problems, products: judged.products, ...(plan.bytesMovedAgain ? { bytesMovedAgain: plan.bytesMovedAgain() } : {}) };
   } finally {
     await faults.release();
-    if (shape.spoilsBase) await lane.sources.drop('full');
+    if (shape.spoilsBase) lane.sources.spoiled();
   }
 }
 

@@ -24,6 +24,7 @@ const wishes: Readonly<Record<SourceName, Wish>> = {
 
 export class Sources {
   private readonly kept = new Map<SourceName, Source>();
+  private isSpoiled = false;
 
   constructor(private readonly lane: Lane) {}
 
@@ -47,11 +48,16 @@ export class Sources {
     await this.drop('incremental');
     const { lane } = this;
     const checkpointId = this.kept.get('full')?.checkpointId;
-    if (checkpointId === undefined || !(await checkpointsOf(lane.stack, lane.vm.id)).includes(checkpointId)) {
+    if (this.isSpoiled || checkpointId === undefined || !(await checkpointsOf(lane.stack, lane.vm.id)).includes(checkpointId)) {
       await this.drop('full');
       await this.make('full');
     }
     await this.tidy();
+  }
+
+  /** The host has forgotten what changed since the full backup: another one is made when one is wanted. */
+  spoiled(): void {
+    this.isSpoiled = true;
   }
 
   /** What a cell has made is put away; only a full backup by transfer takes the place of the last one. */
@@ -61,6 +67,7 @@ export class Sources {
       if (method !== 'transfer' || kind !== 'full') continue;
       await this.drop('incremental');
       this.kept.set('full', await this.sourceOf(backup));
+      this.isSpoiled = false;
     }
     await this.tidy();
   }
@@ -76,8 +83,7 @@ export class Sources {
     this.kept.clear();
   }
 
-  /** Made again when it is wanted. */
-  async drop(name: SourceName): Promise<void> {
+  private async drop(name: SourceName): Promise<void> {
     const source = this.kept.get(name);
     this.kept.delete(name);
     if (source) await rm(source.directory, { recursive: true, force: true });
@@ -97,6 +103,7 @@ export class Sources {
     if (!made) throw new Error(`lane ${lane.name} has no new backup in its repository`);
     const source = await this.sourceOf(made);
     this.kept.set(name, source);
+    if (name === 'full') this.isSpoiled = false;
     return source;
   }
 }
