@@ -173,8 +173,9 @@ export class RunHandle<Output = RunOutput> {
         const { undone, warnings, leftovers } = await this.progress();
         return error.withDetails({ ...error.details, undone, warnings, leftovers });
       } catch (asking) {
-        // A busy server refuses a query now and then; a missing worker will still be missing.
-        if (asking instanceof HoldfastClientError && asking.code === 'client.no-answer') return error;
+        // A busy server refuses a query now and then. The first question goes to the worker that ran the flow and waits ten seconds for it, dead or alive;
+        // the next goes to any, and a worker that is missing then will still be missing.
+        if (attempt > 1 && asking instanceof HoldfastClientError && asking.code === 'client.no-answer') return error;
         await delay(reconnectPauseMs / 2);
       }
     }
