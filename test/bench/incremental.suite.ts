@@ -8,12 +8,11 @@ import { promisify } from 'node:util';
 import { aims, type IncrementalReport } from '../../bench/incremental/report';
 import { useStack } from '../e2e/support/stack';
 import { mib } from '../e2e/support/vms';
-import { sometimes } from '../support/sometimes';
 
 const limitMs = 240_000;
 const stackOf = useStack();
 
-sometimes('npm run bench -- incremental --small', async () => {
+test('npm run bench -- incremental --small', async () => {
   const { parts, engine, repository, labState, env, lab } = stackOf();
   const directory = await mkdtemp(path.join(tmpdir(), 'hf-bench-'));
   try {

@@ -33,7 +33,7 @@ beforeAll(async () => {
 const limitMs = 90_000;
 
 describe('the VM and its disks', () => {
-  sometimes('an unknown VM', async () => {
+  test('an unknown VM', async () => {
     const { codes, textOf } = await refusedBackup(stack, unknownId);
     expect(codes).toEqual(['vm.unknown']);
     expect(textOf('vm.unknown')).toMatch(/Engine lab knows no VM .* holdfast list vms/);
@@ -181,7 +181,7 @@ if (noNamespace !== undefined) console.warn(`skipped: repositories that are read
   }, limitMs);
   afterAll(async () => { await appliance?.worker.stop(); }, limitMs);
 
-  sometimes('cannot be written to, neither by the mover nor by the appliance', async () => {
+  test('cannot be written to, neither by the mover nor by the appliance', async () => {
     const { readonly } = repositories();
     const { codes, textOf } = await refusedBackup(stack, plain.id, { repository: 'readonly', applianceId: appliance?.vm.id ?? '' }, inside(readonly));
     expect(codes).toEqual(['appliance.repository', 'repository.not-writable']);
