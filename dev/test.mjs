@@ -1,6 +1,7 @@
 // `npm test`: set-up, lint, type check, jest. With arguments (`npm test -- test/domain`) only jest runs, with them.
 // Ends with jest's counts on a line of their own, which CI reads. Of the whole suite, what failed is tried once more, alone.
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -66,7 +67,9 @@ async function runWhole(env) {
 
 async function main() {
   const args = process.argv.slice(2);
-  const { env } = await setup({ want: [...usualWants, 'venv'] });
+  const brought = await setup({ want: [...usualWants, 'venv'] });
+  // One for all suites, and for those that are tried again: another share would be another test.
+  const env = { HOLDFAST_TEST_SEED: String(randomInt(1_000_000)), ...brought.env };
   const isClean = args.length > 0 || await check(env);
   const { code, results, told } = args.length > 0 ? { ...(await runJest(args, env)), told: [] } : await runWhole(env);
   if (!isClean) console.log('oxlint, eslint or tsc found problems: see above');

@@ -5,10 +5,12 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { HostError, type BackupDisk, type MergeDisk, type VmDisk } from '../../../lab/host';
+import { tellSeed } from '../../support/share';
 import { sometimes } from '../../support/sometimes';
 import { begin, download, end, expectEqual, exportOf, openBackupLab, ownBytes, reference, scratchFor, type BackupLab } from './backup-lab';
 import { ext4Disk, inGuest, nextOf, startVm, untilStatus } from './lab-host';
 
+tellSeed();
 jest.setTimeout(180_000);
 
 const MiB = 1024 * 1024;

@@ -5,10 +5,11 @@ import { QmpClient } from '../../../lab/host/qmp-client';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { MergeDisk, VmDisk, VolumeFormat, VolumeRef } from '../../../lab/host';
-import { some } from '../../support/share';
+import { some, tellSeed } from '../../support/share';
 import { ext4Disk, inGuest, nextOf, openTestHost, startVm, untilStatus, type TestHost } from './lab-host';
 import { digestOfVolume } from './volume-content';
 
+tellSeed();
 jest.setTimeout(120_000);
 
 let lab: TestHost;
