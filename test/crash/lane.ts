@@ -86,6 +86,10 @@ export class Lane {
     return path.join(this.directory, 'repository');
   }
 
+  private get faults(): ReturnType<typeof faultFiles> {
+    return faultFiles(path.join(this.directory, 'faults'));
+  }
+
   get workers(): readonly WorkerProcess[] {
     return [this.main, ...(this.ownDataWorkers ?? [])];
   }
@@ -114,9 +118,8 @@ export class Lane {
 
   /** Takes away what the last cell wished, then wishes anew. */
   async wish(fault: Fault | undefined): Promise<void> {
-    const files = faultFiles(path.join(this.directory, 'faults'));
-    for (const file of Object.values(files)) await rm(file, { force: true });
-    if (fault) await writeFile(files.fault, JSON.stringify(fault));
+    for (const file of Object.values(this.faults)) await rm(file, { force: true });
+    if (fault) await writeFile(this.faults.fault, JSON.stringify(fault));
   }
 
   /** The VM's disks as the engine has them now: the same content under other ids. */
@@ -153,11 +156,11 @@ export class Lane {
   }
 
   async letGo(): Promise<void> {
-    await writeFile(faultFiles(path.join(this.directory, 'faults')).letGo, '');
+    await writeFile(this.faults.letGo, '');
   }
 
   private async readFired(which: 'fired' | 'held'): Promise<Fired | undefined> {
-    const text = await readFile(faultFiles(path.join(this.directory, 'faults'))[which], 'utf8').catch(() => '');
+    const text = await readFile(this.faults[which], 'utf8').catch(() => '');
     // Created before it is written: empty for a moment.
     return text === '' ? undefined : firedSchema.parse(JSON.parse(text));
   }

@@ -24,7 +24,7 @@ const wishes: Readonly<Record<SourceName, Wish>> = {
 
 export class Sources {
   private readonly kept = new Map<SourceName, Source>();
-  private isSpoiled = false;
+  private spoiledBackupId: string | undefined;
 
   constructor(private readonly lane: Lane) {}
 
@@ -47,8 +47,8 @@ export class Sources {
   async readyForTransfer(): Promise<void> {
     await this.drop('incremental');
     const { lane } = this;
-    const checkpointId = this.kept.get('full')?.checkpointId;
-    if (this.isSpoiled || checkpointId === undefined || !(await checkpointsOf(lane.stack, lane.vm.id)).includes(checkpointId)) {
+    const { backupId, checkpointId } = this.kept.get('full') ?? {};
+    if (backupId === this.spoiledBackupId || checkpointId === undefined || !(await checkpointsOf(lane.stack, lane.vm.id)).includes(checkpointId)) {
       await this.drop('full');
       await this.make('full');
     }
@@ -57,7 +57,7 @@ export class Sources {
 
   /** The host has forgotten what changed since the full backup: another one is made when one is wanted. */
   spoiled(): void {
-    this.isSpoiled = true;
+    this.spoiledBackupId = this.kept.get('full')?.backupId;
   }
 
   /** What a cell has made is put away; only a full backup by transfer takes the place of the last one. */
@@ -67,7 +67,6 @@ export class Sources {
       if (method !== 'transfer' || kind !== 'full') continue;
       await this.drop('incremental');
       this.kept.set('full', await this.sourceOf(backup));
-      this.isSpoiled = false;
     }
     await this.tidy();
   }
@@ -103,7 +102,6 @@ export class Sources {
     if (!made) throw new Error(`lane ${lane.name} has no new backup in its repository`);
     const source = await this.sourceOf(made);
     this.kept.set(name, source);
-    if (name === 'full') this.isSpoiled = false;
     return source;
   }
 }

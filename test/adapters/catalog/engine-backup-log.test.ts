@@ -3,6 +3,7 @@ import { Client } from 'pg';
 import { createCatalog } from '../../../adapters/catalog/catalog';
 import { openDatabase } from '../../../adapters/catalog/database';
 import { readEngineBackupLog } from '../../../adapters/catalog/engine-backup-log';
+import { engineBackupScopes } from '../../../domain/awareness/engine-backup';
 import { startPostgres, type TestPostgres } from '../../support/postgres';
 
 let postgres: TestPostgres;
@@ -46,7 +47,7 @@ test('a start is an event, a failure and a completion are rows, too', async () =
 });
 
 test('every scope of engine-backup is known, by the SQL that engine-backup sends', async () => {
-  for (const scope of ['files', 'db', 'dwhdb', 'reportsdb', 'cinderlib', 'cinderlibdb', 'grafanadb', 'keycloakdb']) await engineBackup.query(`SELECT LogEngineBackupEvent('${scope}', now(), 1, 'Finished', 'engine.example', '/var/log/b.log');`);
+  for (const scope of engineBackupScopes) await engineBackup.query(`SELECT LogEngineBackupEvent('${scope}', now(), 1, 'Finished', 'engine.example', '/var/log/b.log');`);
   expect((await rows()).length).toBe(8);
 });
 

@@ -1,4 +1,5 @@
 // The rule around every boundary, and its promises over any log.
+import fc from 'fast-check';
 import { defaultAwarenessPolicy, engineBackupScopes, judgeEngineBackup, type CompletedEngineBackup, type EngineBackupScope } from '../../../domain/awareness/engine-backup';
 
 const now = Date.parse('2026-11-27T12:00:00Z');
@@ -52,16 +53,15 @@ test('a backup of a time that has not come is named, not believed', () => {
 });
 
 test('over any log: fresh only with both scopes within the limit, and a success never makes it worse', () => {
-  let state = 7;
-  const random = (below: number): number => ((state = (state * 48_271) % 2_147_483_647) % below);
+  const scope = fc.constantFrom(...engineBackupScopes);
+  const logs = fc.array(fc.tuple(scope, fc.integer({ min: -day, max: 3 * day })), { maxLength: 6 }).map((list) => list.map(([of, ageMs]) => done(of, ageMs)));
   const worse = { fresh: 0, 'old-backup': 1, 'no-full-backup': 2, disabled: 3 };
-  for (let round = 0; round < 500; round += 1) {
-    const log = Array.from({ length: random(6) }, () => done(engineBackupScopes[random(engineBackupScopes.length)] ?? 'db', random(4 * day) - day));
+  fc.assert(fc.property(logs, scope, fc.integer({ min: 0, max: day }), (log, success, ageMs) => {
     const before = judged(log);
-    const within = (scope: EngineBackupScope): boolean => log.some((each) => each.scope === scope && each.doneAtMs <= now && each.doneAtMs >= now - day);
+    const within = (of: EngineBackupScope): boolean => log.some((each) => each.scope === of && each.doneAtMs <= now && each.doneAtMs >= now - day);
     expect(before.state === 'fresh').toBe(within('db') && within('files'));
     expect(before.text === undefined).toBe(before.state === 'fresh');
-    const after = judged([...log, done(engineBackupScopes[random(engineBackupScopes.length)] ?? 'db', random(day))]);
+    const after = judged([...log, done(success, ageMs)]);
     expect(worse[after.state]).toBeLessThanOrEqual(worse[before.state]);
-  }
+  }), { numRuns: 500 });
 });
