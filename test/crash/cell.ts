@@ -2,6 +2,7 @@
 // as it must, and the outside look finds nothing to complain about; otherwise it says everything that is wrong with it.
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FailureCode } from '../../domain/failures';
 import { endOf, type End, type Ending } from './ending';
 import { judge, lookBefore, type Products } from './judge';
 import { LabFaults, type LabFault } from './lab-faults';
@@ -47,8 +48,8 @@ export interface CellPlan {
   readonly bytesMovedAgain?: () => number;
   /** The shape's, where the fault changes nothing about it. */
   readonly ends?: Ending;
-  /** The engine may itself declare the step failed when it comes back: a run that then fails and leaves nothing is as right. */
-  readonly mayFail?: true;
+  /** The engine may itself declare the step failed when it comes back: a run that then fails (with this code) and leaves nothing is as right. */
+  readonly mayFail?: true | FailureCode;
   /** The source VM runs when the cell begins; it is down afterwards. */
   readonly bring?: 'up';
 }
@@ -66,7 +67,7 @@ export async function runCell(lane: Lane, plan: CellPlan): Promise<CellResult> {
   const faults = await LabFaults.inject(lane.stack, [...(shape.labFaults?.(lane) ?? []), ...(plan.labFaults?.(lane) ?? [])]);
   try {
     const { handle, end, seconds, told } = await ranToItsEnd(lane, plan, run, faults);
-    const expected = plan.mayFail && end.outcome === 'failed' ? { outcome: end.outcome } : (plan.ends ?? shape.ends);
+    const expected: Ending = plan.mayFail && end.outcome === 'failed' ? { outcome: end.outcome, ...(plan.mayFail === true ? {} : { code: plan.mayFail }) } : (plan.ends ?? shape.ends);
     const problems = [...told.problems, ...faults.unfired(), ...end.against(expected)];
     const judged = await judge(lane, { shape, outcome: expected.outcome, run }, before);
     if (plan.alsoJudge) problems.push(...(await plan.alsoJudge(lane, run, end)));

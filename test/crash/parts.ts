@@ -1,6 +1,7 @@
 // Kills of what all runs share: Temporal, PostgreSQL, the lab's engine. The runs side by side are each held at the beginning of one step, let go
 // so that all are in the middle of it, and then the part gets SIGKILL and is started again on the same data.
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FailureCode } from '../../domain/failures';
 import { until } from '../e2e/support/vms';
 import type { CellPlan } from './cell';
 import type { Lane } from './lane';
@@ -19,6 +20,8 @@ export interface Point {
   /** The step is under way for so long when the part dies. */
   readonly leadMs: number;
   readonly bandwidthBytesPerSecond?: number;
+  /** The engine fails a VM backup that it had not begun at its host when it died: nobody monitors it any more (engine-rules.md section 5, event 10814). */
+  readonly mayFailWith?: { readonly part: PartToKill; readonly code: FailureCode };
 }
 
 const [backup, restore] = plainShapes;
@@ -31,7 +34,7 @@ export const points: readonly Point[] = [
   { name: 'the removal of the snapshot', shape: backup, activityType: 'ensureSnapshotGone', leadMs: 80 },
   { name: 'the restore\'s copy', shape: restore, activityType: 'restoreDisk', ...slow },
   { name: 'the creation of the VM', shape: restore, activityType: 'createVmFromBackup', leadMs: 25 },
-  { name: 'the wait for the VM backup', shape: transferBackup, activityType: 'ensureVmBackup', leadMs: 80 },
+  { name: 'the wait for the VM backup', shape: transferBackup, activityType: 'ensureVmBackup', leadMs: 80, mayFailWith: { part: 'lab', code: 'backup.failed' } },
   { name: 'the beginning of the transfer', shape: transferBackup, activityType: 'ensureTransfer', leadMs: 60 },
   { name: 'the copy', shape: transferBackup, activityType: 'backupDiskByTransfer', ...slow },
   { name: 'the end of the transfer', shape: transferBackup, activityType: 'ensureTransferEnded', leadMs: 40 },
@@ -100,6 +103,7 @@ function cellsFor(harness: Harness, part: PartToKill, wanted: readonly Point[], 
       name: cellName(part, point),
       shape: point.shape,
       fault: { hold: { activityType: point.activityType } },
+      ...(point.mayFailWith?.part === part ? { mayFail: point.mayFailWith.code } : {}),
       ...(point.bandwidthBytesPerSecond === undefined ? {} : { bandwidthBytesPerSecond: point.bandwidthBytesPerSecond }),
       disturb: async (lane) => {
         await until(`the run is at ${point.activityType}`, async () => (await lane.held()) !== undefined, arriveLimitMs);
