@@ -13,6 +13,7 @@ export const clientErrorCodes = [
   'client.not-found',
   'client.ambiguous',
   'client.protocol',
+  'client.engine-backup',
 ] as const;
 export type ClientErrorCode = (typeof clientErrorCodes)[number];
 

@@ -11,6 +11,7 @@ const fromClients = {
   'client.not-found': { cause: 'There is no such VM, run or backup.', remedy: 'Look at `holdfast list vms`, `holdfast list runs` or `holdfast list backups`.' },
   'client.ambiguous': { cause: 'Several VMs have this name.', remedy: 'Name the VM by its id.' },
   'client.protocol': { cause: 'Client and workers do not understand each other, or the workflow is not one of Holdfast\'s.', remedy: 'Use the client of the workers\' version.' },
+  'client.engine-backup': { cause: '`engine-backup-hook` could not save a scope of the engine, or could not tell the log of engine backups.', remedy: 'Mend what the message quotes of pg_dump, tar or psql (more is in the hook\'s log file), and run it again.' },
 } as const satisfies Record<ClientErrorCode, Guidance>;
 
 const fromTemporal = {

@@ -27,6 +27,8 @@ export interface RunningParts {
   /** Holds the password; other programs read it from `catalogUrlFile`. */
   readonly postgresUrl: string;
   readonly catalogUrlFile: string;
+  /** The database of the lab's engine, as its reader: the log of engine backups and nothing else. */
+  readonly engineReaderUrlFile: string;
   readonly lab: { readonly name: string; readonly url: string; readonly connectionFile: string; readonly controlSocket: string };
   readonly repository: { readonly name: string; readonly path: string };
   part(name: PartName): Part;

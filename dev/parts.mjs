@@ -80,7 +80,10 @@ export async function startParts({ state: named, only = allParts, ports = 'auto'
   try {
     const settings = { ...file, ports: await choosePorts(file.ports, ports, say, only.flatMap((name) => portsOf[name])) };
     const common = { state, settings, env: setup.env, say, restart, flushes, forgets, cacheDir: setup.cacheDir, guestDir: setup.guestDir, temporalCli: setup.temporalCli };
-    const starters = { temporal: () => startTemporal(parts, common), postgres: () => startPostgres(parts, common), lab: () => startLab(parts, common, programs.lab) };
+    // The lab's engine has a database, too, and connects to it when it is there.
+    const postgres = only.includes('postgres') ? await createPostgres(common) : undefined;
+    const labOptions = { ...common, program: programs.lab, engineDatabaseUrl: postgres?.engineDatabaseUrl };
+    const starters = { temporal: () => startTemporal(parts, common), postgres: () => startPostgres(parts, postgres), lab: () => startLab(parts, labOptions) };
     const started = await together(Object.entries(starters).filter(([name]) => only.includes(name)).map(([, start]) => start()));
     if (only.includes('workers')) await startWorkers(parts, common, started, programs.worker);
     const description = { ...started, state, repository: { name: repositoryName, path: repositoryOf(state) } };
@@ -107,16 +110,15 @@ async function startTemporal(parts, common) {
   return { temporal };
 }
 
-async function startPostgres(parts, common) {
-  const { part, url, urlFile } = await createPostgres(common);
+async function startPostgres(parts, { part, url, urlFile, engineReaderUrlFile }) {
   await parts.run(part);
-  return { postgresUrl: url, catalogUrlFile: urlFile };
+  return { postgresUrl: url, catalogUrlFile: urlFile, engineReaderUrlFile };
 }
 
-async function startLab(parts, common, program) {
-  const { part, connectionFile } = createLab({ ...common, program });
+async function startLab(parts, options) {
+  const { part, connectionFile } = createLab(options);
   const ready = await parts.run(part);
-  return { lab: { name: engineName, url: ready.url, connectionFile, controlSocket: readConnection(common.state).controlSocket } };
+  return { lab: { name: engineName, url: ready.url, connectionFile, controlSocket: readConnection(options.state).controlSocket } };
 }
 
 async function startWorkers(parts, common, { temporal, catalogUrlFile, lab }, program) {

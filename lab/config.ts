@@ -17,6 +17,8 @@ const schema = z.object({
   qemuData: z.array(z.string()),
   /** Of an environment that has the ovirt-imageio package. Absent: the lab has no data daemon. */
   python: z.string().min(1).optional(),
+  /** A database for the engine's own log of backups: its owner's URL. Absent: the engine tells nothing of backups of itself. */
+  engineDatabase: z.string().regex(/^postgres(ql)?:\/\//, { error: 'HOLDFAST_LAB_ENGINE_DATABASE must be a URL: postgresql://<user>:<password>@<host>:<port>/<database>' }).optional(),
   fuse: z.enum(['auto', 'off'], { error: 'HOLDFAST_FUSE must be auto or off' }),
 });
 export type LabConfig = z.infer<typeof schema>;
@@ -41,6 +43,7 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv = pro
     qemuData: (env['HOLDFAST_QEMU_DATA'] ?? '').split(path.delimiter).filter((directory) => directory !== ''),
     fuse: env['HOLDFAST_FUSE'] ?? 'auto',
     python: env['HOLDFAST_SDK_PYTHON'],
+    engineDatabase: env['HOLDFAST_LAB_ENGINE_DATABASE'],
   });
   if (!result.success) throw new ConfigError(result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'));
   return result.data;

@@ -12,6 +12,7 @@ import { ConfigError, readConfig, type LabConfig } from './config';
 import { serveControl } from './control/server';
 import { startEngine, type Engine } from './engine';
 import { makeDemo } from './engine/demo';
+import { PostgresEngineDatabase } from './engine-database/engine-database';
 import { createFilesystemVolume, createHost } from './host';
 import { startImageio } from './imageio';
 
@@ -28,10 +29,15 @@ async function main(): Promise<void> {
   const host = createHost({ stateDir: stateDirectory, guestDir, cacheDir, qemuData, fuse, log });
   await host.start();
   const imageio = await startImageio({ stateDirectory, python: config.python, log });
+  const database = config.engineDatabase === undefined ? undefined : new PostgresEngineDatabase(config.engineDatabase, (line) => {
+    log.info(line);
+  });
+  database?.start();
   const engine = await startEngine({
     stateDirectory,
     host,
     ...(imageio === undefined ? {} : { imageio }),
+    ...(database === undefined ? {} : { database }),
     settings: { detachWipesTracking: config.detachWipesTracking },
     port: await choosePort(config),
     tokenIdleSeconds: config.tokenIdleSeconds,
@@ -46,6 +52,7 @@ async function main(): Promise<void> {
   const stop = once(async () => {
     await control.close();
     await engine.close();
+    await database?.close();
     await host.close({ stopVms: config.stopVmsOnExit });
     await (config.stopVmsOnExit ? imageio?.stop() : imageio?.release());
     process.exit(0);

@@ -3,6 +3,7 @@ import { connect, type ConnectionOptions } from './connection';
 import { attachmentCalls } from './attachments';
 import { checkpointCalls } from './checkpoints';
 import { diskCalls } from './disks';
+import { eventCalls } from './events';
 import { examinationCalls } from './examination';
 import { imageTransferCalls } from './image-transfers';
 import type { Engine, EngineExamination } from './port';
@@ -19,6 +20,7 @@ export function createEngine(options: EngineOptions): Engine & EngineExamination
   return {
     name: options.name,
     ...systemCalls(connection),
+    ...eventCalls(connection),
     ...vmCalls(connection),
     ...diskCalls(connection),
     ...attachmentCalls(connection),

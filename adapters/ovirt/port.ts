@@ -2,9 +2,12 @@
 // HoldfastError with an `engine.*` code; "not there" is `undefined` where the type says so. Sizes are bytes.
 import type { DiskSettings } from '../../domain/disks';
 import type { CertificateFacts, PermissionFacts } from '../../domain/doctor/judge-engine';
+import type { EngineAwareness } from './port-awareness';
 import type { EngineBackups } from './port-backups';
 
 export type { Checkpoint, ImageTransfer, NewTransfer, NewVmBackup, TransferPhase, VmBackup, VmBackupDisk, VmBackupPhase } from './port-backups';
+export { eventOrigin } from './port-awareness';
+export type { NewEvent, PostedEvent } from './port-awareness';
 
 export type VmStatus = 'up' | 'down' | 'paused' | 'powering_up' | 'powering_down' | 'image_locked' | 'other';
 export type ObjectStatus = 'ok' | 'locked' | 'illegal' | 'other';
@@ -122,7 +125,7 @@ export interface NewDisk {
   readonly storageDomainId: string;
 }
 
-export interface Engine extends EngineBackups {
+export interface Engine extends EngineBackups, EngineAwareness {
   readonly name: string;
   about(): Promise<{ readonly product: string; readonly version: string }>;
 

@@ -1,11 +1,9 @@
-// What is not about one VM: the engine itself, clusters, networks, MAC pools, storage domains and events.
-import { type Connection, pathOf, queryOf } from './connection';
+// What is not about one VM: the engine itself, clusters, networks, MAC pools and storage domains.
+import { type Connection, pathOf } from './connection';
 import type { Engine, StorageDomain } from './port';
-import { apiRootSchema, clusterSchema, dataCenterSchema, eventSchema, listOf, macPoolSchema, networkSchema, parseAnswer, storageDomainSchema, vnicProfileSchema } from './wire';
+import { apiRootSchema, clusterSchema, dataCenterSchema, listOf, macPoolSchema, networkSchema, parseAnswer, storageDomainSchema, vnicProfileSchema } from './wire';
 
-type SystemCalls = Pick<Engine, 'about' | 'listClusters' | 'listVnicProfiles' | 'macPoolAllowsDuplicates' | 'listStorageDomains' | 'listEvents'>;
-
-const maxEvents = 100;
+type SystemCalls = Pick<Engine, 'about' | 'listClusters' | 'listVnicProfiles' | 'macPoolAllowsDuplicates' | 'listStorageDomains'>;
 
 export function systemCalls(engine: Connection): SystemCalls {
   const list = async <Item>(path: string, key: string, schema: Parameters<typeof listOf<Item>>[1], what: string): Promise<readonly Item[]> => {
@@ -48,14 +46,6 @@ export function systemCalls(engine: Connection): SystemCalls {
         }
       }
       return domains.map(({ id, name, type, available, backup }): StorageDomain => ({ id, name, type, backup, availableBytes: available ?? 0, ...inDataCenter.get(id) }));
-    },
-    async listEvents(query) {
-      const search = 'correlationId' in query ? `correlation_id=${query.correlationId}` : query.search;
-      const events = await list(pathOf('events') + queryOf({ search, max: String(maxEvents) }), 'event', eventSchema, `listing events by "${search}"`);
-      return events.map(({ id, code, severity, description, correlation_id: correlationId, time, vm }) => ({
-        id, code, severity, description,
-        ...(correlationId === undefined ? {} : { correlationId }), ...(time === undefined ? {} : { time }), ...(vm === undefined ? {} : { vmId: vm.id }),
-      }));
     },
   };
 }

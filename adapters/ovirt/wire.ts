@@ -153,6 +153,12 @@ export const eventSchema = z.object({
   vm: reference.optional().catch(undefined),
 });
 
+/** Asked for by its origin, or just posted: both are there. */
+export const postedEventSchema = eventSchema.extend({ custom_id: integer, origin: z.string() });
+
+/** Since the engine after 4.5 (ovirt-engine-api-model, EngineBackupInfo): `last_engine_backup` is that of scope `files`. */
+export const engineBackupSchema = z.object({ engine_backup: z.object({ last_db_backup: moment.optional(), last_engine_backup: moment.optional() }).default({}) });
+
 /** Parses an answer; `what` is the request in words. The message names the element, never its value. */
 export function parseAnswer<Value>(schema: z.ZodType<Value>, body: unknown, what: string, engineName: string): Value {
   const parsed = schema.safeParse(body);

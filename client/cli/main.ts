@@ -8,6 +8,7 @@ import { addBackup } from './commands/backup';
 import { addCatalog } from './commands/catalog';
 import { addControl } from './commands/control';
 import { addDoctor } from './commands/doctor';
+import { addEngineBackupHook } from './commands/engine-backup-hook';
 import { addHoldings } from './commands/holdings';
 import { addList } from './commands/list';
 import { addRestore } from './commands/restore';
@@ -30,7 +31,7 @@ export function buildProgram(host: Host, version: string): Command {
     .configureOutput({ writeOut: host.io.out, writeErr: host.io.err, getOutHelpWidth: host.io.columns, getErrHelpWidth: host.io.columns, getOutHasColors: () => false, getErrHasColors: () => false })
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', '\nExample:\n  $ holdfast backup vm demo --engine lab --repository main\n\nExit codes: docs/operators.md, "Exit codes".');
-  for (const add of [addUp, addBackup, addRestore, addVerify, addList, addShow, addStatus, addHoldings, addDoctor, addControl, addCatalog, addSchema]) add(program, host);
+  for (const add of [addUp, addBackup, addRestore, addVerify, addList, addShow, addStatus, addHoldings, addDoctor, addControl, addCatalog, addSchema, addEngineBackupHook]) add(program, host);
   return program;
 }
 

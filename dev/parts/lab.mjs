@@ -14,7 +14,8 @@ export function labArguments({ state, guestDir, cacheDir, port }) {
 
 export const connectionFileOf = (state) => join(state, 'lab', 'connection.json');
 
-export function createLab({ state, guestDir, cacheDir, settings, env, say, restart, program = labProgram }) {
+export function createLab({ state, guestDir, cacheDir, settings, env: given, say, restart, program = labProgram, engineDatabaseUrl }) {
+  const env = engineDatabaseUrl === undefined ? given : { ...given, HOLDFAST_LAB_ENGINE_DATABASE: engineDatabaseUrl };
   return {
     connectionFile: connectionFileOf(state),
     part: new Part({

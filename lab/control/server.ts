@@ -5,6 +5,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import { HostError } from '../host/port';
 import type { Engine } from '../engine';
+import { ageEvents } from '../engine/audit-log';
 import { HttpFault } from '../engine/faults';
 import { isFinal, isUnfinished } from '../engine/state/backup-model';
 import { faultSchema } from '../engine/injected/kinds';
@@ -17,7 +18,7 @@ export interface ControlServer {
 const guestExec = z.strictObject({ script: z.string().min(1), timeoutMs: z.number().int().positive().optional() });
 
 const clock = z.strictObject({ advanceSeconds: z.number().positive() });
-const settings = z.strictObject({ detachWipesTracking: z.boolean(), vmsBelow47: z.array(z.string()) }).partial();
+const settings = z.strictObject({ detachWipesTracking: z.boolean(), vmsBelow47: z.array(z.string()), auditLogAgingDays: z.number().positive() }).partial();
 
 type Reply = { readonly status: number; readonly json: object };
 
@@ -69,6 +70,7 @@ async function answer(request: IncomingMessage, engine: Engine): Promise<Reply> 
   }
   if (method === 'PUT' && url === '/settings')
     return { status: 200, json: Object.assign(engine.context.settings, settings.parse(JSON.parse(await readText(request)))) };
+  if (method === 'POST' && url === '/events/age') return { status: 200, json: { gone: await ageEvents(engine.context, 0) } };
   if (method === 'POST' && url === '/sessions/expire') return { status: 200, json: { expired: engine.sessions.expireAll() } };
   const fault = /^\/faults(?:\/([^/]+))?$/.exec(url);
   if (fault !== null) return answerFaults(request, engine, fault[1]);

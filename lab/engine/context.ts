@@ -2,6 +2,7 @@
 import type { BackupHost, ImageioDaemon } from '../host/backup-port';
 import type { Host, VolumeRef } from '../host/port';
 import type { Clock } from './clock';
+import type { EngineDatabase } from './database-port';
 import type { EventLog } from './events';
 import { entityNotFound, notFound } from './faults';
 import type { Holds } from './injected/holds';
@@ -29,6 +30,8 @@ export interface Context {
   /** The same host, for bitmaps, backups and exports. */
   readonly backups: BackupHost;
   readonly imageio: ImageioDaemon;
+  /** Absent: the engine tells nothing of backups of itself, as one before 4.6 (API root). */
+  readonly database?: EngineDatabase;
   readonly clock: Clock;
   readonly settings: Settings;
   /** One step after another per backup or transfer. */
@@ -51,6 +54,8 @@ export interface Settings {
   detachWipesTracking: boolean;
   /** VMs whose compatibility is below 4.7: their backups are live or cold unasked (engine-rules 0.4). */
   vmsBelow47: readonly string[];
+  /** Events older than so many days are gone (AuditLogAgingThreshold). */
+  auditLogAgingDays: number;
 }
 
 export function needVm({ store }: Context, id: string): VmRecord {

@@ -159,12 +159,17 @@ export class EventLog {
     });
   }
 
-  private append(event: Omit<EventRecord, 'id' | 'index' | 'timeMs' | 'deleted'>): EventRecord {
+  /** What somebody else wrote into the engine's audit log. */
+  follow(row: Pick<EventRecord, 'auditLogId' | 'code' | 'severity' | 'description' | 'timeMs' | 'deleted'>): EventRecord {
+    return this.append({ ...row, correlationId: '', origin: 'oVirt', customId: -1 });
+  }
+
+  private append(event: Omit<EventRecord, 'id' | 'index' | 'timeMs' | 'deleted'> & Partial<Pick<EventRecord, 'timeMs' | 'deleted'>>): EventRecord {
     return this.store.write(() => {
       const { installation, events } = this.store.tables;
       const index = installation.get('installation')?.nextEventIndex ?? 1;
       installation.patch('installation', { nextEventIndex: index + 1 });
-      const row: EventRecord = { ...event, id: String(index), index, timeMs: Date.now(), deleted: false };
+      const row: EventRecord = { timeMs: Date.now(), deleted: false, ...event, id: String(index), index };
       events.put(row);
       return row;
     });

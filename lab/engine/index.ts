@@ -7,6 +7,7 @@ import type { Host } from '../host/port';
 import { Background } from './background';
 import { Clock } from './clock';
 import type { Context, Settings } from './context';
+import type { EngineDatabase } from './database-port';
 import { resumeOperations } from './commands/resume';
 import { syncVmStatuses, watchVms } from './commands/run-vm';
 import { EventLog } from './events';
@@ -38,6 +39,8 @@ export interface EngineOptions {
   readonly host: Host & { readonly backups?: BackupHost };
   /** Started already, like the host. Without it, or without the host's side of it, there are no backups and no transfers. */
   readonly imageio?: ImageioDaemon;
+  /** Of the engine's own backups; somebody else closes it. */
+  readonly database?: EngineDatabase;
   /** 0: any free one. */
   readonly port: number;
   readonly tokenIdleSeconds: number;
@@ -67,7 +70,7 @@ export interface Engine {
 /** The host has to be started already. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const injected = new InjectedFaults();
-  const lasting: Lasting = { injected, clock: new Clock(), settings: { detachWipesTracking: false, vmsBelow47: [], ...options.settings } };
+  const lasting: Lasting = { injected, clock: new Clock(), settings: { detachWipesTracking: false, vmsBelow47: [], auditLogAgingDays: 30, ...options.settings } };
   let current = await incarnate(options, options.port, lasting, () => engine);
   const { port, caFile, accounts: known } = current;
   const engine: Engine = {
@@ -126,6 +129,7 @@ async function incarnate(
   const { host, backups, imageio, hold, retire } = faultyHost(options.host, dataSide(options), injected);
   const context: Context = {
     ...{ store, host, backups, imageio, clock, settings, log, injected },
+    ...(options.database === undefined ? {} : { database: options.database }),
     holds: new Holds(injected, hold),
     turns: new Turns(),
     locks: new Locks(),

@@ -1,5 +1,6 @@
 // What the engine does by itself, again and again: it looks at running transfers and at hybrid backups that somebody finalized, and forgets
 // what has been over for long enough (engine-rules.md section 4, configuration).
+import { ageEvents } from './audit-log';
 import type { Context } from './context';
 import { runTransfer } from './commands/advance-transfer';
 import { operationOf } from './commands/end-backup';
@@ -38,7 +39,7 @@ export class Monitor {
     const polls = running.map(({ id }) => background.run(`poll transfer ${id}`, () => runTransfer(this.context, id, true)));
     for (const { id } of store.tables.backups.where((backup) => backup.phase === 'ready' && backup.stopAsked)) this.finalize(id);
     await Promise.all(polls);
-    this.sweep();
+    await this.sweep();
   }
 
   private finalize(id: string): void {
@@ -54,8 +55,8 @@ export class Monitor {
     });
   }
 
-  private sweep(): void {
-    const { clock, store } = this.context;
+  private async sweep(): Promise<void> {
+    const { clock, store, settings } = this.context;
     if (this.timer === undefined || clock.nowMs() - this.sweptMs < sweepEveryMs) return;
     this.sweptMs = clock.nowMs();
     const { backups, transfers } = store.tables;
@@ -64,6 +65,9 @@ export class Monitor {
         if ((phase === 'succeeded' || phase === 'failed') && clock.elapsedMs(modifiedMs) > keptMs[phase]) backups.delete(id);
       for (const { id, phase, updatedMs } of transfers.where((row) => isFinal(row.phase)))
         if (clock.elapsedMs(updatedMs) > keptMs[phase === 'finished_success' ? 'succeeded' : 'failed']) transfers.delete(id);
+    });
+    await this.context.background.run('age events', async () => {
+      await ageEvents(this.context, settings.auditLogAgingDays);
     });
   }
 }

@@ -5,6 +5,7 @@ import { diskSettingsSchema } from '../../domain/disks';
 import { readOvf } from '../../domain/ovf';
 import { backupContract, transferContract } from './engine-backups.contract';
 import { configurationContract, diskContract, snapshotContract } from './engine-changes.contract';
+import { eventContract } from './engine-events.contract';
 import { codeOf, type EngineSetUp, nobody, type Stage, until } from './engine-stage';
 
 export function engineContract(name: string, setUp: () => Promise<EngineSetUp>): void {
@@ -31,6 +32,7 @@ export function engineContract(name: string, setUp: () => Promise<EngineSetUp>):
 
     describe('reading', () => readingContract(on));
     describe('snapshots', () => snapshotContract(on));
+    describe('posted events', () => eventContract(on));
     describe('disks', () => diskContract(on));
     describe('VM backups', () => backupContract(on));
     describe('image transfers', () => transferContract(on));

@@ -2,7 +2,7 @@
 // `urlOf` may point at a daemon that does.
 import { randomUUID } from 'node:crypto';
 import type { EngineBackups, ImageTransfer, NewTransfer, TransferPhase } from '../../adapters/ovirt/port-backups';
-import { FakeEngineBase } from './fake-engine-base';
+import { FakeEngineEvents } from './fake-engine-events';
 import { look, refuse, type FakeDisk, type Moving } from './fake-world';
 
 export type FakeTransfer = NewTransfer & Moving & { readonly id: string; readonly ticket: string; phase: TransferPhase };
@@ -11,7 +11,7 @@ type TransferCalls = Pick<EngineBackups, 'createTransfer' | 'getTransfer' | 'lis
 
 const isFinal = (phase: TransferPhase): boolean => ['finished_success', 'finished_failure'].includes(phase);
 
-export abstract class FakeEngineTransfers extends FakeEngineBase implements TransferCalls {
+export abstract class FakeEngineTransfers extends FakeEngineEvents implements TransferCalls {
   readonly transfers = new Map<string, FakeTransfer>();
   /** Transfers that no host can prepare, before one that works. */
   failingTransfers = 0;

@@ -14,7 +14,7 @@ engineContract('the fake engine', () => {
   return Promise.resolve({
     engine,
     stranger: refusing(engine, 'engine.unauthorized', () => true),
-    reader: refusing(engine, 'engine.forbidden', (operation) => /^(?:create|remove|attach|detach|activate|start|stop|shutdown|finalize|cancel|freeze|thaw)/.test(operation)),
+    reader: refusing(engine, 'engine.forbidden', (operation) => /^(?:create|remove|attach|detach|activate|start|stop|shutdown|finalize|cancel|freeze|thaw|post|delete)/.test(operation)),
     letTokenExpire: () => Promise.resolve(),
     vmName: 'demo',
     applianceName: 'appliance',

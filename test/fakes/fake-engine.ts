@@ -2,7 +2,7 @@
 // demand, and passes the same contract as the HTTP adapter. It serves no bytes.
 import { randomUUID } from 'node:crypto';
 import { neededPermits, type PermissionFacts } from '../../domain/doctor/judge-engine';
-import type { Attachment, Cluster, Disk, Engine, EngineEvent, NewDisk, Nic, Snapshot, SnapshotDisk, StorageDomain, Vm, VmDisk, VnicProfile } from '../../adapters/ovirt/port';
+import type { Attachment, Cluster, Disk, Engine, NewDisk, Nic, Snapshot, SnapshotDisk, StorageDomain, Vm, VmDisk, VnicProfile } from '../../adapters/ovirt/port';
 import { readOvf } from '../../domain/ovf';
 import { FakeEngineBackups } from './fake-engine-backups';
 import { fakeIds, freeMac, look, refuse, type FakeAttachment, type FakeDisk, type FakeSnapshot, type FakeVm } from './fake-world';
@@ -82,12 +82,6 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
   macPoolAllowsDuplicates = (): Promise<boolean> => this.read('macPoolAllowsDuplicates', () => false);
   listClusters = (): Promise<readonly Cluster[]> => this.read('listClusters', () => this.clusters);
   listStorageDomains = (): Promise<readonly StorageDomain[]> => this.read('listStorageDomains', () => this.domains);
-  listEvents = (query: Parameters<Engine['listEvents']>[0]): Promise<readonly EngineEvent[]> =>
-    this.read('listEvents', () => {
-      const codes = 'search' in query ? [...query.search.matchAll(/type=(\d+)/g)].map(([, code]) => Number(code)) : [];
-      const isFound = (event: EngineEvent): boolean => ('search' in query ? (codes.length > 0 ? codes.includes(event.code) : event.description.includes(query.search)) : event.correlationId === query.correlationId);
-      return [...this.events].reverse().filter(isFound);
-    });
 
   // — snapshots —
   createSnapshot = ({ vmId, description, diskIds }: Parameters<Engine['createSnapshot']>[0]): ReturnType<Engine['createSnapshot']> =>

@@ -1,4 +1,5 @@
 // Events: newest first; clients may post their own.
+import { deleteEvent, followAuditLog } from '../audit-log';
 import type { Context } from '../context';
 import { HttpFault, incomplete, invalidValue, notFound } from '../faults';
 import { bodyId, done, many, one, param, type Answer, type Call, type Route } from '../http/call';
@@ -55,6 +56,7 @@ function post(context: Context, call: Call): Answer {
   }
   if (!isSeverity(severity)) throw invalidValue(severity, 'LogSeverity');
   if (origin.toLowerCase() === 'ovirt') throw refuse('event/origin');
+  // A deleted event keeps its custom id: the engine's unique index knows nothing of deletion.
   if (context.store.tables.events.all().some((event) => event.origin === origin && event.customId === customId))
     throw refuse('event/custom-id-used');
   // An id that no VM has is taken as it is (observed).
@@ -86,7 +88,8 @@ export function eventRoutes(context: Context): Route[] {
     if (event === undefined) throw notFound();
     return event;
   };
-  const list = (call: Call): Answer => {
+  const list = async (call: Call): Promise<Answer> => {
+    await followAuditLog(context);
     const from = call.query.int('from') ?? 0;
     // With `from` and `max` together the newest are returned and the others skipped (observed).
     const rows = events.where((event) => !event.deleted && event.index > from).sort((left, right) => right.index - left.index);
@@ -105,10 +108,8 @@ export function eventRoutes(context: Context): Route[] {
     {
       method: 'DELETE',
       path: '/events/:event',
-      handle: (call) => {
-        context.store.write(() => {
-          events.put({ ...wanted(call), deleted: true });
-        });
+      handle: async (call) => {
+        await deleteEvent(context, wanted(call));
         return done();
       },
     },

@@ -25,6 +25,8 @@ const collections = [
   'vms',
   'vnicprofiles',
 ];
+/** Elements and scopes: an engine after 4.5 tells them (EngineBackupInfo, EngineBackupScope). */
+const backupScopes = { last_db_backup: 'db', last_engine_backup: 'files', last_dwh_backup: 'dwhdb', last_cinder_backup: 'cinderlib' } as const;
 const searchable = ['clusters', 'datacenters', 'disks', 'events', 'hosts', 'jobs', 'networks', 'storagedomains', 'templates', 'vms'];
 
 /** The version that the observed rules come from. */
@@ -36,16 +38,18 @@ export function rootRoutes(context: Context): Route[] {
     {
       method: 'GET',
       path: '/',
-      handle: ({ actor }) => {
+      handle: async ({ actor }) => {
         const user = { ...ref('users', userId(context, actor.user)), name: actor.user };
         const vms = tables.vms.all();
         const domains = tables.domains.all();
+        const backups = await engineBackup(context);
         return one(
           wire(
             'api',
             {
               authenticated_user: user,
               effective_user: user,
+              engine_backup: backups,
               product_info: {
                 instance_id: tables.installation.get('installation')?.instanceId,
                 name: 'oVirt Engine',
@@ -70,4 +74,14 @@ export function rootRoutes(context: Context): Route[] {
       },
     },
   ];
+}
+
+/** Left out where there is no database, or nothing in it. A database that does not answer is a failure, as in an engine: nobody shall take it for "no backup". */
+async function engineBackup({ database }: Context): Promise<Readonly<Record<string, Date>> | undefined> {
+  const newest = await database?.newestBackups(Object.values(backupScopes));
+  const dates = Object.entries(backupScopes).flatMap(([element, scope]) => {
+    const date = newest?.get(scope);
+    return date === undefined ? [] : [[element, date] as const];
+  });
+  return dates.length === 0 ? undefined : Object.fromEntries(dates);
 }

@@ -156,6 +156,8 @@ export interface EventRecord {
   readonly user?: string;
   readonly vmId?: string;
   readonly domainId?: string;
+  /** Its row in the engine's database, where others may write and delete it. */
+  readonly auditLogId?: string;
   readonly deleted: boolean;
 }
 

@@ -5,6 +5,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine, type Engine } from '../../../lab/engine';
+import type { EngineDatabase } from '../../../lab/engine/database-port';
 import { newId } from '../../../lab/engine/events';
 import { parseXml, type XmlNode } from '../../../lab/engine/xml';
 import { FakeBackupHost, FakeImageio } from './fake-backup-host';
@@ -63,7 +64,7 @@ export class Lab {
     readonly lines: string[],
   ) {}
 
-  static async start(directory?: string, tokenIdleSeconds = 1800): Promise<Lab> {
+  static async start(directory?: string, tokenIdleSeconds = 1800, database?: EngineDatabase): Promise<Lab> {
     const state = directory ?? (await newState());
     const host = new FakeBackupHost(join(state, 'host'));
     const imageio = new FakeImageio();
@@ -72,6 +73,7 @@ export class Lab {
       stateDirectory: state,
       host,
       imageio,
+      ...(database === undefined ? {} : { database }),
       port: 0,
       pollMs: 25,
       tokenIdleSeconds,
