@@ -1,5 +1,6 @@
 // The catalog's reads and its index of backups. Role control, except `scanRepository`, which reads manifests where they lie (role mover).
-import type { ListAlertsInput, ListAlertsOutput, ListHoldingsInput, ListHoldingsOutput } from '../domain/flows/holdings';
+import type { ListAlertsInput, ListAlertsOutput } from '../domain/flows/alerts';
+import type { ListHoldingsInput, ListHoldingsOutput } from '../domain/flows/holdings';
 import type { ListBackupsInput, ListBackupsOutput, ListRunsInput, ListRunsOutput } from '../domain/flows/queries';
 import { summarize, type BackupSummary } from '../domain/manifest';
 import type { ControlDependencies, RepositoryDependencies } from './dependencies';

@@ -1,8 +1,11 @@
 // What the composition root (worker/) hands to the activities.
-import type { Catalog } from '../adapters/catalog/port';
+import type { LoggedEngineBackups } from '../adapters/catalog/engine-backup-log';
+import type { Catalog, Notice } from '../adapters/catalog/port';
 import type { Engine, EngineExamination } from '../adapters/ovirt/port';
 import type { Repository } from '../adapters/repository/port';
+import type { AwarenessPolicy } from '../domain/awareness/engine-backup';
 import type { CopyLimits } from '../domain/copy-slots';
+import type { engineBackupSources, ShowBackupAwarenessOutput } from '../domain/flows/awareness';
 import type { RunSettings } from '../domain/flows/settings';
 import type { FreezeLimits } from './thaw';
 
@@ -32,6 +35,26 @@ export interface ImageioDependencies {
   readonly imageioOf: (engine: string) => ImageioSettings;
 }
 
+/** What the configuration says about awareness of one engine. */
+export interface ConfiguredAwareness {
+  readonly policy: AwarenessPolicy;
+  /** As engine-setup was told, and as engine-backup logs it. */
+  readonly fqdn: string;
+  readonly source: (typeof engineBackupSources)[number];
+}
+
+/** Where an engine's own backups are logged. */
+export interface EngineBackupSource {
+  read(of: { readonly fqdn: string; readonly nowMs: number }): Promise<LoggedEngineBackups>;
+}
+
+/** Temporal's schedules, as far as awareness needs them. */
+export interface Schedules {
+  /** Idempotent. One that an operator has paused stays paused. */
+  ensureAwareness(engine: string, wanted: { readonly checkPeriodHours: number; readonly checkNow: boolean }): Promise<void>;
+  describe(scheduleId: string): Promise<ShowBackupAwarenessOutput['schedule']>;
+}
+
 export interface ControlDependencies extends EngineDependencies, ImageioDependencies {
   readonly engineOf: (name: string) => Engine & Pick<EngineExamination, 'ownPermissions'>;
   readonly catalog: Catalog;
@@ -41,6 +64,15 @@ export interface ControlDependencies extends EngineDependencies, ImageioDependen
   readonly limits?: FreezeLimits;
   /** Asks Temporal. While Temporal does not answer, it counts as running. */
   readonly isExecutionRunning: (execution: { readonly workflowId: string; readonly executionId: string }) => Promise<boolean>;
+}
+
+export interface AwarenessDependencies extends EngineDependencies {
+  readonly catalog: Catalog;
+  readonly awarenessOf: (engine: string) => ConfiguredAwareness;
+  readonly engineBackupsOf: (engine: string) => EngineBackupSource;
+  readonly schedules: Schedules;
+  readonly tellWebhook: (notice: Notice) => Promise<void>;
+  readonly tellLog: (notice: Notice) => void;
 }
 
 export interface RepositoryDependencies {

@@ -2,12 +2,14 @@
 import { createAttachmentActivities, type AttachmentActivities } from './attachments';
 import { createChainActivities, type ChainActivities } from './chains';
 import { createCheckpointActivities, type CheckpointActivities } from './checkpoints';
+import { createAwarenessActivities, type AwarenessActivities } from './awareness';
 import { createCatalogActivities, createScanActivities, type CatalogActivities, type ScanActivities } from './catalog';
 import { createApplianceCheckActivities, createCopyActivities, type ApplianceCheckActivities, type CopyActivities } from './copies';
 import { createCopySlotActivities, type CopySlotActivities } from './copy-slots';
-import type { ApplianceDependencies, ControlDependencies, MoverCopyDependencies, MoverDependencies } from './dependencies';
+import type { ApplianceDependencies, AwarenessDependencies, ControlDependencies, MoverCopyDependencies, MoverDependencies } from './dependencies';
 import { createDiskActivities, type DiskActivities } from './disks';
 import { createFreezeActivities, type FreezeActivities } from './freezes';
+import { createNoticeActivities, type NoticeActivities } from './notices';
 import { createPlanActivities, type PlanActivities } from './plan';
 import { createPlanTransferActivities, type PlanTransferActivities } from './plan-transfer';
 import { createReplacedConfigurationActivities, type ReplacedConfigurationActivities } from './replaced-configurations';
@@ -25,6 +27,8 @@ import { createVmActivities, type VmActivities } from './vms';
 
 export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & FreezeActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
   ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities;
+/** Queue `holdfast` too: awareness needs what runs do not (schedules, sinks). */
+export type AwarenessControl = AwarenessActivities & NoticeActivities;
 /** Queue `mover.<repository>.quick`. */
 export type MoverQuickActivities = RepositoryActivities & ChainActivities & ReplacedConfigurationActivities & ScanActivities;
 /** Queue `mover.<repository>`. */
@@ -57,6 +61,10 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createVerificationActivities(dependencies),
     ...createCatalogActivities(dependencies),
   });
+}
+
+export function createAwarenessControl(dependencies: AwarenessDependencies): AwarenessControl {
+  return calls({ ...createAwarenessActivities(dependencies), ...createNoticeActivities(dependencies) });
 }
 
 export function createMoverQuickActivities(dependencies: MoverDependencies): MoverQuickActivities {

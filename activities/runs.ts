@@ -84,7 +84,9 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
       return open.filter((run) => run.runId !== runId).map(({ runId: earlier, workflowType, backupId, repository }) => ({ runId: earlier, workflowType, backupId, repository }));
     },
 
-    forgetLeftover: ({ runId, kind, mark }) => catalog.clearAlert(leftoverKey(runId, kind, mark)),
+    async forgetLeftover({ runId, kind, mark }) {
+      await catalog.clearAlert(leftoverKey(runId, kind, mark), 'it was released');
+    },
 
     async listHeldDisks({ runId }) {
       const holdings = await catalog.listHoldings({ runId });

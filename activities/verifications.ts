@@ -27,8 +27,11 @@ export function createVerificationActivities({ catalog }: ControlDependencies): 
     async recordVerification({ engine, runId, repository, backupId, vmId, vmName, dataBytes, failure }) {
       await catalog.recordVerification({ repository, backupId, runId, outcome: failure ? 'failed' : 'passed', dataBytes, failure });
       const key = `verification/${repository}/${backupId}`;
-      if (!failure) return catalog.clearAlert(key);
-      return catalog.raiseAlert({
+      if (!failure) {
+        await catalog.clearAlert(key, 'it was verified again, and is what was sealed');
+        return;
+      }
+      await catalog.raiseAlert({
         key,
         code: 'verification.failed',
         severity: 'alert',

@@ -13,7 +13,18 @@ import {
   rebuildCatalogOutputSchema,
 } from '../domain/flows/queries';
 import { runDoctorInputSchema, runDoctorOutputSchema } from '../domain/flows/doctor';
-import { listAlertsInputSchema, listAlertsOutputSchema, listHoldingsInputSchema, listHoldingsOutputSchema } from '../domain/flows/holdings';
+import { acknowledgeAlertsInputSchema, acknowledgeAlertsOutputSchema, forwardEventsInputSchema, forwardEventsOutputSchema, listAlertsInputSchema, listAlertsOutputSchema } from '../domain/flows/alerts';
+import {
+  checkBackupAwarenessInputSchema,
+  checkBackupAwarenessOutputSchema,
+  launchScheduledInputSchema,
+  launchScheduledOutputSchema,
+  setBackupAwarenessInputSchema,
+  setBackupAwarenessOutputSchema,
+  showBackupAwarenessInputSchema,
+  showBackupAwarenessOutputSchema,
+} from '../domain/flows/awareness';
+import { listHoldingsInputSchema, listHoldingsOutputSchema } from '../domain/flows/holdings';
 import { restoreVmInputSchema, restoreVmOutputSchema } from '../domain/flows/restore-vm';
 import { verifyBackupInputSchema, verifyBackupOutputSchema } from '../domain/flows/verify-backup';
 import { workflowIds } from '../domain/ids';
@@ -108,6 +119,54 @@ export const flows = {
     output: listAlertsOutputSchema,
     workflowId: workflowIds.catalog('listAlerts', '<requestId>'),
     idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  acknowledgeAlerts: {
+    summary: 'Acknowledge open alerts: no reminders any more, and they stay open',
+    input: acknowledgeAlertsInputSchema,
+    output: acknowledgeAlertsOutputSchema,
+    workflowId: workflowIds.catalog('acknowledgeAlerts', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  checkBackupAwareness: {
+    summary: 'Judge whether the engine has a fresh full backup of itself, and raise or clear the alert about it',
+    input: checkBackupAwarenessInputSchema,
+    output: checkBackupAwarenessOutputSchema,
+    workflowId: workflowIds.awareness('<engine>'),
+    idReusePolicy: 'ALLOW_DUPLICATE',
+    messages: [],
+  },
+  showBackupAwareness: {
+    summary: 'Show the settings, the schedule, the open alerts and the log of backup awareness',
+    input: showBackupAwarenessInputSchema,
+    output: showBackupAwarenessOutputSchema,
+    workflowId: workflowIds.awarenessSettings('show', '<engine>', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  setBackupAwareness: {
+    summary: 'Set the periods of backup awareness for an engine, over the configuration, and check at once',
+    input: setBackupAwarenessInputSchema,
+    output: setBackupAwarenessOutputSchema,
+    workflowId: workflowIds.awarenessSettings('set', '<engine>', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  forwardEvents: {
+    summary: 'Tell one sink (the engine\'s event log, the webhook, the workers\' log) what it has not been told',
+    input: forwardEventsInputSchema,
+    output: forwardEventsOutputSchema,
+    workflowId: workflowIds.events('<engine>', '<sink>'),
+    idReusePolicy: 'ALLOW_DUPLICATE',
+    messages: [],
+  },
+  launchScheduled: {
+    summary: 'Started by a Temporal Schedule: starts a flow under the id that is its lock, and waits for it',
+    input: launchScheduledInputSchema,
+    output: launchScheduledOutputSchema,
+    workflowId: workflowIds.launch('<workflowId>'),
+    idReusePolicy: 'ALLOW_DUPLICATE',
     messages: [],
   },
   runDoctor: {

@@ -7,7 +7,9 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { z } from 'zod';
 import type { BackupVmOutput, BackupVmRequest } from '../domain/flows/backup-vm';
 import type { RunDoctorOutput, RunDoctorRequest } from '../domain/flows/doctor';
-import type { ListAlertsOutput, ListAlertsRequest, ListHoldingsOutput, ListHoldingsRequest } from '../domain/flows/holdings';
+import type { AcknowledgeAlertsInput, AcknowledgeAlertsOutput, ListAlertsOutput, ListAlertsRequest } from '../domain/flows/alerts';
+import type { CheckBackupAwarenessInput, CheckBackupAwarenessOutput, SetBackupAwarenessInput, SetBackupAwarenessOutput, ShowBackupAwarenessOutput, ShowBackupAwarenessRequest } from '../domain/flows/awareness';
+import type { ListHoldingsOutput, ListHoldingsRequest } from '../domain/flows/holdings';
 import type { FindVmsOutput, FindVmsRequest, ListBackupsOutput, ListBackupsRequest, ListRunsOutput, ListRunsRequest, RebuildCatalogInput, RebuildCatalogOutput } from '../domain/flows/queries';
 import type { RestoreVmOutput, RestoreVmRequest } from '../domain/flows/restore-vm';
 import type { VerifyBackupOutput, VerifyBackupRequest } from '../domain/flows/verify-backup';
@@ -131,6 +133,29 @@ export class HoldfastClient {
   listAlerts(request: ListAlertsRequest = {}): Promise<ListAlertsOutput> {
     const input = parseRequest('listAlerts', flows.listAlerts.input, request);
     return this.#ask('listAlerts', workflowIds.catalog('listAlerts', randomUUID()), input, flows.listAlerts.output);
+  }
+
+  /** No reminders any more of these; they stay open until what they tell of is over. */
+  acknowledgeAlerts(request: AcknowledgeAlertsInput = {}): Promise<AcknowledgeAlertsOutput> {
+    const input = parseRequest('acknowledgeAlerts', flows.acknowledgeAlerts.input, request);
+    return this.#ask('acknowledgeAlerts', workflowIds.catalog('acknowledgeAlerts', randomUUID()), input, flows.acknowledgeAlerts.output);
+  }
+
+  /** Judges now. A check that is under way is waited for. */
+  checkBackupAwareness(request: CheckBackupAwarenessInput): Promise<CheckBackupAwarenessOutput> {
+    const input = parseRequest('checkBackupAwareness', flows.checkBackupAwareness.input, request);
+    return this.#ask('checkBackupAwareness', workflowIds.awareness(input.engine), input, flows.checkBackupAwareness.output);
+  }
+
+  showBackupAwareness(request: ShowBackupAwarenessRequest): Promise<ShowBackupAwarenessOutput> {
+    const input = parseRequest('showBackupAwareness', flows.showBackupAwareness.input, request);
+    return this.#ask('showBackupAwareness', workflowIds.awarenessSettings('show', input.engine, randomUUID()), input, flows.showBackupAwareness.output);
+  }
+
+  /** A period of -1 disables: one last check clears the alert. `null` goes back to the workers' configuration. */
+  setBackupAwareness(request: SetBackupAwarenessInput): Promise<SetBackupAwarenessOutput> {
+    const input = parseRequest('setBackupAwareness', flows.setBackupAwareness.input, request);
+    return this.#ask('setBackupAwareness', workflowIds.awarenessSettings('set', input.engine, randomUUID()), input, flows.setBackupAwareness.output);
   }
 
   /** Looks at everything that runs need; what is wrong is in the answer. Its looks have deadlines of their own. */

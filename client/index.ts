@@ -13,7 +13,16 @@ export type { VerifiedBackup, VerifyBackupOutput, VerifyBackupRequest } from '..
 export type { FindVmsOutput, FindVmsRequest, ListBackupsOutput, ListBackupsRequest, ListRunsOutput, ListRunsRequest, RebuildCatalogOutput, Run } from '../domain/flows/queries';
 export type { RunDoctorOutput, RunDoctorRequest } from '../domain/flows/doctor';
 export type { Check, Verdict } from '../domain/doctor/checks';
-export type { Alert, ListAlertsOutput, ListAlertsRequest, ListHoldingsOutput, ListHoldingsRequest, OpenHolding } from '../domain/flows/holdings';
+export type { AcknowledgeAlertsInput, AcknowledgeAlertsOutput, Alert, ListAlertsOutput, ListAlertsRequest } from '../domain/flows/alerts';
+export type {
+  CheckBackupAwarenessInput,
+  CheckBackupAwarenessOutput,
+  SetBackupAwarenessInput,
+  SetBackupAwarenessOutput,
+  ShowBackupAwarenessOutput,
+  ShowBackupAwarenessRequest,
+} from '../domain/flows/awareness';
+export type { ListHoldingsOutput, ListHoldingsRequest, OpenHolding } from '../domain/flows/holdings';
 export type { DiskProgress, Phase, Progress } from '../domain/flows/progress';
 export type { BackupSummary, ListedBackup, Note, Verification } from '../domain/manifest';
 export type { Leftover } from '../domain/holdings';

@@ -9,7 +9,8 @@ import { toHoldfastError } from './failures';
 import type { Endpoint } from './failures';
 import { flows } from './flows';
 
-export type QuestionName = 'findVms' | 'listBackups' | 'listRuns' | 'rebuildCatalog' | 'listHoldings' | 'listAlerts' | 'runDoctor';
+export type QuestionName =
+  | 'findVms' | 'listBackups' | 'listRuns' | 'rebuildCatalog' | 'listHoldings' | 'listAlerts' | 'acknowledgeAlerts' | 'runDoctor' | 'checkBackupAwareness' | 'showBackupAwareness' | 'setBackupAwareness';
 
 export interface Patience {
   /** How long a worker may take to pick a question up before "no worker" is said. */
@@ -36,7 +37,8 @@ export async function ask<Output>(client: Client, endpoint: Endpoint, question: 
       taskQueue: taskQueues.control,
       args: [question.input],
       workflowIdReusePolicy: flow.idReusePolicy,
-      workflowIdConflictPolicy: 'FAIL',
+      // A check that is under way answers whoever asks meanwhile; the ids of all other questions are their own.
+      workflowIdConflictPolicy: question.flow === 'checkBackupAwareness' ? 'USE_EXISTING' : 'FAIL',
       staticSummary: flow.summary,
     });
     const raw: unknown = await answerOf(client, handle, run, patience);

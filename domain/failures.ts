@@ -87,6 +87,9 @@ export const failureRules = {
   'catalog.unavailable': retryAfter(2_000),
   'catalog.conflict': final,
 
+  /** A receiver of alerts that is away. */
+  'webhook.failed': retryAfter(10_000),
+
   'config.invalid': final,
 } as const satisfies Record<string, FailureRule>;
 

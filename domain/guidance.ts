@@ -57,6 +57,7 @@ export const failureGuidance = {
   'blocks.io': { cause: 'Reading or writing a disk failed.', remedy: 'It is retried by itself. If it stays, look at the kernel\'s log of the appliance and at the storage domain.' },
   'catalog.unavailable': { cause: 'No connection to PostgreSQL.', remedy: 'Start it, and check the URL that `catalog.url` names. It is retried by itself.' },
   'catalog.conflict': { cause: 'The catalog already has this request under another run.', remedy: 'Choose a new request id; `holdfast list runs` shows the run that has it.' },
+  'webhook.failed': { cause: 'The receiver of alerts (alerts.webhook) is away, or refuses them.', remedy: 'Nothing is lost: it is told as soon as it answers with 2xx. Start it, or correct alerts.webhook in the control workers\' configuration.' },
   'config.invalid': { cause: 'A configuration or a variable is missing or wrong; the message names the key.', remedy: 'Correct it as docs/operators.md, "Configuration" says.' },
 } as const satisfies Record<FailureCode, Guidance>;
 

@@ -21,7 +21,15 @@ export const workflowIds = {
   /** A backup has one id wherever it lies, and is verified once at a time. */
   verify: (backupId: string): string => `verify/${backupId}`,
   doctor: (requestId: string): string => `doctor/${requestId}`,
+  awareness: (engine: string): string => `awareness/${engine}`,
+  awarenessSettings: (what: string, engine: string, requestId: string): string => `awareness-settings/${what}/${engine}/${requestId}`,
+  /** One delivery to a sink at a time: what it is told stays in order, and one that is down holds up no other. */
+  events: (engine: string, sink: string): string => `events/${engine}/${sink}`,
+  /** Of the launcher, which Temporal makes unique by the schedule's time. */
+  launch: (workflowId: string): string => `launch/${workflowId}`,
 } as const;
+
+export const scheduleIds = { awareness: (engine: string): string => `backup-awareness/${engine}` } as const;
 
 /** Task queues. Hour-long copies and short calls never share one: `.quick` lies beside each queue that copies. */
 export const taskQueues = {

@@ -1,7 +1,8 @@
 // Short workflows by which clients read and rebuild the catalog: they need Temporal and nothing else.
 import { proxyActivities } from '@temporalio/workflow';
 import type { MoverQuickActivities } from '../activities';
-import { listAlertsInputSchema, listHoldingsInputSchema, type ListAlertsOutput, type ListAlertsRequest, type ListHoldingsOutput, type ListHoldingsRequest } from '../domain/flows/holdings';
+import { listAlertsInputSchema, type ListAlertsOutput, type ListAlertsRequest } from '../domain/flows/alerts';
+import { listHoldingsInputSchema, type ListHoldingsOutput, type ListHoldingsRequest } from '../domain/flows/holdings';
 import {
   listBackupsInputSchema,
   listRunsInputSchema,

@@ -1,6 +1,6 @@
 // The only proxyActivities calls, grouped by timeout profile. Retries are Temporal's; what is worth a retry says domain/failures.
 import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from '@temporalio/workflow';
-import type { ApplianceCopyActivities, ApplianceQuickActivities, ControlActivities, MoverCopyActivities, MoverQuickActivities } from '../activities';
+import type { ApplianceCopyActivities, ApplianceQuickActivities, AwarenessControl, ControlActivities, MoverCopyActivities, MoverQuickActivities } from '../activities';
 import type { ApplianceDoctor, ControlDoctor, MoverDoctor, QueueActivities } from '../activities/doctor';
 import type { FailureCode } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
@@ -38,6 +38,12 @@ export interface Proxies {
 
 /** Before the settings are known: opening a run. */
 export const opening = summarizedActivities<ControlActivities>({ taskQueue: taskQueues.control, startToCloseTimeout: '1 minute', heartbeatTimeout: '10 seconds', scheduleToCloseTimeout: '15 minutes', cancellationType, retry }, () => undefined);
+
+/** Judging and asking: no answer within the deadline is an answer too. */
+export const awareness = proxyActivities<AwarenessControl>({ taskQueue: taskQueues.control, startToCloseTimeout: '2 minutes', heartbeatTimeout: '30 seconds', scheduleToCloseTimeout: '15 minutes', cancellationType, retry });
+
+/** A sink may be away for long; its own workflow waits for it, and is started again while something is left to tell. */
+export const delivery = proxyActivities<AwarenessControl>({ taskQueue: taskQueues.control, startToCloseTimeout: '10 minutes', heartbeatTimeout: '30 seconds', scheduleToCloseTimeout: '1 hour', cancellationType, retry: { ...retry, maximumInterval: '2 minutes' } });
 
 /** `nameOf`: how the run calls its objects, for the summaries. */
 export function proxiesFor(settings: RunSettings, nameOf: NameOf): Proxies {

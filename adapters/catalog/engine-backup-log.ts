@@ -1,7 +1,8 @@
 // Reads the log of engine backups, the catalog's own or the one in a real engine's database: the same columns, written by the same procedure. Reads
 // only: all rows come from engine-backup (seed "Backup Awareness", 2). Whether they are enough decides domain/awareness.
 import { engineBackupScopes, type CompletedEngineBackup, type EngineBackupScope } from '../../domain/awareness/engine-backup';
-import type { Database } from './database';
+import { openDatabase, type CatalogLog, type Database } from './database';
+import type { AlertCatalog } from './port-alerts';
 
 /** `engine-database`: the engine's own schema, where the real procedure checks no scope and a role may read only this table. */
 export type EngineBackupLogPlace = 'catalog' | 'engine-database';
@@ -37,4 +38,37 @@ export async function readEngineBackupLog(database: Database, place: EngineBacku
     completed: dated.filter((row) => row.fqdn === fqdn).map(({ scope, doneAtMs }) => ({ scope, doneAtMs })),
     elsewhere: dated.filter((row) => row.fqdn !== fqdn),
   };
+}
+
+/** One call of the procedure, as it was made. */
+export interface LoggedEvent {
+  readonly event: 'ENGINE_BACKUP_STARTED' | 'ENGINE_BACKUP_COMPLETED' | 'ENGINE_BACKUP_FAILED';
+  readonly scope: EngineBackupScope;
+  /** ISO 8601. */
+  readonly doneAt: string;
+  readonly outputMessage: string | null;
+  readonly fqdn: string | null;
+  readonly logPath: string | null;
+}
+
+type EventRow = Omit<LoggedEvent, 'doneAt'> & { readonly doneAt: Date };
+
+/** The catalog's own log. */
+export function createEngineBackupLog(database: Database): Pick<AlertCatalog, 'readEngineBackupLog' | 'listEngineBackupEvents'> {
+  return {
+    readEngineBackupLog: (of) => readEngineBackupLog(database, 'catalog', of),
+    async listEngineBackupEvents({ limit, scope }) {
+      const rows = await database.call('listing what engine-backup has logged').rows<EventRow>(
+        'SELECT event, scope, done_at, output_message, fqdn, log_path FROM holdfast.engine_backup_events WHERE $2::text IS NULL OR scope = $2 ORDER BY sequence DESC LIMIT $1',
+        [limit, scope ?? null],
+      );
+      return rows.map(({ doneAt, ...row }) => ({ ...row, doneAt: doneAt.toISOString() }));
+    },
+  };
+}
+
+/** A real engine's database, read with an account that can read this one table (docs/operators.md). */
+export function openEngineDatabase({ url, log }: { readonly url: string; readonly log: CatalogLog }): { read(of: { readonly fqdn: string; readonly nowMs: number }): Promise<LoggedEngineBackups>; close(): Promise<void> } {
+  const database = openDatabase({ url, max: 1, log });
+  return { read: (of) => readEngineBackupLog(database, 'engine-database', of), close: () => database.close() };
 }

@@ -1,9 +1,12 @@
 // The catalog: PostgreSQL index of backups, runs, holdings and alerts. Backups can be rebuilt from the repositories, the rest cannot.
 import type { CopyLimits, SlotVerdict } from '../../domain/copy-slots';
 import type { Holding, HoldingKind, Leftover } from '../../domain/holdings';
-import type { ListAlertsInput, ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
+import type { ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
 import type { BackupSummary, ListedBackup, Verification } from '../../domain/manifest';
 import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
+import type { AlertCatalog } from './port-alerts';
+
+export type { AlertCatalog, NewAlert, Notice, NoticeKind, Raising } from './port-alerts';
 
 export interface NewRun {
   readonly runId: string;
@@ -25,17 +28,6 @@ export interface RunEnd {
   readonly failure?: { readonly code: string; readonly message: string };
   readonly warnings: readonly string[];
   readonly leftovers: readonly Leftover[];
-}
-
-export interface NewAlert {
-  /** One open alert per key: raising it again only refreshes it. */
-  readonly key: string;
-  readonly code: string;
-  readonly severity: 'warning' | 'alert';
-  readonly message: string;
-  readonly engine: string;
-  readonly vmId?: string;
-  readonly runId?: string;
 }
 
 export interface NewCopySlot {
@@ -68,7 +60,7 @@ export interface CopySlotCount {
  * Every call is idempotent by its ids: an activity may be repeated. Failures: `catalog.unavailable`, `catalog.conflict`, and
  * `input.invalid` for values that no column takes. Times come back as ISO 8601 in UTC with milliseconds.
  */
-export interface Catalog {
+export interface Catalog extends AlertCatalog {
   /** Applies the numbered migrations; safe to run twice and at the same time. Refuses a schema newer than the code (`catalog.conflict`). */
   migrate(): Promise<void>;
 
@@ -113,11 +105,6 @@ export interface Catalog {
   now(): Promise<string>;
   /** The end of a rebuild: removes the repository's rows that nobody has indexed since then; backups sealed meanwhile stay. */
   forgetBackupsNotIndexedSince(repository: string, since: string): Promise<{ readonly removed: number; readonly indexed: number }>;
-
-  raiseAlert(alert: NewAlert): Promise<void>;
-  clearAlert(key: string): Promise<void>;
-  /** Newest first; `raisedAt` is the first time. With a page, up to `page.limit + 1` rows. */
-  listAlerts(query?: ListAlertsInput): Promise<readonly (NewAlert & { readonly raisedAt: string })[]>;
 
   /** For the doctor. Without a schema its version is 0. */
   examine(): Promise<{ readonly versionNumber: number; readonly schemaVersion: number; readonly knownVersion: number }>;

@@ -1,4 +1,4 @@
-// Inputs and outputs of `listHoldings` (what is held or left over in the engines, over all runs) and `listAlerts`. Paged.
+// Inputs and outputs of `listHoldings` (what is held or left over in the engines, over all runs). Paged.
 import { z } from 'zod';
 import { holdingSchema } from '../holdings';
 import { configNameSchema, uuidSchema } from '../ids';
@@ -25,21 +25,3 @@ export const openHoldingSchema = holdingSchema.extend({
 export type OpenHolding = z.infer<typeof openHoldingSchema>;
 export const listHoldingsOutputSchema = z.object({ holdings: z.array(openHoldingSchema), more: z.boolean() });
 export type ListHoldingsOutput = z.infer<typeof listHoldingsOutputSchema>;
-
-export const listAlertsInputSchema = z.strictObject({ engine: configNameSchema.optional(), page: pageSchema.default({ limit: 100, offset: 0 }) });
-export type ListAlertsRequest = z.input<typeof listAlertsInputSchema>;
-export type ListAlertsInput = z.output<typeof listAlertsInputSchema>;
-
-export const alertSchema = z.object({
-  key: z.string(),
-  code: z.string(),
-  severity: z.enum(['warning', 'alert']),
-  message: z.string(),
-  engine: z.string(),
-  vmId: uuidSchema.optional(),
-  runId: uuidSchema.optional(),
-  raisedAt: z.string(),
-});
-export type Alert = z.infer<typeof alertSchema>;
-export const listAlertsOutputSchema = z.object({ alerts: z.array(alertSchema), more: z.boolean() });
-export type ListAlertsOutput = z.infer<typeof listAlertsOutputSchema>;

@@ -1,7 +1,7 @@
 // `holdfast status`: what runs now and how far it is, the last backup of each VM, open alerts, and whether workers serve their queues.
 import type { Command } from 'commander';
 import type { Check } from '../../../domain/doctor/checks';
-import type { Alert } from '../../../domain/flows/holdings';
+import type { Alert } from '../../../domain/flows/alerts';
 import type { Progress } from '../../../domain/flows/progress';
 import type { Run } from '../../../domain/flows/queries';
 import type { BackupSummary } from '../../../domain/manifest';
