@@ -73,6 +73,20 @@ async function startLauncher(): Promise<ChildProcess> {
   return child;
 }
 
+test('the database of the lab\'s engine is there, with a reader of its own who may make nothing, also after a crash', async () => {
+  const parts = await start({ only: ['postgres'] });
+  const ask = async (text: string): Promise<unknown[]> => {
+    const client = new pg.Client({ connectionString: readFileSync(parts.engineReaderUrlFile, 'utf8').trim() });
+    await client.connect();
+    return client.query<Record<string, unknown>>(text).then(({ rows }) => rows).finally(() => client.end());
+  };
+  expect(await ask('SELECT current_user AS login, current_database() AS database')).toEqual([{ login: 'holdfast_reader', database: 'engine' }]);
+  await expect(ask('CREATE TABLE mine (x integer)')).rejects.toMatchObject({ code: '42501' });
+  await parts.part('postgres').crash('SIGKILL');
+  await parts.part('postgres').start();
+  expect(await ask('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+}, limitMs);
+
 test('starts, keeps secrets to itself, listens on loopback only, and leaves nothing after stop()', async () => {
   const parts = await start();
   expect((await marked()).map(({ part }) => part)).toEqual(expect.arrayContaining(['temporal', 'postgres']));
@@ -80,6 +94,7 @@ test('starts, keeps secrets to itself, listens on loopback only, and leaves noth
   expect((await fetch(parts.temporal.uiUrl)).status).toBe(200);
   expect(readFileSync(parts.catalogUrlFile, 'utf8').trim()).toBe(parts.postgresUrl);
   expect(statSync(parts.catalogUrlFile).mode & 0o777).toBe(0o600);
+  expect(statSync(parts.engineReaderUrlFile).mode & 0o777).toBe(0o600);
   const { password } = new URL(parts.postgresUrl);
   for (const file of ['parts.json', 'logs/postgres.log', 'logs/temporal.log']) expect(readFileSync(path.join(directory, file), 'utf8')).not.toContain(password);
   expect(listeners(await marked()).filter((address) => !address.startsWith('127.0.0.1:'))).toEqual([]);
