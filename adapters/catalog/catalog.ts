@@ -6,6 +6,7 @@ import { createCopySlots } from './copy-slots';
 import { openDatabase, type CatalogLog } from './database';
 import { createExamination } from './examination';
 import { createHoldings } from './holdings';
+import { createInventory } from './inventory';
 import { migrate } from './migrate';
 import type { Catalog } from './port';
 import { createRuns } from './runs';
@@ -29,6 +30,7 @@ export function createCatalog({ url, log = { warn: () => undefined }, max = 5 }:
     ...createBackups(database),
     ...createVerifications(database),
     ...createAlerts(database),
+    ...createInventory(database),
     ...createExamination(database),
     close: () => database.close(),
   };

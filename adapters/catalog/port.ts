@@ -4,6 +4,7 @@ import type { Holding, HoldingKind, Leftover } from '../../domain/holdings';
 import type { ListAlertsInput, ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings';
 import type { BackupSummary, ListedBackup, Verification } from '../../domain/manifest';
 import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
+import type { Inventory } from './port-inventory';
 
 export interface NewRun {
   readonly runId: string;
@@ -68,7 +69,7 @@ export interface CopySlotCount {
  * Every call is idempotent by its ids: an activity may be repeated. Failures: `catalog.unavailable`, `catalog.conflict`, and
  * `input.invalid` for values that no column takes. Times come back as ISO 8601 in UTC with milliseconds.
  */
-export interface Catalog {
+export interface Catalog extends Inventory {
   /** Applies the numbered migrations; safe to run twice and at the same time. Refuses a schema newer than the code (`catalog.conflict`). */
   migrate(): Promise<void>;
 

@@ -7,6 +7,7 @@ import { sql as replaced } from './0004-replaced';
 import { sql as transfers } from './0005-transfers';
 import { sql as freezes } from './0006-freezes';
 import { sql as engineBackupLog } from './0007-engine-backup-log';
+import { sql as vmAwareness } from './0009-vm-awareness';
 
 export interface Migration {
   readonly version: number;
@@ -22,4 +23,5 @@ export const migrations: readonly Migration[] = [
   { version: 5, name: '0005-transfers', sql: transfers },
   { version: 6, name: '0006-freezes', sql: freezes },
   { version: 7, name: '0007-engine-backup-log', sql: engineBackupLog },
+  { version: 8, name: '0009-vm-awareness', sql: vmAwareness },
 ];
