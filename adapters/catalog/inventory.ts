@@ -3,7 +3,7 @@
 import { mostExamples, wrongVmStates, type VmState, type WrongVmState } from '../../domain/awareness/vm-objectives';
 import type { VmWithoutFreshBackup } from '../../domain/flows/vm-awareness';
 import type { Database, Statements } from './database';
-import { judgement, judgementParameters } from './judge-vms';
+import { judgement, judgementParameters, judgementSettings } from './judge-vms';
 import type { Inventory, InventoryVm, VmJudgement } from './port-inventory';
 
 interface JudgedRow {
@@ -49,7 +49,10 @@ export function createInventory(database: Database): Inventory {
     },
 
     async judgeVms({ engine, objectives, nowMs }) {
-      const rows = await alone(`judging the backups of the VMs of engine ${engine}`, engine, (statements) => statements.rows<JudgedRow>(judgement(), judgementParameters(engine, objectives, nowMs)));
+      const rows = await alone(`judging the backups of the VMs of engine ${engine}`, engine, async (statements) => {
+        await statements.rows(judgementSettings);
+        return statements.rows<JudgedRow>(judgement(objectives), judgementParameters(engine, objectives, nowMs));
+      });
       return judgementOf(rows, objectives.map(({ name }) => name));
     },
 

@@ -15,7 +15,7 @@ export const objectives: readonly VmObjective[] = [
 /** Of the number of the VM: what makes a uuid of it, and the share of VMs that something is wrong with. */
 const vmId = "('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid";
 
-/** One backup in 20 of the VMs that are tagged gold is not verified, one VM in 100 was never backed up, and the backups of one in 33 stopped a month ago. */
+/** Of one VM in ten that are tagged gold no backup is verified, one VM in 100 was never backed up, and the backups of one in 33 stopped a month ago. */
 export async function makeInventory(database: Database, { vms, backupsPerVm }: { readonly vms: number; readonly backupsPerVm: number }): Promise<void> {
   await database.transaction(
     `making ${vms} VMs`,
@@ -40,7 +40,7 @@ export async function makeInventory(database: Database, { vms, backupsPerVm }: {
         `INSERT INTO holdfast.verifications (run_id, repository, backup_id, outcome, data_bytes)
          SELECT '00000000-0000-4000-8000-000000000000', repository, backup_id, 'passed', data_bytes
          FROM holdfast.backups JOIN holdfast.vm_inventory USING (engine, vm_id)
-         WHERE engine = $1 AND 'gold' = ANY (tags) AND right(name, 2)::integer % 20 <> 0`,
+         WHERE engine = $1 AND 'gold' = ANY (tags) AND right(name, 2)::integer % 100 <> 0`,
         [engine],
       );
       await statements.change('ANALYZE');

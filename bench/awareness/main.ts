@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { createCatalog } from '../../adapters/catalog/catalog';
 import { openDatabase } from '../../adapters/catalog/database';
-import { judgement as judgementStatement, judgementParameters } from '../../adapters/catalog/judge-vms';
+import { judgement as judgementStatement, judgementParameters, judgementSettings } from '../../adapters/catalog/judge-vms';
 import type { VmJudgement } from '../../adapters/catalog/port-inventory';
 import { describeMachine } from '../measure/machine';
 import { engine, makeInventory, objectives } from './inventory';
@@ -49,7 +49,10 @@ async function main(): Promise<void> {
       rssBytes.push(process.memoryUsage.rss());
       say(`round ${round}  ${taken.toFixed(2)} s`);
     }
-    const plan = await database.rows<Record<string, string>>(`EXPLAIN (ANALYZE, BUFFERS) ${judgementStatement()}`, judgementParameters(engine, objectives, nowMs));
+    const plan = await database.transaction('explaining', async (statements) => {
+      await statements.rows(judgementSettings);
+      return statements.rows<Record<string, string>>(`EXPLAIN (ANALYZE, BUFFERS) ${judgementStatement(objectives)}`, judgementParameters(engine, objectives, nowMs));
+    });
     const report: AwarenessReport = {
       benchmark: 'awareness', startedAt, machine, vms, backups: Number(server?.backups ?? 0), firstSeconds: first.seconds, seconds, rssBytes,
       answerBytes: Buffer.byteLength(JSON.stringify(first.judged)), judgement: first.judged, plan: plan.flatMap((row) => Object.values(row)),
