@@ -2,6 +2,7 @@
 import type { Catalog } from '../adapters/catalog/port';
 import type { Engine, EngineExamination } from '../adapters/ovirt/port';
 import type { Repository } from '../adapters/repository/port';
+import type { VmObjective } from '../domain/awareness/vm-objectives';
 import type { CopyLimits } from '../domain/copy-slots';
 import type { RunSettings } from '../domain/flows/settings';
 import type { FreezeLimits } from './thaw';
@@ -37,6 +38,8 @@ export interface ControlDependencies extends EngineDependencies, ImageioDependen
   readonly catalog: Catalog;
   readonly settingsOf: (engine: string) => RunSettings;
   readonly copyLimitsOf: (engine: string) => ConfiguredCopyLimits;
+  /** How fresh the backups of which VMs must be; none: they are not judged. */
+  readonly vmObjectivesOf: (engine: string) => readonly VmObjective[];
   /** Of freezing guests; tests are less patient. */
   readonly limits?: FreezeLimits;
   /** Asks Temporal. While Temporal does not answer, it counts as running. */

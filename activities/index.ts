@@ -8,6 +8,7 @@ import { createCopySlotActivities, type CopySlotActivities } from './copy-slots'
 import type { ApplianceDependencies, ControlDependencies, MoverCopyDependencies, MoverDependencies } from './dependencies';
 import { createDiskActivities, type DiskActivities } from './disks';
 import { createFreezeActivities, type FreezeActivities } from './freezes';
+import { createInventoryActivities, type InventoryActivities } from './inventory';
 import { createPlanActivities, type PlanActivities } from './plan';
 import { createPlanTransferActivities, type PlanTransferActivities } from './plan-transfer';
 import { createReplacedConfigurationActivities, type ReplacedConfigurationActivities } from './replaced-configurations';
@@ -24,7 +25,7 @@ import { createVerificationActivities, type VerificationActivities } from './ver
 import { createVmActivities, type VmActivities } from './vms';
 
 export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & FreezeActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
-  ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities;
+  ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities & InventoryActivities;
 /** Queue `mover.<repository>.quick`. */
 export type MoverQuickActivities = RepositoryActivities & ChainActivities & ReplacedConfigurationActivities & ScanActivities;
 /** Queue `mover.<repository>`. */
@@ -56,6 +57,7 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createCopySlotActivities(dependencies),
     ...createVerificationActivities(dependencies),
     ...createCatalogActivities(dependencies),
+    ...createInventoryActivities(dependencies),
   });
 }
 

@@ -135,6 +135,7 @@ async function controlDependencies(config: WorkerConfig, log: Log, connection: N
       const { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains } = engineConfig(name);
       return { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains };
     },
+    vmObjectivesOf: (name) => engineConfig(name).awareness.vms,
     settingsOf: (name) => runSettingsOf(config, engineConfig(name)),
   };
 }

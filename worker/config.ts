@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parse as parseYaml } from 'yaml';
+import { vmObjectivesSchema } from '../domain/awareness/vm-objectives';
 import { defaultWitness, witnessPolicySchema } from '../domain/chain';
 import { HoldfastError } from '../domain/failures';
 import { defaultChainPolicy } from '../domain/flows/settings';
@@ -29,6 +30,12 @@ const imageioSchema = z.strictObject({
   inactivityTimeoutSeconds: z.number().int().min(60).default(600),
 });
 
+/** Who is warned of what: docs/operators.md, "VMs without a fresh backup". */
+const awarenessSchema = z.strictObject({
+  /** The first objective that a VM's name or tag matches is the VM's. None: no VM is judged. */
+  vms: vmObjectivesSchema.default([]),
+});
+
 const engineSchema = z.strictObject({
   /** `https://<engine>/ovirt-engine/api` */
   url: z.url({ protocol: /^https$/ }),
@@ -50,6 +57,7 @@ const engineSchema = z.strictObject({
   /** When the host computes a checksum of the source beside the backup, which reads the whole disk there once more. */
   witness: witnessPolicySchema.default(defaultWitness),
   imageio: imageioSchema.default({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }),
+  awareness: awarenessSchema.default({ vms: [] }),
 });
 
 export const workerConfigSchema = z.strictObject({
