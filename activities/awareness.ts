@@ -1,14 +1,19 @@
 // Is the engine itself backed up, and are its VMs? Judges by the rules of domain/awareness, and lets the catalog's alerts follow. Role control.
 // Answers are counts, whatever the number of VMs.
-import { defaultAwarenessPolicy, judgeEngineBackup, type AwarenessPolicy, type EngineBackupVerdict } from '../domain/awareness/engine-backup';
+import { defaultAwarenessPolicy, disabledPeriod, judgeEngineBackup, type AwarenessPolicy, type EngineBackupVerdict } from '../domain/awareness/engine-backup';
 import type { AcknowledgeAlertsInput, AcknowledgeAlertsOutput } from '../domain/flows/alerts';
-import type { AlertChange, AwarenessSettings, EngineBackupFinding, SetBackupAwarenessInput, SetBackupAwarenessOutput, ShowBackupAwarenessInput, ShowBackupAwarenessOutput } from '../domain/flows/awareness';
+import type { AlertChange, VmAlertCounts, AwarenessSettings, EngineBackupFinding, SetBackupAwarenessInput, SetBackupAwarenessOutput, ShowBackupAwarenessInput, ShowBackupAwarenessOutput } from '../domain/flows/awareness';
 import { scheduleIds } from '../domain/ids';
 import type { AwarenessDependencies } from './dependencies';
+import type { VmFindings } from './inventory';
 
 export interface AwarenessActivities {
+  /** What the check has to do, by the settings of now. */
+  planCheck(input: { readonly engine: string }): Promise<{ readonly isDisabled: boolean; readonly judgesVms: boolean }>;
   /** Reads where the engine's backups are logged, judges, and raises, reminds of, keeps or clears the one alert about it. */
   judgeEngineBackup(input: { readonly engine: string }): Promise<EngineBackupFinding>;
+  /** One alert for each objective, and one for VMs that none covers. Those of objectives that are gone are cleared. */
+  settleVmAlerts(input: { readonly engine: string; readonly findings: VmFindings }): Promise<VmAlertCounts>;
   /** An alert whose event is not in the engine's log any more (deleted, aged out) is to be posted again. Gives their number. */
   keepAlertsShown(input: { readonly engine: string }): Promise<{ readonly again: number }>;
   showAwareness(input: ShowBackupAwarenessInput): Promise<ShowBackupAwarenessOutput>;
@@ -19,17 +24,26 @@ export interface AwarenessActivities {
 }
 
 export const engineBackupAlertKey = (engine: string): string => `awareness/${engine}/engine-backup`;
+const vmAlertPrefix = (engine: string): string => `awareness/${engine}/vms/`;
 const mostNames = 5;
 
 export function createAwarenessActivities(dependencies: AwarenessDependencies): AwarenessActivities {
   const { catalog, engineOf, awarenessOf, schedules } = dependencies;
   return {
+    async planCheck({ engine }) {
+      const { checkPeriodHours } = await policyOf(dependencies, engine);
+      const isDisabled = checkPeriodHours === disabledPeriod;
+      return { isDisabled, judgesVms: !isDisabled && awarenessOf(engine).judgesVms };
+    },
+
     async judgeEngineBackup({ engine }) {
       const { fqdn, source } = awarenessOf(engine);
       const policy = await policyOf(dependencies, engine);
       const nowMs = Date.now();
-      const { completed, elsewhere } = await dependencies.engineBackupsOf(engine).read({ fqdn, nowMs });
+      // Who has disabled it waits for no source to answer.
+      const { completed, elsewhere } = policy.checkPeriodHours === disabledPeriod ? { completed: [], elsewhere: [] } : await dependencies.engineBackupsOf(engine).read({ fqdn, nowMs });
       const verdict = judgeEngineBackup(engine, completed, policy, nowMs);
+      await catalog.recordEngineBackupFinding({ engine, state: verdict.state, backedUpAtMs: verdict.backedUpAtMs });
       const alert = await settle(dependencies, engine, verdict, { source, fqdn, ...policy, completed: completed.map(({ scope, doneAtMs }) => ({ scope, doneAt: new Date(doneAtMs).toISOString() })) });
       return {
         state: verdict.state, alert, source, fqdn, notBelieved: verdict.notBelieved.length,
@@ -37,6 +51,25 @@ export function createAwarenessActivities(dependencies: AwarenessDependencies): 
         ...(verdict.backedUpAtMs === undefined ? {} : { backedUpAt: new Date(verdict.backedUpAtMs).toISOString() }),
         ...(verdict.text === undefined ? {} : { text: verdict.text }),
       };
+    },
+
+    async settleVmAlerts({ engine, findings }) {
+      const wrong = [
+        ...findings.objectives.map(({ objective, ...finding }) => ({ key: `${vmAlertPrefix(engine)}${objective}`, code: 'awareness.vms-without-fresh-backup', severity: 'alert' as const, ...finding })),
+        { key: `${vmAlertPrefix(engine)}/uncovered`, code: 'awareness.vms-uncovered', severity: 'warning' as const, ...findings.uncovered },
+      ];
+      const counts = { raised: 0, open: 0, cleared: 0 };
+      for (const { key, code, severity, text, vms, wrong: states } of wrong) {
+        if (text === undefined) continue;
+        const raising = await catalog.raiseAlert({ key, code, severity, message: text, engine, evidence: { vms, ...states } });
+        counts.open += 1;
+        if (raising === 'raised') counts.raised += 1;
+      }
+      const stay = new Set(wrong.filter(({ text }) => text !== undefined).map(({ key }) => key));
+      for (const { key } of await catalog.listAlerts({ engine, state: 'open' })) {
+        if (key.startsWith(vmAlertPrefix(engine)) && !stay.has(key) && (await catalog.clearAlert(key, 'every VM has the backups that it must have'))) counts.cleared += 1;
+      }
+      return counts;
     },
 
     async keepAlertsShown({ engine }) {

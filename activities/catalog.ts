@@ -58,7 +58,7 @@ export function createCatalogActivities({ catalog }: ControlDependencies): Catal
 const answerBytes = 384 * 1024;
 
 /** What was asked for and fits; the catalog gave one row too many when there are more. */
-function pageOf<Row>(found: readonly Row[], { page }: { readonly page: { readonly limit: number } }): { readonly rows: Row[]; readonly more: boolean } {
+export function pageOf<Row>(found: readonly Row[], { page }: { readonly page: { readonly limit: number } }): { readonly rows: Row[]; readonly more: boolean } {
   let left = answerBytes;
   const asked = found.slice(0, page.limit);
   const tooMuch = asked.findIndex((row, index) => (left -= Buffer.byteLength(JSON.stringify(row))) < 0 && index > 0);

@@ -4,6 +4,7 @@ import type { Catalog, Notice } from '../adapters/catalog/port';
 import type { Engine, EngineExamination } from '../adapters/ovirt/port';
 import type { Repository } from '../adapters/repository/port';
 import type { AwarenessPolicy } from '../domain/awareness/engine-backup';
+import type { VmObjective } from '../domain/awareness/vm-objectives';
 import type { CopyLimits } from '../domain/copy-slots';
 import type { engineBackupSources, ShowBackupAwarenessOutput } from '../domain/flows/awareness';
 import type { RunSettings } from '../domain/flows/settings';
@@ -41,6 +42,8 @@ export interface ConfiguredAwareness {
   /** As engine-setup was told, and as engine-backup logs it. */
   readonly fqdn: string;
   readonly source: (typeof engineBackupSources)[number];
+  /** Whether objectives for VMs are configured. */
+  readonly judgesVms: boolean;
 }
 
 /** Where an engine's own backups are logged. */
@@ -60,6 +63,8 @@ export interface ControlDependencies extends EngineDependencies, ImageioDependen
   readonly catalog: Catalog;
   readonly settingsOf: (engine: string) => RunSettings;
   readonly copyLimitsOf: (engine: string) => ConfiguredCopyLimits;
+  /** How fresh the backups of which VMs must be; none: they are not judged. */
+  readonly vmObjectivesOf: (engine: string) => readonly VmObjective[];
   /** Of freezing guests; tests are less patient. */
   readonly limits?: FreezeLimits;
   /** Asks Temporal. While Temporal does not answer, it counts as running. */

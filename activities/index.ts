@@ -10,6 +10,7 @@ import type { ApplianceDependencies, AwarenessDependencies, ControlDependencies,
 import { createDiskActivities, type DiskActivities } from './disks';
 import { createFreezeActivities, type FreezeActivities } from './freezes';
 import { createNoticeActivities, type NoticeActivities } from './notices';
+import { createInventoryActivities, type InventoryActivities } from './inventory';
 import { createPlanActivities, type PlanActivities } from './plan';
 import { createPlanTransferActivities, type PlanTransferActivities } from './plan-transfer';
 import { createReplacedConfigurationActivities, type ReplacedConfigurationActivities } from './replaced-configurations';
@@ -26,7 +27,7 @@ import { createVerificationActivities, type VerificationActivities } from './ver
 import { createVmActivities, type VmActivities } from './vms';
 
 export type ControlActivities = RunActivities & PlanActivities & PlanTransferActivities & SnapshotActivities & VmBackupActivities & FreezeActivities & CheckpointActivities & TransferActivities & AttachmentActivities & DiskActivities & VmActivities &
-  ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities;
+  ReplacedVmActivities & CopySlotActivities & VerificationActivities & CatalogActivities & InventoryActivities;
 /** Queue `holdfast` too: awareness needs what runs do not (schedules, sinks). */
 export type AwarenessControl = AwarenessActivities & NoticeActivities;
 /** Queue `mover.<repository>.quick`. */
@@ -60,6 +61,7 @@ export function createControlActivities(dependencies: ControlDependencies): Cont
     ...createCopySlotActivities(dependencies),
     ...createVerificationActivities(dependencies),
     ...createCatalogActivities(dependencies),
+    ...createInventoryActivities(dependencies),
   });
 }
 

@@ -27,6 +27,7 @@ import {
 import { listHoldingsInputSchema, listHoldingsOutputSchema } from '../domain/flows/holdings';
 import { restoreVmInputSchema, restoreVmOutputSchema } from '../domain/flows/restore-vm';
 import { verifyBackupInputSchema, verifyBackupOutputSchema } from '../domain/flows/verify-backup';
+import { listVmAwarenessInputSchema, listVmAwarenessOutputSchema } from '../domain/flows/vm-awareness';
 import { workflowIds } from '../domain/ids';
 import type * as registered from '../workflows';
 
@@ -142,6 +143,14 @@ export const flows = {
     input: showBackupAwarenessInputSchema,
     output: showBackupAwarenessOutputSchema,
     workflowId: workflowIds.awarenessSettings('show', '<engine>', '<requestId>'),
+    idReusePolicy: 'REJECT_DUPLICATE',
+    messages: [],
+  },
+  listVmAwareness: {
+    summary: 'List VMs without a backup as fresh as their objective asks, a page at a time',
+    input: listVmAwarenessInputSchema,
+    output: listVmAwarenessOutputSchema,
+    workflowId: workflowIds.catalog('listVmAwareness', '<requestId>'),
     idReusePolicy: 'REJECT_DUPLICATE',
     messages: [],
   },

@@ -13,6 +13,7 @@ import type { ListHoldingsOutput, ListHoldingsRequest } from '../domain/flows/ho
 import type { FindVmsOutput, FindVmsRequest, ListBackupsOutput, ListBackupsRequest, ListRunsOutput, ListRunsRequest, RebuildCatalogInput, RebuildCatalogOutput } from '../domain/flows/queries';
 import type { RestoreVmOutput, RestoreVmRequest } from '../domain/flows/restore-vm';
 import type { VerifyBackupOutput, VerifyBackupRequest } from '../domain/flows/verify-backup';
+import type { ListVmAwarenessOutput, ListVmAwarenessRequest } from '../domain/flows/vm-awareness';
 import { taskQueues, workflowIds } from '../domain/ids';
 import { defaultEndpoint, openConnection } from './connect';
 import type { ConnectOptions } from './connect';
@@ -150,6 +151,12 @@ export class HoldfastClient {
   showBackupAwareness(request: ShowBackupAwarenessRequest): Promise<ShowBackupAwarenessOutput> {
     const input = parseRequest('showBackupAwareness', flows.showBackupAwareness.input, request);
     return this.#ask('showBackupAwareness', workflowIds.awarenessSettings('show', input.engine, randomUUID()), input, flows.showBackupAwareness.output);
+  }
+
+  /** As of the last check. */
+  listVmAwareness(request: ListVmAwarenessRequest): Promise<ListVmAwarenessOutput> {
+    const input = parseRequest('listVmAwareness', flows.listVmAwareness.input, request);
+    return this.#ask('listVmAwareness', workflowIds.catalog('listVmAwareness', randomUUID()), input, flows.listVmAwareness.output);
   }
 
   /** A period of -1 disables: one last check clears the alert. `null` goes back to the workers' configuration. */

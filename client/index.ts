@@ -22,6 +22,7 @@ export type {
   ShowBackupAwarenessOutput,
   ShowBackupAwarenessRequest,
 } from '../domain/flows/awareness';
+export type { ListVmAwarenessOutput, ListVmAwarenessRequest, VmWithoutFreshBackup } from '../domain/flows/vm-awareness';
 export type { ListHoldingsOutput, ListHoldingsRequest, OpenHolding } from '../domain/flows/holdings';
 export type { DiskProgress, Phase, Progress } from '../domain/flows/progress';
 export type { BackupSummary, ListedBackup, Note, Verification } from '../domain/manifest';

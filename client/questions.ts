@@ -10,7 +10,7 @@ import type { Endpoint } from './failures';
 import { flows } from './flows';
 
 export type QuestionName =
-  | 'findVms' | 'listBackups' | 'listRuns' | 'rebuildCatalog' | 'listHoldings' | 'listAlerts' | 'acknowledgeAlerts' | 'runDoctor' | 'checkBackupAwareness' | 'showBackupAwareness' | 'setBackupAwareness';
+  | 'findVms' | 'listBackups' | 'listRuns' | 'rebuildCatalog' | 'listHoldings' | 'listAlerts' | 'acknowledgeAlerts' | 'runDoctor' | 'checkBackupAwareness' | 'showBackupAwareness' | 'setBackupAwareness' | 'listVmAwareness';
 
 export interface Patience {
   /** How long a worker may take to pick a question up before "no worker" is said. */

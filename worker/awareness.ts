@@ -1,4 +1,6 @@
 // Puts awareness together for the control role: where engines log their backups, where alerts are told, the schedules.
+import type { NativeConnection } from '@temporalio/worker';
+import { createAwarenessActivities } from '../activities/awareness';
 import { openEngineDatabase } from '../adapters/catalog/engine-backup-log';
 import type { Catalog, Notice } from '../adapters/catalog/port';
 import type { Engine } from '../adapters/ovirt/port';
@@ -8,6 +10,8 @@ import { HoldfastError } from '../domain/failures';
 import type { SinkName } from '../domain/flows/alerts';
 import { readSecret, type EngineConfig, type WorkerConfig } from './config';
 import type { Log } from './logging';
+import { startsDeliveries, watchOutbox } from './outbox-watch';
+import { createSchedules } from './schedules';
 
 export function sinksOf(config: WorkerConfig): (engine: string) => readonly SinkName[] {
   return (engine) => [
@@ -17,8 +21,8 @@ export function sinksOf(config: WorkerConfig): (engine: string) => readonly Sink
   ];
 }
 
-export function configuredAwareness({ url, awareness: { checkPeriodHours, alertPeriodDays, fqdn, source } }: EngineConfig): ConfiguredAwareness {
-  return { policy: { checkPeriodHours, alertPeriodDays }, fqdn: fqdn ?? new URL(url).hostname, source };
+export function configuredAwareness({ url, awareness: { checkPeriodHours, alertPeriodDays, fqdn, source, vms } }: EngineConfig): ConfiguredAwareness {
+  return { policy: { checkPeriodHours, alertPeriodDays }, fqdn: fqdn ?? new URL(url).hostname, source, judgesVms: vms.length > 0 };
 }
 
 export interface AwarenessParts {
@@ -52,6 +56,27 @@ export function awarenessDependencies({ config, log, catalog, engineOf, schedule
     },
     tellLog: (notice) => log[levelOf(notice)]({ engine: notice.engine, alert: notice.alert?.key, code: notice.code, kind: notice.kind, noticeId: notice.noticeId }, notice.message),
   };
+}
+
+/**
+ * The schedules of all engines are there before the worker polls; when Temporal does not take one now, the worker starts all the same: backups do
+ * not depend on it, and the next start makes it.
+ */
+export async function startAwareness(parts: Omit<AwarenessParts, 'schedules'> & { readonly connection: NativeConnection }): Promise<AwarenessDependencies> {
+  const { config, log, catalog, connection, closers } = parts;
+  const { namespace } = config.temporal;
+  const dependencies = awarenessDependencies({ ...parts, schedules: createSchedules(connection, namespace) });
+  const { ensureAwarenessSchedule } = createAwarenessActivities(dependencies);
+  await Promise.all(Object.keys(config.engines).map((engine) => ensureAwarenessSchedule({ engine, checkNow: false }).catch((error: unknown) => log.warn({ engine, reason: String(error) }, 'the schedule of backup awareness could not be made; the next start of a control worker tries again'))));
+  const watch = watchOutbox({
+    catalog,
+    sinksOf: sinksOf(config),
+    // Another source is the engine's own, which tells its log itself.
+    loggedHere: Object.entries(config.engines).flatMap(([engine, of]) => (of.awareness.source === 'catalog' ? [{ engine, fqdn: configuredAwareness(of).fqdn }] : [])),
+    deliver: startsDeliveries(connection, namespace),
+  }, log);
+  closers.push(() => watch.stop());
+  return dependencies;
 }
 
 const levelOf = ({ severity }: Notice): 'info' | 'warn' | 'error' => (severity === 'normal' ? 'info' : severity === 'warning' ? 'warn' : 'error');

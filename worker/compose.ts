@@ -1,7 +1,7 @@
 // The composition root: from a configuration to Temporal workers. Every role gets the queues that are its own (domain/ids), and a queue
 // for short calls beside each queue that copies.
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { createApplianceCopyActivities, createApplianceQuickActivities, createControlActivities, createMoverCopyActivities, createMoverQuickActivities } from '../activities';
+import { createApplianceCopyActivities, createApplianceQuickActivities, createAwarenessControl, createControlActivities, createMoverCopyActivities, createMoverQuickActivities } from '../activities';
 import type { ApplianceDependencies, ControlDependencies, MoverCopyDependencies, MoverDependencies } from '../activities/dependencies';
 import { createApplianceDoctor, createControlDoctor, createCopiesDoctor, createMoverDoctor } from '../activities/doctor';
 import { createCatalog } from '../adapters/catalog/catalog';
@@ -11,10 +11,12 @@ import { createRepository } from '../adapters/repository/repository';
 import type { Repository } from '../adapters/repository/port';
 import { HoldfastError } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
+import { createAlertGauges, setAlertGauges } from './alert-metrics';
+import { sinksOf, startAwareness } from './awareness';
 import { readSecret, type EngineConfig, type WorkerConfig } from './config';
 import { controlExamination } from './examinations';
 import { watchFrozenGuests } from './frozen-guests';
-import { createHoldingGauges, watchHoldings } from './holdings-metrics';
+import { createHoldingGauges, lookRegularly, watchHoldings } from './holdings-metrics';
 import { isExecutionRunning } from './executions';
 import { activityLogAttributes, type Log } from './logging';
 import { imageioSettingsOf, runSettingsOf } from './run-settings';
@@ -54,7 +56,8 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
     const watch = watchFrozenGuests({ catalog: dependencies.catalog, engineOf: (name) => engines.get(name) }, log);
     closers.push(() => watch.stop());
     const doctor = createControlDoctor({ ...examination, ...controlExamination(config, connection), catalog: dependencies.catalog, engineOf });
-    plans.push({ taskQueue: taskQueues.control, options: { activities: { ...createControlActivities(dependencies), ...doctor }, workflowBundle: await workflowBundle() } });
+    const awareness = await startAwareness({ config, log, catalog: dependencies.catalog, engineOf, closers, connection });
+    plans.push({ taskQueue: taskQueues.control, options: { activities: { ...createControlActivities(dependencies), ...createAwarenessControl(awareness), ...doctor }, workflowBundle: await workflowBundle() } });
   }
   if (config.roles.includes('mover')) {
     const dependencies: MoverDependencies = { repositoryOf, engineOf, now: () => new Date(), version };
@@ -117,13 +120,16 @@ function openEngine(name: string, engine: EngineConfig, log: Log) {
 
 async function controlDependencies(config: WorkerConfig, log: Log, connection: NativeConnection, engineOf: (name: string) => Engine & EngineExamination, closers: (() => Promise<void>)[]): Promise<ControlDependencies> {
   if (!config.catalog) throw new HoldfastError('config.invalid', 'catalog.url: role "control" needs the catalog');
-  const catalog = createCatalog({ url: readSecret(config.catalog.url), log });
+  const catalog = createCatalog({ url: readSecret(config.catalog.url), log, sinksOf: sinksOf(config) });
   closers.push(() => catalog.close());
   await catalog.migrate();
   if (config.metrics) {
     const gauges = createHoldingGauges(Runtime.instance().metricMeter);
     const watch = watchHoldings(catalog, gauges, holdingsEveryMs, (error) => log.warn({ reason: String(error) }, 'the holdings could not be counted for the metrics'));
-    closers.push(() => watch.stop());
+    const alertGauges = createAlertGauges(Runtime.instance().metricMeter);
+    const knownAlerts = new Map<string, Record<string, string>>();
+    const alertWatch = lookRegularly(() => setAlertGauges(catalog, alertGauges, knownAlerts, Date.now()), holdingsEveryMs, (error) => log.warn({ reason: String(error) }, 'the alerts could not be counted for the metrics'));
+    closers.push(() => watch.stop(), () => alertWatch.stop());
   }
   const engineConfig = (name: string): EngineConfig => engineConfigOf(config, name);
   return {
@@ -135,6 +141,7 @@ async function controlDependencies(config: WorkerConfig, log: Log, connection: N
       const { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains } = engineConfig(name);
       return { copiesAtOnce, copiesAtOncePerStorageDomain, storageDomains };
     },
+    vmObjectivesOf: (name) => engineConfig(name).awareness.vms,
     settingsOf: (name) => runSettingsOf(config, engineConfig(name)),
   };
 }

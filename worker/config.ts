@@ -3,8 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parse as parseYaml } from 'yaml';
+import { defaultAwarenessPolicy } from '../domain/awareness/engine-backup';
+import { vmObjectivesSchema } from '../domain/awareness/vm-objectives';
 import { defaultWitness, witnessPolicySchema } from '../domain/chain';
 import { HoldfastError } from '../domain/failures';
+import { alertPeriodSchema, checkPeriodSchema, engineBackupSources } from '../domain/flows/awareness';
 import { defaultChainPolicy } from '../domain/flows/settings';
 import { configNameSchema, uuidSchema } from '../domain/ids';
 
@@ -29,6 +32,22 @@ const imageioSchema = z.strictObject({
   inactivityTimeoutSeconds: z.number().int().min(60).default(600),
 });
 
+/** Who is warned of what: docs/operators.md, "Backup awareness" and "VMs without a fresh backup". */
+const awarenessSchema = z.strictObject({
+  checkPeriodHours: checkPeriodSchema.default(defaultAwarenessPolicy.checkPeriodHours),
+  alertPeriodDays: alertPeriodSchema.default(defaultAwarenessPolicy.alertPeriodDays),
+  /** The name that engine-setup was given, which engine-backup logs. Default: the host in `url`. */
+  fqdn: z.string().min(1).max(255).optional(),
+  /** Where the engine's own backups are logged. */
+  source: z.enum(engineBackupSources).default('engine-api'),
+  /** Source engine-database: its PostgreSQL URL, with an account that reads this one table. */
+  database: secretSchema.optional(),
+  /** Alerts show in the engine's own event log too. */
+  engineEvents: z.boolean().default(true),
+  /** The first objective that a VM's name or tag matches is the VM's. None: no VM is judged. */
+  vms: vmObjectivesSchema.default([]),
+});
+
 const engineSchema = z.strictObject({
   /** `https://<engine>/ovirt-engine/api` */
   url: z.url({ protocol: /^https$/ }),
@@ -50,6 +69,7 @@ const engineSchema = z.strictObject({
   /** When the host computes a checksum of the source beside the backup, which reads the whole disk there once more. */
   witness: witnessPolicySchema.default(defaultWitness),
   imageio: imageioSchema.default({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }),
+  awareness: awarenessSchema.default({ ...defaultAwarenessPolicy, source: 'engine-api', engineEvents: true, vms: [] }),
 });
 
 export const workerConfigSchema = z.strictObject({
@@ -83,6 +103,8 @@ export const workerConfigSchema = z.strictObject({
   shutdownGraceSeconds: z.number().positive().default(20),
   /** Metrics for Prometheus under /metrics, Temporal's own among them. Each worker process of a machine needs a port of its own. */
   metrics: z.strictObject({ address: z.string().regex(/^\S+:\d{1,5}$/, 'must be <host>:<port>').default('127.0.0.1:9464') }).optional(),
+  /** Where alerts are told beside the catalog, the engine's event log and the log. */
+  alerts: z.strictObject({ webhook: z.strictObject({ url: z.url({ protocol: /^https?$/ }), secret: secretSchema }).optional() }).default({}),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).default({ level: 'info' }),
 });
 export type WorkerConfig = z.infer<typeof workerConfigSchema>;
@@ -145,6 +167,9 @@ function crossChecks(config: WorkerConfig): readonly string[] {
   if (config.roles.includes('mover') && Object.keys(config.repositories).length === 0) problems.push('repositories: role "mover" needs at least one repository');
   if (config.roles.includes('appliance') && !config.appliance) problems.push('appliance: role "appliance" needs the engine and the VM id it runs in');
   if (config.roles.includes('appliance') && Object.keys(config.repositories).length === 0) problems.push('repositories: role "appliance" needs at least one repository');
+  for (const [name, { awareness }] of Object.entries(config.engines)) {
+    if (awareness.source === 'engine-database' && !awareness.database) problems.push(`engines.${name}.awareness.database: source "engine-database" needs the URL of the engine's database`);
+  }
   return problems;
 }
 

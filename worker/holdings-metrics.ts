@@ -13,7 +13,7 @@ export interface HoldingGauges {
   readonly copySlots: Gauge;
 }
 
-interface Meter {
+export interface Meter {
   createGauge(name: string, valueType?: 'int' | 'float', unit?: string, description?: string): Gauge;
 }
 
@@ -59,13 +59,17 @@ async function* allHoldings(catalog: Pick<Catalog, 'listOpenHoldings'>): AsyncGe
   }
 }
 
-/** Looks every `everyMs` until it is stopped. A catalog that is away for a moment is the log's business, not the end of the worker. */
 export function watchHoldings(catalog: Pick<Catalog, 'listOpenHoldings' | 'countCopySlots'>, gauges: HoldingGauges, everyMs: number, onTrouble: (error: unknown) => void): { stop(): Promise<void> } {
   const known = new Map<string, Record<string, string>>();
   const knownSlots = new Map<string, Record<string, string>>();
+  return lookRegularly(() => Promise.all([setHoldingGauges(catalog, gauges, known), setSlotGauges(catalog, gauges, knownSlots)]), everyMs, onTrouble);
+}
+
+/** Looks now and every `everyMs` until it is stopped. A catalog that is away for a moment is the log's business, not the end of the worker. */
+export function lookRegularly(lookOnce: () => Promise<unknown>, everyMs: number, onTrouble: (error: unknown) => void): { stop(): Promise<void> } {
   let looking = Promise.resolve();
   const look = (): void => {
-    looking = looking.then(() => Promise.all([setHoldingGauges(catalog, gauges, known), setSlotGauges(catalog, gauges, knownSlots)])).then(() => undefined).catch(onTrouble);
+    looking = looking.then(lookOnce).then(() => undefined).catch(onTrouble);
   };
   look();
   const timer = setInterval(look, everyMs);

@@ -16,18 +16,38 @@ import {
   type ShowBackupAwarenessOutput,
   type ShowBackupAwarenessRequest,
 } from '../domain/flows/awareness';
+import { listVmAwarenessInputSchema, type ListVmAwarenessOutput, type ListVmAwarenessRequest } from '../domain/flows/vm-awareness';
 import { workflowIds } from '../domain/ids';
 import { answered, failureText, parseInput, requireWorkflowId, wasCancelled } from './failures';
-import { awareness, delivery } from './proxies';
+import { awareness, delivery, inventory, opening } from './proxies';
 
 /** What cannot be judged is told in the answer, and keeps nothing else from being judged. */
 export async function checkBackupAwareness(request: CheckBackupAwarenessInput): Promise<CheckBackupAwarenessOutput> {
   const input = parseInput(checkBackupAwarenessInputSchema, request);
   requireWorkflowId(workflowIds.awareness(input.engine));
+  const plan = await answered(awareness.planCheck(input));
   const warnings: string[] = [];
   const engineBackup = await told(warnings, 'whether the engine is backed up', awareness.judgeEngineBackup(input));
+  const vms = plan.judgesVms
+    ? await told(warnings, 'whether the VMs are backed up', judgedVms(input))
+    : await told(warnings, 'which alerts about VMs are over', awareness.settleVmAlerts({ ...input, findings: nothingJudged })).then(() => undefined);
   await told(warnings, 'whether the alerts still show in the engine\'s log', awareness.keepAlertsShown(input));
-  return { ...(engineBackup === undefined ? {} : { engineBackup }), warnings };
+  return { ...(engineBackup === undefined ? {} : { engineBackup }), ...(vms === undefined ? {} : { vms }), warnings };
+}
+
+const nothingJudged = { vms: 0, objectives: [], uncovered: { vms: 0, wrong: {}, examples: [] } };
+
+/** First the inventory: a VM that was made since the last check is without a backup, and one that is gone needs none. */
+async function judgedVms(input: CheckBackupAwarenessInput): Promise<NonNullable<CheckBackupAwarenessOutput['vms']>> {
+  await inventory.refreshInventory(input);
+  const findings = await inventory.judgeVms(input);
+  const alerts = await awareness.settleVmAlerts({ ...input, findings });
+  const wrong = findings.objectives.reduce((sum, objective) => sum + countWrong(objective.wrong), 0);
+  return { judged: findings.vms, withoutFreshBackup: wrong, uncovered: countWrong(findings.uncovered.wrong), alerts };
+}
+
+function countWrong(wrong: Readonly<Partial<Record<string, number>>>): number {
+  return Object.values(wrong).reduce<number>((sum, count = 0) => sum + count, 0);
 }
 
 async function told<T>(warnings: string[], what: string, step: Promise<T>): Promise<T | undefined> {
@@ -50,6 +70,10 @@ export async function setBackupAwareness(request: SetBackupAwarenessInput): Prom
   const set = await answered(awareness.setAwareness(input));
   await answered(awareness.ensureAwarenessSchedule({ engine: input.engine, checkNow: true }));
   return set;
+}
+
+export async function listVmAwareness(request: ListVmAwarenessRequest): Promise<ListVmAwarenessOutput> {
+  return answered(opening.listVmAwarenessInCatalog(parseInput(listVmAwarenessInputSchema, request)));
 }
 
 export async function acknowledgeAlerts(request: AcknowledgeAlertsInput): Promise<AcknowledgeAlertsOutput> {

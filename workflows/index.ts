@@ -5,4 +5,4 @@ export { verifyBackup } from './verify-backup';
 export { findVms } from './find-vms';
 export { listAlerts, listBackups, listHoldings, listRuns, rebuildCatalog } from './catalog';
 export { runDoctor } from './run-doctor';
-export { acknowledgeAlerts, checkBackupAwareness, forwardEvents, launchScheduled, setBackupAwareness, showBackupAwareness } from './awareness';
+export { acknowledgeAlerts, checkBackupAwareness, forwardEvents, launchScheduled, listVmAwareness, setBackupAwareness, showBackupAwareness } from './awareness';

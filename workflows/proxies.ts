@@ -42,6 +42,9 @@ export const opening = summarizedActivities<ControlActivities>({ taskQueue: task
 /** Judging and asking: no answer within the deadline is an answer too. */
 export const awareness = proxyActivities<AwarenessControl>({ taskQueue: taskQueues.control, startToCloseTimeout: '2 minutes', heartbeatTimeout: '30 seconds', scheduleToCloseTimeout: '15 minutes', cancellationType, retry });
 
+/** All VMs of an engine: minutes for a hundred thousand. */
+export const inventory = proxyActivities<ControlActivities>({ taskQueue: taskQueues.control, startToCloseTimeout: '1 hour', heartbeatTimeout: '30 seconds', scheduleToCloseTimeout: '2 hours', cancellationType, retry: { ...retry, maximumInterval: '2 minutes' } });
+
 /** A sink may be away for long; its own workflow waits for it, and is started again while something is left to tell. */
 export const delivery = proxyActivities<AwarenessControl>({ taskQueue: taskQueues.control, startToCloseTimeout: '10 minutes', heartbeatTimeout: '30 seconds', scheduleToCloseTimeout: '1 hour', cancellationType, retry: { ...retry, maximumInterval: '2 minutes' } });
 

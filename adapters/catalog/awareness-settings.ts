@@ -1,8 +1,9 @@
-// What an operator has set for awareness, over the worker's configuration.
+// What an operator has set for awareness, over the worker's configuration, and what the last check found.
+import type { EngineBackupState } from '../../domain/awareness/engine-backup';
 import type { Database } from './database';
 import type { AlertCatalog } from './port-alerts';
 
-export function createAwarenessSettings(database: Database): Pick<AlertCatalog, 'awarenessSettings' | 'setAwareness'> {
+export function createAwarenessSettings(database: Database): Pick<AlertCatalog, 'awarenessSettings' | 'setAwareness' | 'recordEngineBackupFinding' | 'listEngineBackupFindings'> {
   return {
     async awarenessSettings(engine) {
       const [row] = await database.call(`reading the awareness settings of engine ${engine}`).rows<{ checkPeriodHours: number | null; alertPeriodDays: number | null }>(
@@ -24,6 +25,19 @@ export function createAwarenessSettings(database: Database): Pick<AlertCatalog, 
            set_at = now()`,
         [engine, checkPeriodHours ?? null, alertPeriodDays ?? null, String(checkPeriodHours !== undefined), String(alertPeriodDays !== undefined)],
       );
+    },
+
+    async recordEngineBackupFinding({ engine, state, backedUpAtMs }) {
+      await database.call(`recording what was found about backups of engine ${engine}`).change(
+        `INSERT INTO holdfast.engine_backup_findings (engine, state, backed_up_at) VALUES ($1, $2, $3)
+         ON CONFLICT (engine) DO UPDATE SET state = excluded.state, backed_up_at = excluded.backed_up_at, judged_at = now()`,
+        [engine, state, backedUpAtMs === undefined ? null : new Date(backedUpAtMs).toISOString()],
+      );
+    },
+
+    async listEngineBackupFindings() {
+      const rows = await database.call('reading what was found about backups of engines').rows<{ engine: string; state: EngineBackupState; backedUpAt: Date | null; judgedAt: Date }>('SELECT engine, state, backed_up_at, judged_at FROM holdfast.engine_backup_findings');
+      return rows.map(({ backedUpAt, judgedAt, ...row }) => ({ ...row, ...(backedUpAt === null ? {} : { backedUpAt: backedUpAt.toISOString() }), judgedAt: judgedAt.toISOString() }));
     },
   };
 }

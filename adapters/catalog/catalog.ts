@@ -8,6 +8,7 @@ import { openDatabase, type CatalogLog } from './database';
 import { createEngineBackupLog } from './engine-backup-log';
 import { createExamination } from './examination';
 import { createHoldings } from './holdings';
+import { createInventory } from './inventory';
 import { migrate } from './migrate';
 import { createNotices } from './notices';
 import type { Catalog } from './port';
@@ -37,6 +38,7 @@ export function createCatalog({ url, log = { warn: () => undefined }, max = 5, s
     ...createNotices(database),
     ...createEngineBackupLog(database),
     ...createAwarenessSettings(database),
+    ...createInventory(database),
     ...createExamination(database),
     close: () => database.close(),
   };

@@ -1,5 +1,5 @@
 // Alerts, what is told of them, and what awareness is set to: a part of `Catalog` (port.ts), with the same promises.
-import type { EngineBackupScope } from '../../domain/awareness/engine-backup';
+import type { EngineBackupScope, EngineBackupState } from '../../domain/awareness/engine-backup';
 import type { ListAlertsInput, AcknowledgeAlertsInput, Alert } from '../../domain/flows/alerts';
 import type { AwarenessSettings } from '../../domain/flows/awareness';
 import type { LoggedEngineBackups, LoggedEvent } from './engine-backup-log';
@@ -69,6 +69,8 @@ export interface AlertCatalog {
   /** `null` goes back to the worker's configuration; absent stays. */
   setAwareness(engine: string, change: { readonly checkPeriodHours?: number | null | undefined; readonly alertPeriodDays?: number | null | undefined }): Promise<void>;
 
+  recordEngineBackupFinding(finding: { readonly engine: string; readonly state: EngineBackupState; readonly backedUpAtMs?: number | undefined }): Promise<void>;
+  listEngineBackupFindings(): Promise<readonly { readonly engine: string; readonly state: EngineBackupState; readonly backedUpAt?: string; readonly judgedAt: string }[]>;
   /** For the metrics: open alerts by engine and code. */
   countOpenAlerts(): Promise<readonly { readonly engine: string; readonly code: string; readonly count: number }[]>;
 }

@@ -5,6 +5,7 @@ import type { ListHoldingsInput, OpenHolding } from '../../domain/flows/holdings
 import type { BackupSummary, ListedBackup, Verification } from '../../domain/manifest';
 import type { ListBackupsInput, ListRunsInput, Run } from '../../domain/flows/queries';
 import type { AlertCatalog } from './port-alerts';
+import type { Inventory } from './port-inventory';
 
 export type { AlertCatalog, NewAlert, Notice, NoticeKind, Raising } from './port-alerts';
 
@@ -60,7 +61,7 @@ export interface CopySlotCount {
  * Every call is idempotent by its ids: an activity may be repeated. Failures: `catalog.unavailable`, `catalog.conflict`, and
  * `input.invalid` for values that no column takes. Times come back as ISO 8601 in UTC with milliseconds.
  */
-export interface Catalog extends AlertCatalog {
+export interface Catalog extends AlertCatalog, Inventory {
   /** Applies the numbered migrations; safe to run twice and at the same time. Refuses a schema newer than the code (`catalog.conflict`). */
   migrate(): Promise<void>;
 

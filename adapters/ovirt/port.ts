@@ -25,6 +25,8 @@ export interface Vm {
   readonly poolId?: string;
   /** The template it was made from; absent: Blank. */
   readonly templateId?: string;
+  /** The engine runs in it, and refuses to back it up. */
+  readonly isHostedEngine?: true;
 }
 
 /** A NIC of any VM. */

@@ -19,6 +19,7 @@ const vmAnswer = vmSchema.transform(
     deleteProtected: vm.delete_protected,
     ...(vm.vm_pool === undefined ? {} : { poolId: vm.vm_pool.id }),
     ...(vm.template === undefined || vm.template.id === zeroUuid ? {} : { templateId: vm.template.id }),
+    ...(vm.origin !== undefined && /^(managed_)?hosted_engine$/.test(vm.origin) ? { isHostedEngine: true } : {}),
   }),
 );
 

@@ -38,6 +38,8 @@ export const vmSchema = z.object({
   delete_protected: flag.default(false),
   vm_pool: reference.optional(),
   template: reference.optional(),
+  /** A word that grows with versions. */
+  origin: z.string().optional().catch(undefined),
 });
 export const vmWithNicsSchema = vmSchema.extend({ nics: z.object({ nic: z.array(z.object({ mac: z.object({ address: z.string().default('') }).optional() })).default([]) }).optional() });
 export const vmStatus = word(['up', 'down', 'paused', 'powering_up', 'powering_down', 'image_locked']);

@@ -4,6 +4,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { addAlerts } from './commands/alerts';
+import { addAwareness } from './commands/awareness';
 import { addBackup } from './commands/backup';
 import { addCatalog } from './commands/catalog';
 import { addControl } from './commands/control';
@@ -31,7 +33,7 @@ export function buildProgram(host: Host, version: string): Command {
     .configureOutput({ writeOut: host.io.out, writeErr: host.io.err, getOutHelpWidth: host.io.columns, getErrHelpWidth: host.io.columns, getOutHasColors: () => false, getErrHasColors: () => false })
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', '\nExample:\n  $ holdfast backup vm demo --engine lab --repository main\n\nExit codes: docs/operators.md, "Exit codes".');
-  for (const add of [addUp, addBackup, addRestore, addVerify, addList, addShow, addStatus, addHoldings, addDoctor, addControl, addCatalog, addSchema, addEngineBackupHook]) add(program, host);
+  for (const add of [addUp, addBackup, addRestore, addVerify, addList, addShow, addStatus, addHoldings, addAwareness, addAlerts, addDoctor, addControl, addCatalog, addSchema, addEngineBackupHook]) add(program, host);
   return program;
 }
 

@@ -33,8 +33,13 @@ export const engineBackupFindingSchema = z.object({
 });
 export type EngineBackupFinding = z.infer<typeof engineBackupFindingSchema>;
 
+/** Alerts about VMs, one for each objective that is not met, after the check. */
+const vmAlertCountsSchema = z.object({ raised: z.number().int(), open: z.number().int(), cleared: z.number().int() });
+export type VmAlertCounts = z.infer<typeof vmAlertCountsSchema>;
+
 export const checkBackupAwarenessOutputSchema = z.object({
   engineBackup: engineBackupFindingSchema.optional().describe('Absent when it could not be judged: see warnings'),
+  vms: z.object({ judged: z.number().int(), withoutFreshBackup: z.number().int(), uncovered: z.number().int(), alerts: vmAlertCountsSchema }).optional().describe('Absent without objectives, or when it could not be judged: see warnings'),
   warnings: z.array(z.string()),
 });
 export type CheckBackupAwarenessOutput = z.infer<typeof checkBackupAwarenessOutputSchema>;

@@ -6,6 +6,7 @@ import { createControlActivities, type ControlActivities } from '../../activitie
 import type { FreezeLimits } from '../../activities/thaw';
 import type { Catalog } from '../../adapters/catalog/port';
 import { createCatalog } from '../../adapters/catalog/catalog';
+import type { VmObjective } from '../../domain/awareness/vm-objectives';
 import { HoldfastError } from '../../domain/failures';
 import type { Holding } from '../../domain/holdings';
 import { FakeEngine } from '../fakes/fake-engine';
@@ -19,6 +20,8 @@ export interface Desk {
   readonly appliance: FakeVm;
   readonly disks: readonly FakeDisk[];
   readonly catalog: Catalog;
+  /** The configuration's; none unless a test adds some. */
+  readonly objectives: VmObjective[];
   /** A run of this VM that is open in the catalog. */
   readonly runId: string;
   /** One attempt of an activity; failures come mapped. */
@@ -59,7 +62,9 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
     return engine;
   };
   const limits: FreezeLimits = { frozenMs: 500, callMs: 100, patienceMs: { before: 250, after: 400, undo: 400 } };
+  const objectives: VmObjective[] = [];
   const activities = createControlActivities({
+    vmObjectivesOf: () => objectives,
     limits,
     engineOf, catalog, imageioOf: () => ({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }), settingsOf: (name) => (engineOf(name), settings),
     copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }), isExecutionRunning: () => Promise.resolve(true),
@@ -82,7 +87,7 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
   };
   const runId = await openRun();
   return {
-    engine, vm, appliance, disks, catalog, runId, openRun,
+    engine, vm, appliance, disks, catalog, objectives, runId, openRun,
     attempt: attempt as Desk['attempt'],
     attemptIn: attemptIn as Desk['attemptIn'],
     retried: retried as Desk['retried'],

@@ -46,7 +46,7 @@ beforeAll(async () => {
   ({ repository } = await newRepository(directory.path));
   const shared = { engineOf: () => engine, imageioOf: () => ({ caFile: lab.engine.caFile, proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 60 }) as const, repositoryOf: () => repository, now: () => new Date() };
   activities = {
-    ...createControlActivities({ ...shared, catalog, settingsOf: () => settings, isExecutionRunning: () => Promise.resolve(true), copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }) }),
+    ...createControlActivities({ ...shared, catalog, settingsOf: () => settings, vmObjectivesOf: () => [], isExecutionRunning: () => Promise.resolve(true), copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }) }),
     ...createMoverQuickActivities({ ...shared, version: '0.1.0' }),
     ...createMoverCopyActivities({ ...shared, heartbeatMs: 200 }),
   };

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Catalog, NewAlert, NewRun } from '../../adapters/catalog/port';
 import { holdingId, holdingKinds, type Holding } from '../../domain/holdings';
 import { backupsContract, newRun } from './catalog-backups.contract';
+import { inventoryContract } from './catalog-inventory.contract';
 
 const page = { limit: 100, offset: 0 };
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
@@ -25,6 +26,7 @@ export function catalogContract(name: string, open: () => Promise<Catalog>): voi
     describe('holdings', () => holdingsContract(() => catalog));
     describe('backups', () => backupsContract(() => catalog));
     describe('alerts', () => alertsContract(() => catalog));
+    describe('inventory of VMs', () => inventoryContract(() => catalog));
   });
 }
 

@@ -38,8 +38,9 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
   listVms = ({ search, max, page }: Parameters<Engine['listVms']>[0]): Promise<readonly Vm[]> =>
     this.read('listVms', () => {
       const wanted = /^name=(.*)$/.exec(search ?? '')?.[1];
+      const tag = /^tag="(.*)"$/.exec(search ?? '')?.[1];
       const pattern = wanted === undefined ? /./ : new RegExp(`^${wanted.replaceAll('*', '.*')}$`);
-      return [...this.vms.values()].filter((vm) => pattern.test(vm.name)).sort((a, b) => a.name.localeCompare(b.name)).slice((page - 1) * max, page * max).map((vm) => this.vmView(vm)).filter((vm) => vm !== undefined);
+      return [...this.vms.values()].filter((vm) => pattern.test(vm.name) && (tag === undefined || vm.tags?.includes(tag) === true)).sort((a, b) => a.name.localeCompare(b.name)).slice((page - 1) * max, page * max).map((vm) => this.vmView(vm)).filter((vm) => vm !== undefined);
     });
   listVmDisks = (vmId: string): Promise<readonly VmDisk[]> =>
     this.read('listVmDisks', () => [...this.vmOf(vmId).attachments.values()].flatMap(({ diskId, ...attachment }) => {
@@ -250,6 +251,6 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
 
 const snapshotView = ({ id, description, status, type, createdAt }: FakeSnapshot): Snapshot => ({ id, description, status, type, createdAt });
 const attachmentView = ({ diskId, active, interface: bus, readOnly, bootable, snapshotId }: FakeAttachment): Attachment => ({ diskId, active, interface: bus, readOnly, bootable, ...(snapshotId === undefined ? {} : { snapshotId }) });
-const viewOf = ({ id, name, status, comment, clusterId, deleteProtected, poolId, templateId }: FakeVm): Vm => ({
-  id, name, status, statusText: status, comment, clusterId, clusterName: 'Default', deleteProtected, ...(poolId ? { poolId } : {}), ...(templateId ? { templateId } : {}),
+const viewOf = ({ id, name, status, comment, clusterId, deleteProtected, poolId, templateId, isHostedEngine }: FakeVm): Vm => ({
+  id, name, status, statusText: status, comment, clusterId, clusterName: 'Default', deleteProtected, ...(poolId ? { poolId } : {}), ...(templateId ? { templateId } : {}), ...(isHostedEngine ? { isHostedEngine } : {}),
 });

@@ -32,6 +32,8 @@ export interface FakeVm extends Moving {
   deleteProtected: boolean;
   poolId?: string;
   templateId?: string;
+  tags?: readonly string[];
+  isHostedEngine?: true;
   nics: readonly SampleNic[];
   readonly attachments: Map<string, FakeAttachment>;
   readonly snapshots: Map<string, FakeSnapshot>;

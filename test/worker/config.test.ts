@@ -26,7 +26,7 @@ function complaint(act: () => unknown): string {
 
 test('a short file is enough: everything else has a default', () => {
   expect(parse(full)).toMatchObject({
-    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast', copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {}, chains: { maxLength: 30 }, witness: { every: 7 }, imageio: { proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 } } }, appliance: { devices: '/dev/disk/by-id' },
+    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast', copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {}, chains: { maxLength: 30 }, witness: { every: 7 }, imageio: { proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }, awareness: { vms: [] } } }, appliance: { devices: '/dev/disk/by-id' },
     limits: { copiesPerWorker: 2, disksPerRun: 2 }, deadlines: { snapshotSeconds: 1800, workerSeconds: 120, undoSeconds: 21_600 }, heartbeatSeconds: 30, log: { level: 'info' },
   });
 });
@@ -56,6 +56,8 @@ describe('a mistake is named by its key', () => {
     ['a witness now and then', { engines: { lab: { ...engine, witness: 'sometimes' } } }, /- engines\.lab\.witness: /],
     ['a way to the data that does not exist', { engines: { lab: { ...engine, imageio: { proxy: 'always' } } } }, /- engines\.lab\.imageio\.proxy: /],
     ['transfers that end before a host has answered', { engines: { lab: { ...engine, imageio: { inactivityTimeoutSeconds: 5 } } } }, /- engines\.lab\.imageio\.inactivityTimeoutSeconds: /],
+    ['an objective without an age', { engines: { lab: { ...engine, awareness: { vms: [{ name: 'daily', vms: { name: '*' } }] } } } }, /- engines\.lab\.awareness\.vms\.0\.maxAgeHours: /],
+    ['an objective of nothing', { engines: { lab: { ...engine, awareness: { vms: [{ name: 'daily', vms: {}, maxAgeHours: 24 }] } } } }, /- engines\.lab\.awareness\.vms\.0\.vms: must be \{ name/],
     ['a limit of none', { limits: { disksPerRun: 0 } }, /- limits\.disksPerRun: /],
     ['a deadline of nothing', { deadlines: { undoSeconds: 0 } }, /- deadlines\.undoSeconds: /],
     ['a log level that does not exist', { log: { level: 'loud' } }, /- log\.level: /],

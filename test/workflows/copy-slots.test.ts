@@ -54,6 +54,7 @@ describe('on a real catalog', () => {
       engineOf: () => ({ listStorageDomains: () => Promise.resolve([{ id: domainId, name: 'data1' }]) }) as never,
       settingsOf: () => { throw new Error('no settings asked for'); },
       imageioOf: () => { throw new Error('no image transfer asked for'); },
+      vmObjectivesOf: () => { throw new Error('no objectives asked for'); },
       copyLimitsOf: () => ({ copiesAtOnce, copiesAtOncePerStorageDomain: 100, storageDomains }),
       isExecutionRunning: (execution) => isExecutionRunning(stage.connection, stage.namespace, execution),
     });

@@ -46,4 +46,12 @@ CREATE TABLE holdfast.awareness_settings (
   alert_period_days  double precision,
   set_at             timestamptz NOT NULL DEFAULT now()
 );
+
+-- What the last check found: the metrics of every worker tell the same.
+CREATE TABLE holdfast.engine_backup_findings (
+  engine       text PRIMARY KEY,
+  state        text NOT NULL,
+  backed_up_at timestamptz,
+  judged_at    timestamptz NOT NULL DEFAULT now()
+);
 `;

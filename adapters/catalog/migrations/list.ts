@@ -8,6 +8,7 @@ import { sql as transfers } from './0005-transfers';
 import { sql as freezes } from './0006-freezes';
 import { sql as engineBackupLog } from './0007-engine-backup-log';
 import { sql as alerts } from './0008-alerts';
+import { sql as vmAwareness } from './0009-vm-awareness';
 
 export interface Migration {
   readonly version: number;
@@ -24,4 +25,5 @@ export const migrations: readonly Migration[] = [
   { version: 6, name: '0006-freezes', sql: freezes },
   { version: 7, name: '0007-engine-backup-log', sql: engineBackupLog },
   { version: 8, name: '0008-alerts', sql: alerts },
+  { version: 9, name: '0009-vm-awareness', sql: vmAwareness },
 ];

@@ -1,5 +1,5 @@
 // The catalog on a real PostgreSQL: the contract, migrations, and what happens when the server goes away.
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createCatalog } from '../../../adapters/catalog/catalog';
 import { openDatabase, type Database } from '../../../adapters/catalog/database';
 import { migrate } from '../../../adapters/catalog/migrate';
@@ -107,6 +107,23 @@ describe('what the columns know', () => {
     await expect(catalog.openRun(newRun({ runId: 'not-a-uuid' }))).rejects.toMatchObject({ code: 'input.invalid' });
     await catalog.close();
   });
+});
+
+test('an evaluation in which nothing has changed writes no row of the list', async () => {
+  const url = await postgres.createDatabase();
+  const catalog = createCatalog({ url });
+  await catalog.migrate();
+  await catalog.recordVms('lab', ['a', 'b', 'c'].map((name) => ({ vmId: randomUUID(), name, tags: [], isExempt: false })));
+  const judge = (): Promise<unknown> => catalog.judgeVms({ engine: 'lab', objectives: [{ name: 'some', vms: { name: '[ab]' }, maxAgeHours: 1 }, { name: 'b', vms: { name: 'b' }, maxAgeHours: 1 }], nowMs: Date.now() });
+  await withDatabase(url, async (database) => {
+    const written = (): Promise<readonly unknown[]> => database.rows('SELECT ctid, xmin, xmax FROM holdfast.vm_awareness ORDER BY vm_id');
+    await judge();
+    const first = await written();
+    expect(first).toHaveLength(3);
+    await judge();
+    expect(await written()).toEqual(first);
+  });
+  await catalog.close();
 });
 
 describe('an unavailable server', () => {

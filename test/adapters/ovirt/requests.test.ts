@@ -127,6 +127,11 @@ test('a VM tells its pool, its protection and its template; Blank is none', asyn
   expect(plain?.templateId).toBeUndefined();
 });
 
+test.each([['managed_hosted_engine', true], ['hosted_engine', true], ['ovirt', undefined], [undefined, undefined], [7, undefined]])('a VM of the origin %p runs the engine: %p', async (origin, isHostedEngine) => {
+  answer = () => ({ body: { ...wireVm, ...(origin === undefined ? {} : { origin }) } });
+  expect((await client.getVm(vmId))?.isHostedEngine).toBe(isHostedEngine);
+});
+
 test('the NICs of all VMs come page by page; one without an address is one all the same', async () => {
   const page = (count: number, offset: number): unknown => ({ vm: Array.from({ length: count }, (_, index) => ({ ...wireVm, id: `f0000000-0000-4000-8000-${String(offset + index).padStart(12, '0')}`, nics: index === 0 ? {} : { nic: [{ mac: { address: '56:6f:00:00:00:01' } }, {}] } })) });
   answer = ({ query }) => ({ body: query['search']?.endsWith('page 1') ? page(100, 0) : page(2, 100) });
