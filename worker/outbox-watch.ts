@@ -7,7 +7,7 @@ import type { ForwardEventsInput, SinkName } from '../domain/flows/alerts';
 import { taskQueues, workflowIds } from '../domain/ids';
 import type { Log } from './logging';
 
-export const outboxEveryMs = 15_000;
+export const outboxEveryMs = 5_000;
 
 export interface OutboxWatch {
   readonly catalog: Pick<Catalog, 'adoptEngineBackupEvents' | 'listDueSinks'>;

@@ -6,8 +6,8 @@ import { alertSchema } from './alerts';
 
 export const engineBackupSources = ['catalog', 'engine-database', 'engine-api'] as const;
 
-/** A period of -1 disables; a shorter one than a minute would keep the engine busy with looking. */
-export const checkPeriodSchema = z.union([z.literal(-1), z.number().min(1 / 60).max(24 * 366)]).describe('BackupCheckPeriodInHours; -1 disables');
+/** A period of -1 disables. Temporal's schedules count in seconds. */
+export const checkPeriodSchema = z.union([z.literal(-1), z.number().min(1 / 3600).max(24 * 366)]).describe('BackupCheckPeriodInHours; -1 disables');
 export const alertPeriodSchema = z.number().positive().max(3660).describe('BackupAlertPeriodInDays; fractions are allowed');
 
 export const awarenessSettingsSchema = z.object({ checkPeriodHours: checkPeriodSchema, alertPeriodDays: alertPeriodSchema });
