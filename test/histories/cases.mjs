@@ -63,6 +63,18 @@ export const cases = [
     ends: 'COMPLETED',
     play: (stage) => stage.run('listAlerts', { engine: stage.engine }),
   },
+  { flow: 'acknowledgeAlerts', name: 'of-engine', ends: 'COMPLETED', play: (stage) => stage.run('acknowledgeAlerts', { engine: stage.engine }) },
+  { flow: 'checkBackupAwareness', name: 'never-backed-up', ends: 'COMPLETED', play: (stage) => stage.run('checkBackupAwareness', { engine: stage.engine }) },
+  { flow: 'showBackupAwareness', name: 'of-engine', ends: 'COMPLETED', play: (stage) => stage.run('showBackupAwareness', { engine: stage.engine }) },
+  { flow: 'setBackupAwareness', name: 'of-engine', ends: 'COMPLETED', play: (stage) => stage.run('setBackupAwareness', { engine: stage.engine, alertPeriodDays: 2 }) },
+  { flow: 'listVmAwareness', name: 'of-engine', ends: 'COMPLETED', play: (stage) => stage.run('listVmAwareness', { engine: stage.engine }) },
+  { flow: 'forwardEvents', name: 'nothing-left', ends: 'COMPLETED', play: (stage) => stage.run('forwardEvents', { engine: stage.engine, sink: 'log' }) },
+  {
+    flow: 'launchScheduled',
+    name: 'check',
+    ends: 'COMPLETED',
+    play: (stage) => stage.run('launchScheduled', { flow: 'checkBackupAwareness', workflowId: `awareness/${stage.engine}`, input: { engine: stage.engine } }),
+  },
   {
     flow: 'runDoctor',
     name: 'all-is-well',
