@@ -66,8 +66,8 @@ export async function startAwareness(parts: Omit<AwarenessParts, 'schedules'> & 
   const { config, log, catalog, connection, closers } = parts;
   const { namespace } = config.temporal;
   const dependencies = awarenessDependencies({ ...parts, schedules: createSchedules(connection, namespace) });
-  const { ensureAwarenessSchedule } = createAwarenessActivities(dependencies);
-  await Promise.all(Object.keys(config.engines).map((engine) => ensureAwarenessSchedule({ engine, checkNow: false }).catch((error: unknown) => log.warn({ engine, reason: String(error) }, 'the schedule of backup awareness could not be made; the next start of a control worker tries again'))));
+  const activities = createAwarenessActivities(dependencies);
+  await Promise.all(Object.keys(config.engines).map((engine) => activities.ensureAwarenessSchedule({ engine, checkNow: false }).catch((error: unknown) => log.warn({ engine, reason: String(error) }, 'the schedule of backup awareness could not be made; the next start of a control worker tries again'))));
   const watch = watchOutbox({
     catalog,
     sinksOf: sinksOf(config),

@@ -1,5 +1,5 @@
 // Temporal Schedules of backup awareness: one for each engine, which starts the launcher (workflows/awareness).
-import { isGrpcServiceError, ScheduleAlreadyRunning, ScheduleClient, ScheduleNotFoundError, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
+import { ScheduleAlreadyRunning, ScheduleClient, ScheduleNotFoundError, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Schedules } from '../activities/dependencies';
 import { disabledPeriod } from '../domain/awareness/engine-backup';
@@ -47,7 +47,7 @@ export function createSchedules(connection: NativeConnection, namespace: string)
         const last = info.recentActions.at(-1)?.takenAt;
         return { id, exists: true, paused: state.paused, ...(next === undefined ? {} : { nextCheckAt: next.toISOString() }), ...(last === undefined ? {} : { lastCheckAt: last.toISOString() }) };
       } catch (error) {
-        if (error instanceof ScheduleNotFoundError || (isGrpcServiceError(error) && error.code === 5)) return { id, exists: false, paused: false };
+        if (error instanceof ScheduleNotFoundError) return { id, exists: false, paused: false };
         throw error;
       }
     },

@@ -28,9 +28,8 @@ export async function checkBackupAwareness(request: CheckBackupAwarenessInput): 
   const plan = await answered(awareness.planCheck(input));
   const warnings: string[] = [];
   const engineBackup = await told(warnings, 'whether the engine is backed up', awareness.judgeEngineBackup(input));
-  const vms = plan.judgesVms
-    ? await told(warnings, 'whether the VMs are backed up', judgedVms(input))
-    : await told(warnings, 'which alerts about VMs are over', awareness.settleVmAlerts({ ...input, findings: nothingJudged })).then(() => undefined);
+  const vms = plan.judgesVms ? await told(warnings, 'whether the VMs are backed up', judgedVms(input)) : undefined;
+  if (!plan.judgesVms) await told(warnings, 'which alerts about VMs are over', awareness.settleVmAlerts({ ...input, findings: nothingJudged }));
   await told(warnings, 'whether the alerts still show in the engine\'s log', awareness.keepAlertsShown(input));
   return { ...(engineBackup === undefined ? {} : { engineBackup }), ...(vms === undefined ? {} : { vms }), warnings };
 }

@@ -11,8 +11,8 @@ export function createAwarenessSettings(database: Database): Pick<AlertCatalog, 
         [engine],
       );
       return {
-        ...(row?.checkPeriodHours == null ? {} : { checkPeriodHours: row.checkPeriodHours }),
-        ...(row?.alertPeriodDays == null ? {} : { alertPeriodDays: row.alertPeriodDays }),
+        ...(typeof row?.checkPeriodHours === 'number' ? { checkPeriodHours: row.checkPeriodHours } : {}),
+        ...(typeof row?.alertPeriodDays === 'number' ? { alertPeriodDays: row.alertPeriodDays } : {}),
       };
     },
 

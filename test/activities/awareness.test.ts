@@ -182,7 +182,10 @@ describe('telling the engine\'s event log', () => {
     await judge();
     await deliver('engine-events');
     expect(await run(() => activities.keepAlertsShown({ engine }))).toEqual({ again: 0 });
-    for (const lost of [async () => fake.deleteEvent((await fake.listPostedEvents())[0]?.id ?? ''), () => Promise.resolve(fake.forgetPostedEvents())]) {
+    for (const lost of [async () => fake.deleteEvent((await fake.listPostedEvents())[0]?.id ?? ''), async () => {
+      await Promise.resolve();
+      fake.forgetPostedEvents();
+    }]) {
       await lost();
       await Promise.all([1, 2, 3].map(() => run(() => activities.keepAlertsShown({ engine }))));
       expect(await deliver('engine-events')).toEqual({ delivered: 1 });

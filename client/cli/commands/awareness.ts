@@ -107,7 +107,7 @@ function describeFinding(engine: string, { text, state, backedUpAt, elsewhere, f
 }
 
 async function set(session: Session, { checkPeriod, alertPeriod }: SetOptions): Promise<number> {
-  const request: SetBackupAwarenessInput = { engine: session.engine(), ...given({ checkPeriodHours: checkPeriod as SetBackupAwarenessInput['checkPeriodHours'], alertPeriodDays: alertPeriod }) };
+  const request: SetBackupAwarenessInput = { engine: session.engine(), ...given({ checkPeriodHours: checkPeriod, alertPeriodDays: alertPeriod }) };
   const { settings } = await (await session.client()).setBackupAwareness(request);
   session.print({ settings }, () => `Engine ${session.engine()}: ${settings.checkPeriodHours === -1 ? 'disabled; one last check clears the warning' : `checked every ${formatDuration(settings.checkPeriodHours * 3600)}, and now`}; warned after ${formatDuration(settings.alertPeriodDays * 86_400)}.\n`);
   return exitCodes.ok.code;
