@@ -191,6 +191,6 @@ describe('status and holdings', () => {
     const { backup } = await handle.result();
     expect((await cli('holdings')).out).toBe('Nothing is held and nothing is left over.\n');
     const after = JSON.parse((await cli('status', '--json')).out) as Status;
-    expect(after).toMatchObject({ running: [], lastBackups: [{ backupId: backup.backupId, vmName: 'demo' }], alerts: [], more: [] });
+    expect(after).toMatchObject({ running: [], lastBackups: [{ backupId: backup.backupId, vmName: 'demo' }], alerts: [{ code: 'awareness.no-full-backup' }], more: [] });
   }, 180_000);
 });
