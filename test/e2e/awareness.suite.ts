@@ -1,39 +1,26 @@
 // Backup awareness over the whole stack: the lab's engine logs its own backups as a real one does, a Temporal Schedule checks, and the warning is in
 // the engine's own event log for as long as it is true.
-import { readFileSync } from 'node:fs';
-import { Client as PostgresClient } from 'pg';
-import { createEngine } from '../../adapters/ovirt/engine';
-import type { Engine, PostedEvent } from '../../adapters/ovirt/port';
+import type { PostedEvent } from '../../adapters/ovirt/port';
 import { exitCodes } from '../../client/cli/exit-codes';
 import { runCli, until } from '../client/harness';
+import { openEngineLog, type EngineLog } from './support/engine-log';
 import { useStack } from './support/stack';
 
 const stack = useStack();
 const engine = 'lab';
 const key = 'awareness/lab/engine-backup';
 
-let api: Engine & { close(): Promise<void> };
-let logged: PostgresClient;
-
-beforeAll(async () => {
-  const { url, username, password, caFile } = JSON.parse(readFileSync(stack().parts.lab.connectionFile, 'utf8')) as { url: string; username: string; password: string; caFile: string };
-  api = createEngine({ name: engine, url, username, caFile, password: () => Promise.resolve(password) });
-  const database = new URL(stack().parts.postgresUrl);
-  database.pathname = '/engine';
-  logged = new PostgresClient({ connectionString: database.href });
-  await logged.connect();
+let log: EngineLog;
+beforeAll(() => {
+  log = openEngineLog(stack());
 });
-
 afterAll(async () => {
-  await api.close();
-  await logged.end();
+  await log.close();
   await stack().client.setBackupAwareness({ engine, checkPeriodHours: null, alertPeriodDays: null });
 });
 
 const check = (): ReturnType<ReturnType<typeof stack>['client']['checkBackupAwareness']> => stack().client.checkBackupAwareness({ engine });
-const completed = (scope: string): Promise<unknown> => logged.query("SELECT LogEngineBackupEvent($1, now(), 1, 'Backup Finished', 'engine.example', '/var/log/engine-backup.log')", [scope]);
-const events = async (severity: PostedEvent['severity']): Promise<readonly PostedEvent[]> => (await api.listPostedEvents()).filter((event) => event.severity === severity && /backup of engine lab/.test(event.description));
-const shows = (count: number, severity: PostedEvent['severity'] = 'alert'): Promise<unknown> => until(`${count} ${severity} events show in the engine's log`, async () => (await events(severity)).length === count, 60_000);
+const shows = (count: number, severity: PostedEvent['severity'] = 'alert'): Promise<unknown> => until(`${count} ${severity} events show in the engine's log`, async () => (await log.events(severity)).length === count, 60_000);
 const openAlerts = async (): Promise<readonly string[]> => (await stack().client.listAlerts({ engine })).alerts.filter((alert) => alert.key === key).map(({ code }) => code);
 
 test('a worker that starts makes the schedule, and the first check finds an engine that was never backed up', async () => {
@@ -47,10 +34,10 @@ test('a worker that starts makes the schedule, and the first check finds an engi
 
 test('however often it is checked, it is one alert; db alone clears nothing; files too does', async () => {
   expect((await check()).engineBackup).toMatchObject({ state: 'no-full-backup', alert: 'kept' });
-  await completed('db');
+  await log.completed('db');
   expect((await check()).engineBackup).toMatchObject({ state: 'no-full-backup', alert: 'kept', text: expect.stringContaining('files has never been backed up') as string });
   await shows(1);
-  await completed('files');
+  await log.completed('files');
   expect((await check()).engineBackup).toMatchObject({ state: 'fresh', alert: 'cleared' });
   expect(await openAlerts()).toEqual([]);
   await shows(0);
@@ -62,9 +49,9 @@ test('a limit that passes raises it again, a deleted event is posted again, and 
   await until('the schedule has raised the alert', async () => (await openAlerts()).length > 0, 60_000);
   expect(await openAlerts()).toEqual(['awareness.old-backup']);
   await shows(1);
-  const [shown] = await events('alert');
-  await api.deleteEvent(shown?.id ?? '');
-  await until('another event tells of the same alert', async () => (await events('alert')).some(({ id }) => id !== shown?.id), 60_000);
+  const [shown] = await log.events('alert');
+  await log.api.deleteEvent(shown?.id ?? '');
+  await until('another event tells of the same alert', async () => (await log.events('alert')).some(({ id }) => id !== shown?.id), 60_000);
   expect(await openAlerts()).toEqual(['awareness.old-backup']);
 });
 

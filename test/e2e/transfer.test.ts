@@ -12,6 +12,8 @@ const suites: Readonly<Record<string, () => unknown>> = {
   faults: () => jest.requireActual('./transfer-faults.suite'),
   chains: () => jest.requireActual('./transfer-chains.suite'),
   witness: () => jest.requireActual('./transfer-witness.suite'),
+  // Here because this stack's Temporal keeps its data. Last: it ends the parts.
+  'awareness, restarted': () => jest.requireActual('./awareness-restarts.suite'),
 };
 
 for (const [name, register] of Object.entries(suites)) describe(name, () => void register());
