@@ -18,18 +18,30 @@ export interface OutboxWatch {
   readonly deliver: (input: ForwardEventsInput) => Promise<void>;
 }
 
-export async function lookIntoOutbox({ catalog, loggedHere, sinksOf, deliver }: OutboxWatch): Promise<void> {
+/** A delivery that came to nothing is begun again ever later: a refusal stays one until somebody mends it. */
+const longestPauseMs = 300_000;
+
+/** When each sink that something waits for was last begun with. */
+export type Begun = Map<string, { readonly pauseMs: number; readonly nextAtMs: number }>;
+
+export async function lookIntoOutbox({ catalog, loggedHere, sinksOf, deliver }: OutboxWatch, begun: Begun, nowMs: number): Promise<void> {
   for (const engine of loggedHere) await catalog.adoptEngineBackupEvents(engine);
-  for (const { engine, sink } of await catalog.listDueSinks()) {
-    const known = sinksOf(engine).find((name) => name === sink);
-    if (known) await deliver({ engine, sink: known });
+  const due = (await catalog.listDueSinks()).flatMap(({ engine, sink }) => sinksOf(engine).flatMap((known) => (known === sink ? [{ engine, sink: known, key: workflowIds.events(engine, sink) }] : [])));
+  for (const key of begun.keys()) if (!due.some((each) => each.key === key)) begun.delete(key);
+  for (const { engine, sink, key } of due) {
+    const last = begun.get(key);
+    if (last && last.nextAtMs > nowMs) continue;
+    const pauseMs = Math.min((last?.pauseMs ?? outboxEveryMs / 2) * 2, longestPauseMs);
+    begun.set(key, { pauseMs, nextAtMs: nowMs + pauseMs });
+    await deliver({ engine, sink });
   }
 }
 
 export function watchOutbox(watch: OutboxWatch, log: Pick<Log, 'warn'>, everyMs = outboxEveryMs): { stop(): Promise<void> } {
   let looking: Promise<void> | undefined;
+  const begun: Begun = new Map();
   const timer = setInterval(() => {
-    looking ??= lookIntoOutbox(watch)
+    looking ??= lookIntoOutbox(watch, begun, Date.now())
       .catch((error: unknown) => log.warn({ reason: String(error) }, 'whether alerts wait to be told could not be looked up'))
       .finally(() => (looking = undefined));
   }, everyMs);

@@ -3,8 +3,8 @@
 // engine compares whole elapsed days and warns a day late), and one scope alone clears nothing (its procedure clears on any success).
 import { formatDuration } from '../units';
 
-/** Of engine-backup; `all` is what a caller asks for and never what is logged. The last three: newer engines. */
-export const engineBackupScopes = ['db', 'files', 'dwhdb', 'reportsdb', 'cinderlib', 'cinderlibdb', 'grafanadb', 'keycloakdb'] as const;
+/** Of engine-backup; `all` is what a caller asks for and never what is logged. From cinderlib on: newer engines. */
+export const engineBackupScopes = ['db', 'files', 'dwhdb', 'reportsdb', 'cinderlib', 'cinderlibdb', 'grafanadb', 'keycloak', 'keycloakdb', 'managedblock'] as const;
 export type EngineBackupScope = (typeof engineBackupScopes)[number];
 
 /** A full backup has both: without the database there is no inventory, without the files no certificate that a host would trust. */

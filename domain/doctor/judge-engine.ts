@@ -46,7 +46,7 @@ export function judgeVmBackups(version: string): Judgement {
 interface NeededPermit {
   readonly permit: string;
   readonly why: string;
-  readonly needed: 'always' | 'a VM with custom properties' | 'a restore as the original or in its place' | 'method transfer';
+  readonly needed: 'always' | 'a VM with custom properties' | 'a restore as the original or in its place' | 'method transfer' | 'alerts in the engine\'s event log';
   /** Only a permission on System counts, whatever it is used on. */
   readonly systemOnly?: true;
 }
@@ -67,6 +67,8 @@ export const neededPermits: readonly NeededPermit[] = [
   { permit: 'stop_vm', why: 'stop a restored VM that is undone', needed: 'always' },
   { permit: 'change_vm_custom_properties', why: 'restore a VM that has custom properties', needed: 'a VM with custom properties' },
   { permit: 'edit_vm_properties', why: 'give a restored original its comment back, undo the restore of a protected VM', needed: 'a restore as the original or in its place' },
+  { permit: 'inject_external_events', why: 'post an alert', needed: 'alerts in the engine\'s event log', systemOnly: true },
+  { permit: 'audit_log_management', why: 'take the event of an alert away when it is over', needed: 'alerts in the engine\'s event log', systemOnly: true },
   { permit: 'backup_disk', why: 'start VM backups', needed: 'method transfer' },
   { permit: 'edit_disk_properties', why: 'open image transfers', needed: 'method transfer' },
   { permit: 'create_disk', why: 'act on image transfers, which the engine checks on System', needed: 'method transfer', systemOnly: true },

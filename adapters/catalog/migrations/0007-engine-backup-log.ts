@@ -36,9 +36,9 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  IF v_scope IS NULL OR v_scope NOT IN ('db', 'files', 'dwhdb', 'reportsdb', 'cinderlib', 'cinderlibdb', 'grafanadb', 'keycloakdb') THEN
+  IF v_scope IS NULL OR v_scope NOT IN ('db', 'files', 'dwhdb', 'reportsdb', 'cinderlib', 'cinderlibdb', 'grafanadb', 'keycloak', 'keycloakdb', 'managedblock') THEN
     RAISE EXCEPTION 'LogEngineBackupEvent: unknown scope %', quote_nullable(v_scope)
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'One call per scope: db, files, dwhdb, reportsdb, cinderlib, cinderlibdb, grafanadb or keycloakdb.';
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'One call per scope: db, files, dwhdb, reportsdb, cinderlib, cinderlibdb, grafanadb, keycloak, keycloakdb or managedblock.';
   END IF;
   IF v_status IS NULL OR v_status NOT IN (-1, 0, 1) THEN
     RAISE EXCEPTION 'LogEngineBackupEvent: unknown status %', quote_nullable(v_status)
