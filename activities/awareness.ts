@@ -26,6 +26,8 @@ export interface AwarenessActivities {
 export const engineBackupAlertKey = (engine: string): string => `awareness/${engine}/engine-backup`;
 const vmAlertPrefix = (engine: string): string => `awareness/${engine}/vms/`;
 const mostNames = 5;
+/** The API root's `engine_backup` came after 4.5: absent is "never" or "too old to tell". */
+const untold = 'If it was backed up: engines up to 4.5 do not tell that over their API; name another source (engines.<name>.awareness.source).';
 
 export function createAwarenessActivities(dependencies: AwarenessDependencies): AwarenessActivities {
   const { catalog, engineOf, awarenessOf, schedules } = dependencies;
@@ -42,7 +44,8 @@ export function createAwarenessActivities(dependencies: AwarenessDependencies): 
       const nowMs = Date.now();
       // Who has disabled it waits for no source to answer.
       const { completed, elsewhere } = policy.checkPeriodHours === disabledPeriod ? { completed: [], elsewhere: [] } : await dependencies.engineBackupsOf(engine).read({ fqdn, nowMs });
-      const verdict = judgeEngineBackup(engine, completed, policy, nowMs);
+      const judged = judgeEngineBackup(engine, completed, policy, nowMs);
+      const verdict = judged.text !== undefined && source === 'engine-api' && completed.length === 0 ? { ...judged, text: `${judged.text} ${untold}` } : judged;
       await catalog.recordEngineBackupFinding({ engine, state: verdict.state, backedUpAtMs: verdict.backedUpAtMs });
       const alert = await settle(dependencies, engine, verdict, { source, fqdn, ...policy, completed: completed.map(({ scope, doneAtMs }) => ({ scope, doneAt: new Date(doneAtMs).toISOString() })) });
       return {
