@@ -7,7 +7,7 @@ import { failureRules, HoldfastError, type FailureCode } from '../../domain/fail
 /** Written down once more on purpose: whoever changes what is retried changes it here too. */
 const delaysMs: Partial<Record<FailureCode, number>> = {
   'engine.unreachable': 5000, 'engine.unavailable': 5000, 'engine.locked': 5000, 'engine.protocol': 10_000, 'imageio.unreachable': 5000, 'imageio.io': 2000, 'wait.pending': 2000, 'device.not-found': 2000,
-  'repository.io': 5000, 'repository.held': 3000, 'blocks.server': 2000, 'blocks.io': 2000, 'catalog.unavailable': 2000,
+  'repository.io': 5000, 'repository.held': 3000, 'blocks.server': 2000, 'blocks.io': 2000, 'catalog.unavailable': 2000, 'webhook.failed': 10_000,
 };
 const retriedWithoutDelay: readonly FailureCode[] = ['repository.fenced'];
 

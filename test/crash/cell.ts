@@ -60,6 +60,8 @@ export async function runCell(lane: Lane, plan: CellPlan): Promise<CellResult> {
   await lane.revive();
   if (plan.bring) await lane.stack.lab.bring(lane.vm.id, plan.bring);
   const source = shape.source && (await lane.sources.get(shape.source));
+  // Before a run is terminated: its half-made VM has the old one's id, and disks of the same alias, and is not what the next run has to bring back.
+  if (shape.leavesToNext) await lane.reread();
   await shape.prepare?.(lane);
   const before = await lookBefore(lane, shape, source);
   const run = plannedRun(lane, shape, { sourceBackupId: source?.backupId, bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond });

@@ -34,8 +34,8 @@ type Verdict = { readonly problems: readonly string[] } & Partial<Pick<Products,
 export const marksOf = ({ vm, repositoryPath }: Lane): readonly string[] => [vm.id, vm.name, ...vm.disks.map(({ id }) => id), repositoryPath];
 
 export async function lookBefore(lane: Lane, shape: Shape, source: Source | undefined): Promise<Before> {
-  // An earlier run may have replaced the VM, with other content.
-  if (shape.leavesToNext) await lane.reread();
+  // The terminated run has replaced the VM, which has the content of a backup now.
+  if (shape.standsAnew) await lane.reread();
   const { stack, vm } = lane;
   return { backups: await backupsOf(lane, vm.id), files: await filesOf(lane.repositoryPath), begun: await everBegun(stack, vm, shape.method), contents: contentsOf(vm), source };
 }

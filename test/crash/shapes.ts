@@ -28,6 +28,8 @@ export interface Shape extends Wish {
   readonly spoilsBase?: true;
   /** A run of it that is cut leaves work to the next one, which must do it. */
   readonly leavesToNext?: true;
+  /** When the run before it was terminated, the new VM stood: with the content of the backup that it was restored from. */
+  readonly standsAnew?: true;
   /** How many snapshots or VM backups a backup of this shape begins: one when absent. */
   readonly begins?: number;
 }
@@ -78,7 +80,7 @@ export const ownVmShapes: readonly Shape[] = [
   { name: 'replacement', ...replacing, ...well, cells: (steps) => after(steps, 'proveDisk') },
   { name: 'replacement that fails', ...replacing, ...failing('attachRestoredDisk') },
   afterTerminated('backup after a replacement that was terminated before the new VM stood', 'attachRestoredDisk', replacing),
-  afterTerminated('backup after a replacement that was terminated when the new VM stood', 'unmarkVm', replacing),
+  { ...afterTerminated('backup after a replacement that was terminated when the new VM stood', 'unmarkVm', replacing), standsAnew: true },
 ];
 
 /** Ends a run by Temporal's terminate at the beginning of a step: nothing undoes it. */

@@ -52,7 +52,7 @@ export async function doneAtMs(client: HoldfastClient, workflowId: string, activ
 
 const workflows = path.resolve(__dirname, '../../workflows');
 /** Flows that hold nothing: questions. */
-const questions: readonly string[] = ['catalog.ts', 'find-vms.ts', 'run-doctor.ts'];
+const questions: readonly string[] = ['awareness.ts', 'catalog.ts', 'find-vms.ts', 'run-doctor.ts'];
 /** `proxies.control.planBackup(`, `proxies.waiting(seconds).createDisk(`, `opening.openRun(`, `catalog.closeRun(`. */
 const call = /\b(?:(?:this\.)?proxies\.\w+(?:\([^()]*(?:\([^()]*\))?[^()]*\))?|opening|catalog)\.(\w+)\(/g;
 

@@ -135,11 +135,11 @@ describe.each(titled)('%s', (title, history) => {
       .map(({ text }) => text);
     expect(identities.length).toBeGreaterThan(0);
     expect(identities.filter((identity) => !/^(history-recorder|holdfast-[a-z+]+-\d+)$/.test(identity))).toEqual([]);
-    // Absolute paths, other than where a real appliance finds its disks, what the recorder writes for a directory of its own, and what an
-    // error of the engine names below its API.
+    // Absolute paths, other than where a real appliance finds its disks, what the recorder writes for a directory of its own, what an
+    // error of the engine names below its API, and where an alert's remedy lets engine-backup write.
     const paths = texts(history).flatMap(({ text }) => text.match(/(?<![\w.:/-])\/[\w.-]+\/[\w./-]+/g) ?? []);
     expect(
-      paths.filter((each) => !/^(\/dev\/disk\/by-id|\/run\/holdfast-lab|\/var\/lib\/holdfast|\/opt\/holdfast)(\/|$)|^\/(vms|disks|imagetransfers)\/[0-9a-f-]{36}(\/|$)/.test(each)),
+      paths.filter((each) => !/^(\/dev\/disk\/by-id|\/run\/holdfast-lab|\/var\/lib\/holdfast|\/opt\/holdfast|\/var\/(lib|log)\/ovirt-engine-backup)(\/|$)|^\/(vms|disks|imagetransfers)\/[0-9a-f-]{36}(\/|$)/.test(each)),
     ).toEqual([]);
     const hosts = texts(history).flatMap(({ text }) => [...text.matchAll(/ on ([\w.-]+), pid /g)].map((match) => match[1]));
     expect(hosts.filter((host) => host !== 'recorder')).toEqual([]);
