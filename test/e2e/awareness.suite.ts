@@ -4,9 +4,16 @@ import type { PostedEvent } from '../../adapters/ovirt/port';
 import { exitCodes } from '../../client/cli/exit-codes';
 import { runCli, until } from '../client/harness';
 import { openEngineLog, type EngineLog } from './support/engine-log';
-import { useStack } from './support/stack';
+import { makeVm } from './support/vms';
+import { useStack, type WorkerConfigFile } from './support/stack';
 
-const stack = useStack();
+/** Every VM but the appliance, which is not judged. */
+const objective = { name: 'daily', vms: { name: '*' }, maxAgeHours: 24 };
+const judged = (config: WorkerConfigFile): WorkerConfigFile => {
+  const { engines } = config as { readonly engines: Record<string, object> };
+  return { ...config, engines: Object.fromEntries(Object.entries(engines).map(([name, of]) => [name, { ...of, awareness: { vms: [objective] } }])) };
+};
+const stack = useStack({ configure: { control: judged } });
 const engine = 'lab';
 const key = 'awareness/lab/engine-backup';
 
@@ -53,7 +60,26 @@ test('a limit that passes raises it again, a deleted event is posted again, and 
   await log.api.deleteEvent(shown?.id ?? '');
   await until('another event tells of the same alert', async () => (await log.events('alert')).some(({ id }) => id !== shown?.id), 60_000);
   expect(await openAlerts()).toEqual(['awareness.old-backup']);
+  // From here on only the tests check.
+  await stack().client.setBackupAwareness({ engine, checkPeriodHours: null });
+  await check();
 });
+
+test('a VM without a backup is listed and warned of, until it has one; the appliance is not judged', async () => {
+  const { client, repository, track } = stack();
+  const vm = await makeVm(stack(), 'unprotected', [{ alias: 'unprotected_Disk1', format: 'cow', sizeMib: 8, dataMib: 4 }]);
+  const listed = async () => (await client.listVmAwareness({ engine, page: { limit: 500, offset: 0 } })).vms;
+  const before = await check();
+  expect(before).toMatchObject({ warnings: [], vms: { uncovered: 0, alerts: { open: 1 } } });
+  expect((await listed()).filter(({ vmName }) => vmName === 'unprotected')).toEqual([expect.objectContaining({ vmId: vm.id, state: 'never', objective: 'daily', newestBackupAt: null })]);
+  expect((await listed()).map(({ vmName }) => vmName)).not.toContain('appliance');
+  const alert = (await client.listAlerts({ engine })).alerts.find((each) => each.key === 'awareness/lab/vms/daily');
+  expect(alert).toMatchObject({ code: 'awareness.vms-without-fresh-backup', message: expect.stringContaining('holdfast awareness status --vms') as string });
+  await track(await client.backupVm({ engine, vmId: vm.id, repository })).result();
+  const after = await check();
+  expect((await listed()).map(({ vmName }) => vmName)).not.toContain('unprotected');
+  expect(after.vms?.withoutFreshBackup).toBe((before.vms?.withoutFreshBackup ?? 0) - 1);
+}, 180_000);
 
 test('acknowledging silences and never clears; disabling clears, and pauses the schedule', async () => {
   const cli = (...argv: readonly string[]): ReturnType<typeof runCli> => runCli([...argv, '--address', stack().parts.temporal.address, '--namespace', stack().parts.temporal.namespace]);

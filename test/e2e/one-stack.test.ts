@@ -11,10 +11,10 @@ const suites: Readonly<Record<string, () => unknown>> = {
   appliance: () => jest.requireActual('./appliance.suite'),
   quiesce: () => jest.requireActual('./quiesce.suite'),
   ISV: () => jest.requireActual('../isv/isv.suite'),
-  awareness: () => jest.requireActual('./awareness.suite'),
   'bench incremental': () => jest.requireActual('../bench/incremental.suite'),
   // From here on each has workers of its own configuration: side by side, they are started once between two suites.
   'appliance, steered': () => jest.requireActual('./appliance-control.suite'),
+  awareness: () => jest.requireActual('./awareness.suite'),
   metrics: () => jest.requireActual('./metrics.suite'),
   'bad input': () => jest.requireActual('./bad-input.suite'),
   // Last: it takes the user's permits away.
