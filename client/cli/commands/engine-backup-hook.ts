@@ -31,7 +31,7 @@ export function addEngineBackupHook(program: Command, { io, exitWith }: Host): v
     .description('on an engine\'s own host: save its database and files, and log start, completion and failure as engine-backup does')
     .requiredOption('--database <connection>', 'the engine\'s database, as pg_dump takes it: service=engine, postgresql://engine@localhost/engine; without a password (PGPASSFILE)')
     .option('--log-to <connection>', 'the database with LogEngineBackupEvent: the catalog, as its login engine_backup; default: the engine\'s own')
-    .requiredOption('--fqdn <name>', 'the engine\'s name, as engine-setup was told and as engines.<name>.fqdn has it')
+    .requiredOption('--fqdn <name>', 'the engine\'s name, as engine-setup was told and as engines.<name>.awareness.fqdn has it')
     .option('--scope <scope>', 'db or files; may be repeated; default: both', collect, [])
     .addOption(new Option('--file <file>', 'where one scope goes').conflicts('directory'))
     .option('--directory <directory>', 'where each scope goes, under a name with its time')
