@@ -1,6 +1,6 @@
 // Is the engine itself backed up, and are its VMs? Judges by the rules of domain/awareness, and lets the catalog's alerts follow. Role control.
 // Answers are counts, whatever the number of VMs.
-import { defaultAwarenessPolicy, disabledPeriod, judgeEngineBackup, type AwarenessPolicy, type EngineBackupVerdict } from '../domain/awareness/engine-backup';
+import { disabledPeriod, judgeEngineBackup, type AwarenessPolicy, type EngineBackupVerdict } from '../domain/awareness/engine-backup';
 import type { AcknowledgeAlertsInput, AcknowledgeAlertsOutput } from '../domain/flows/alerts';
 import type { AlertChange, VmAlertCounts, AwarenessSettings, EngineBackupFinding, SetBackupAwarenessInput, SetBackupAwarenessOutput, ShowBackupAwarenessInput, ShowBackupAwarenessOutput } from '../domain/flows/awareness';
 import { scheduleIds } from '../domain/ids';
@@ -85,12 +85,12 @@ export function createAwarenessActivities(dependencies: AwarenessDependencies): 
     },
 
     async showAwareness({ engine, events }) {
-      const { fqdn, source } = awarenessOf(engine);
+      const { fqdn, source, policy } = awarenessOf(engine);
       const set = await catalog.awarenessSettings(engine);
       const schedule = await schedules.describe(scheduleIds.awareness(engine));
       const alerts = await catalog.listAlerts({ engine, state: 'open' });
       return {
-        settings: await policyOf(dependencies, engine),
+        settings: { ...policy, ...set },
         settingsFrom: { checkPeriodHours: from(set.checkPeriodHours), alertPeriodDays: from(set.alertPeriodDays) },
         source, fqdn, schedule,
         alerts: alerts.filter(({ key }) => key.startsWith(`awareness/${engine}/`)),
@@ -117,7 +117,7 @@ const from = (value: unknown): 'set' | 'configuration' => (value === undefined ?
 
 /** What an operator has set, over the configuration. */
 async function policyOf({ catalog, awarenessOf }: Pick<AwarenessDependencies, 'catalog' | 'awarenessOf'>, engine: string): Promise<AwarenessPolicy & AwarenessSettings> {
-  return { ...defaultAwarenessPolicy, ...awarenessOf(engine).policy, ...(await catalog.awarenessSettings(engine)) };
+  return { ...awarenessOf(engine).policy, ...(await catalog.awarenessSettings(engine)) };
 }
 
 async function settle({ catalog }: AwarenessDependencies, engine: string, { state, text }: EngineBackupVerdict, evidence: Readonly<Record<string, unknown>>): Promise<AlertChange> {

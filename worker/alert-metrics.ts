@@ -1,6 +1,6 @@
 // Open alerts, and how old the newest full backup of each engine is, as gauges.
 import type { Catalog } from '../adapters/catalog/port';
-import type { Gauge, Meter } from './holdings-metrics';
+import { lookRegularly, setCounts, type Gauge, type KnownTags, type Meter } from './gauges';
 
 export interface AlertGauges {
   readonly alertActive: Gauge;
@@ -14,15 +14,15 @@ export function createAlertGauges(meter: Meter): AlertGauges {
   };
 }
 
-/** What was open the last time and is no more becomes zero: `known` remembers the tags between looks. The age grows between checks, too. */
-export async function setAlertGauges(catalog: Pick<Catalog, 'countOpenAlerts' | 'listEngineBackupFindings'>, gauges: AlertGauges, known: Map<string, Record<string, string>>, nowMs: number): Promise<void> {
-  const counts = new Map<string, number>();
-  for (const { engine, code, count } of await catalog.countOpenAlerts()) {
-    known.set(JSON.stringify({ engine, code }), { engine, code });
-    counts.set(JSON.stringify({ engine, code }), count);
-  }
-  for (const [key, tags] of known) gauges.alertActive.set(counts.get(key) ?? 0, tags);
+/** The age grows between checks, too. */
+export async function setAlertGauges(catalog: Pick<Catalog, 'countOpenAlerts' | 'listEngineBackupFindings'>, gauges: AlertGauges, known: KnownTags, nowMs: number): Promise<void> {
+  setCounts(gauges.alertActive, (await catalog.countOpenAlerts()).map(({ engine, code, count }) => ({ tags: { engine, code }, count })), known);
   for (const { engine, state, backedUpAt } of await catalog.listEngineBackupFindings()) {
     if (state !== 'disabled') gauges.backupAgeSeconds.set(backedUpAt === undefined ? -1 : (nowMs - Date.parse(backedUpAt)) / 1000, { engine });
   }
+}
+
+export function watchAlerts(catalog: Pick<Catalog, 'countOpenAlerts' | 'listEngineBackupFindings'>, gauges: AlertGauges, everyMs: number, onTrouble: (error: unknown) => void): { stop(): Promise<void> } {
+  const known: KnownTags = new Map();
+  return lookRegularly(() => setAlertGauges(catalog, gauges, known, Date.now()), everyMs, onTrouble, { atOnce: true });
 }

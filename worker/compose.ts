@@ -11,19 +11,19 @@ import { createRepository } from '../adapters/repository/repository';
 import type { Repository } from '../adapters/repository/port';
 import { HoldfastError } from '../domain/failures';
 import { taskQueues } from '../domain/ids';
-import { createAlertGauges, setAlertGauges } from './alert-metrics';
+import { createAlertGauges, watchAlerts } from './alert-metrics';
 import { sinksOf, startAwareness } from './awareness';
 import { readSecret, type EngineConfig, type WorkerConfig } from './config';
 import { controlExamination } from './examinations';
 import { watchFrozenGuests } from './frozen-guests';
-import { createHoldingGauges, lookRegularly, watchHoldings } from './holdings-metrics';
+import { createHoldingGauges, watchHoldings } from './holdings-metrics';
 import { isExecutionRunning } from './executions';
 import { activityLogAttributes, type Log } from './logging';
 import { imageioSettingsOf, runSettingsOf } from './run-settings';
 import { version } from './version';
 import { workflowBundle } from './workflow-bundle';
 
-const holdingsEveryMs = 15_000;
+const gaugesEveryMs = 15_000;
 
 export interface ComposedWorkers {
   readonly workers: readonly Worker[];
@@ -125,10 +125,8 @@ async function controlDependencies(config: WorkerConfig, log: Log, connection: N
   await catalog.migrate();
   if (config.metrics) {
     const gauges = createHoldingGauges(Runtime.instance().metricMeter);
-    const watch = watchHoldings(catalog, gauges, holdingsEveryMs, (error) => log.warn({ reason: String(error) }, 'the holdings could not be counted for the metrics'));
-    const alertGauges = createAlertGauges(Runtime.instance().metricMeter);
-    const knownAlerts = new Map<string, Record<string, string>>();
-    const alertWatch = lookRegularly(() => setAlertGauges(catalog, alertGauges, knownAlerts, Date.now()), holdingsEveryMs, (error) => log.warn({ reason: String(error) }, 'the alerts could not be counted for the metrics'));
+    const watch = watchHoldings(catalog, gauges, gaugesEveryMs, (error) => log.warn({ reason: String(error) }, 'the holdings could not be counted for the metrics'));
+    const alertWatch = watchAlerts(catalog, createAlertGauges(Runtime.instance().metricMeter), gaugesEveryMs, (error) => log.warn({ reason: String(error) }, 'the alerts could not be counted for the metrics'));
     closers.push(() => watch.stop(), () => alertWatch.stop());
   }
   const engineConfig = (name: string): EngineConfig => engineConfigOf(config, name);

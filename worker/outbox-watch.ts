@@ -5,9 +5,10 @@ import type { NativeConnection } from '@temporalio/worker';
 import type { Catalog } from '../adapters/catalog/port';
 import type { ForwardEventsInput, SinkName } from '../domain/flows/alerts';
 import { taskQueues, workflowIds } from '../domain/ids';
+import { lookRegularly } from './gauges';
 import type { Log } from './logging';
 
-export const outboxEveryMs = 5_000;
+const outboxEveryMs = 5_000;
 
 export interface OutboxWatch {
   readonly catalog: Pick<Catalog, 'adoptEngineBackupEvents' | 'listDueSinks'>;
@@ -37,20 +38,9 @@ export async function lookIntoOutbox({ catalog, loggedHere, sinksOf, deliver }: 
   }
 }
 
-export function watchOutbox(watch: OutboxWatch, log: Pick<Log, 'warn'>, everyMs = outboxEveryMs): { stop(): Promise<void> } {
-  let looking: Promise<void> | undefined;
+export function watchOutbox(watch: OutboxWatch, log: Pick<Log, 'warn'>): { stop(): Promise<void> } {
   const begun: Begun = new Map();
-  const timer = setInterval(() => {
-    looking ??= lookIntoOutbox(watch, begun, Date.now())
-      .catch((error: unknown) => log.warn({ reason: String(error) }, 'whether alerts wait to be told could not be looked up'))
-      .finally(() => (looking = undefined));
-  }, everyMs);
-  return {
-    stop: async () => {
-      clearInterval(timer);
-      await looking;
-    },
-  };
+  return lookRegularly(() => lookIntoOutbox(watch, begun, Date.now()), outboxEveryMs, (error) => log.warn({ reason: String(error) }, 'whether alerts wait to be told could not be looked up'), { atOnce: false });
 }
 
 /** One at a time for each sink: a delivery that is under way takes this one's notices along, or the next look starts another. */

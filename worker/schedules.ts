@@ -8,6 +8,7 @@ import { scheduleIds, taskQueues, workflowIds } from '../domain/ids';
 
 /** By this an operator's own pause is told from ours: theirs stays. */
 const disabledNote = 'disabled: BackupCheckPeriodInHours is -1';
+const noteOf = (isDisabled: boolean): string => (isDisabled ? disabledNote : 'made by Holdfast');
 const hourMs = 3_600_000;
 /** After Temporal was away: checks that were missed longer ago than this are not made up for. */
 const catchupWindowMs = 600_000;
@@ -22,15 +23,17 @@ export function createSchedules(connection: NativeConnection, namespace: string)
       const { scheduleId, ...wanted } = scheduleOf(engine, isDisabled ? idlePeriodHours : checkPeriodHours);
       const handle = client.getHandle(scheduleId);
       const create = async (): Promise<void> => {
-        await client.create({ scheduleId, ...wanted, state: { paused: isDisabled, note: isDisabled ? disabledNote : 'made by Holdfast', triggerImmediately: true } });
+        await client.create({ scheduleId, ...wanted, state: { paused: isDisabled, note: noteOf(isDisabled), triggerImmediately: true } });
       };
       try {
-        const { state } = await handle.describe();
-        const isOurPause = state.paused && state.note === disabledNote;
-        const paused = isDisabled || (state.paused && !isOurPause);
-        await handle.update((previous) => ({ ...previous, ...wanted, state: { ...previous.state, paused, note: paused && !isDisabled ? state.note : isDisabled ? disabledNote : 'made by Holdfast' } }));
+        let wasDisabled = false;
+        await handle.update(({ state, ...previous }) => {
+          wasDisabled = state.paused && state.note === disabledNote;
+          const isTheirPause = state.paused && !wasDisabled && !isDisabled;
+          return { ...previous, ...wanted, state: { ...state, paused: isDisabled || isTheirPause, note: isTheirPause ? state.note : noteOf(isDisabled) } };
+        });
         // A schedule that is paused is triggered all the same: the last check of one that was disabled clears its alert.
-        if (checkNow || isOurPause !== isDisabled) await handle.trigger(ScheduleOverlapPolicy.BUFFER_ONE);
+        if (checkNow || wasDisabled !== isDisabled) await handle.trigger(ScheduleOverlapPolicy.BUFFER_ONE);
       } catch (error) {
         if (!(error instanceof ScheduleNotFoundError)) throw error;
         // Made meanwhile by another worker: then it is what it should be.

@@ -1,7 +1,8 @@
 // The catalog's alerts: one open alert per key, told to every sink of its engine in the same transaction (notices.ts), and kept when it is over.
 import type { AcknowledgeAlertsInput, Alert, ListAlertsInput } from '../../domain/flows/alerts';
-import type { Database, Statements } from './database';
-import type { AlertCatalog, NoticeKind, Raising } from './port-alerts';
+import type { Database } from './database';
+import { writeNotices } from './notices';
+import type { AlertCatalog, Raising } from './port-alerts';
 
 type AlertRow = Pick<Alert, 'key' | 'code' | 'severity' | 'message' | 'engine'> & {
   readonly vmId: string | null;
@@ -22,15 +23,6 @@ const reminderSeconds = 86_400;
 const fields = 'key, code, severity, message, engine, vm_id, run_id, evidence, raised_at, acknowledged_at, cleared_at, cleared_why';
 
 export function createAlerts(database: Database, sinksOf: SinksOf): Pick<AlertCatalog, 'raiseAlert' | 'clearAlert' | 'listAlerts' | 'acknowledgeAlerts' | 'countOpenAlerts'> {
-  const tell = (statements: Statements, alertId: string, engine: string, kind: NoticeKind): Promise<number> =>
-    statements.change(
-      `INSERT INTO holdfast.notices (engine, sink, kind, alert_id, code, severity, message, evidence, vm_id)
-       SELECT engine, sink, $3::text, alert_id, code, CASE $3::text WHEN 'cleared' THEN 'normal' ELSE severity END,
-              CASE $3::text WHEN 'cleared' THEN 'Cleared (' || cleared_why || '): ' || message ELSE message END, evidence, vm_id
-       FROM holdfast.alerts, unnest($2::text[]) AS sink
-       WHERE alert_id = $1`,
-      [alertId, sinksOf(engine), kind],
-    );
   return {
     raiseAlert: (alert) =>
       database.transaction(`raising alert ${alert.key}`, async (statements): Promise<Raising> => {
@@ -47,14 +39,14 @@ export function createAlerts(database: Database, sinksOf: SinksOf): Pick<AlertCa
         if (!row || (!row.isNew && !row.isDue)) return 'kept';
         if (!row.isNew) await statements.change('UPDATE holdfast.alerts SET reminded_at = now() WHERE alert_id = $1', [row.alertId]);
         const raising = row.isNew ? 'raised' : 'reminded';
-        await tell(statements, row.alertId, alert.engine, raising);
+        await writeNotices(statements, row.alertId, sinksOf(alert.engine), raising);
         return raising;
       }),
 
     clearAlert: (key, why = 'what it told of is gone') =>
       database.transaction(`clearing alert ${key}`, async (statements) => {
         const [row] = await statements.rows<{ alertId: string; engine: string }>('UPDATE holdfast.alerts SET cleared_at = now(), cleared_why = $2 WHERE key = $1 AND cleared_at IS NULL RETURNING alert_id, engine', [key, why]);
-        if (row) await tell(statements, row.alertId, row.engine, 'cleared');
+        if (row) await writeNotices(statements, row.alertId, sinksOf(row.engine), 'cleared');
         return row !== undefined;
       }),
 

@@ -1,6 +1,7 @@
 // Reads the log of engine backups, the catalog's own or the one in a real engine's database: the same columns, written by the same procedure. Reads
 // only: all rows come from engine-backup (seed "Backup Awareness", 2). Whether they are enough decides domain/awareness.
 import { engineBackupScopes, type CompletedEngineBackup, type EngineBackupScope } from '../../domain/awareness/engine-backup';
+import type { EngineBackupEvent } from '../../domain/flows/awareness';
 import { openDatabase, type CatalogLog, type Database } from './database';
 import type { AlertCatalog } from './port-alerts';
 
@@ -40,27 +41,16 @@ export async function readEngineBackupLog(database: Database, place: EngineBacku
   };
 }
 
-/** One call of the procedure, as it was made. */
-export interface LoggedEvent {
-  readonly event: 'ENGINE_BACKUP_STARTED' | 'ENGINE_BACKUP_COMPLETED' | 'ENGINE_BACKUP_FAILED';
-  readonly scope: EngineBackupScope;
-  /** ISO 8601. */
-  readonly doneAt: string;
-  readonly outputMessage: string | null;
-  readonly fqdn: string | null;
-  readonly logPath: string | null;
-}
-
-type EventRow = Omit<LoggedEvent, 'doneAt'> & { readonly doneAt: Date };
+type EventRow = Omit<EngineBackupEvent, 'doneAt'> & { readonly doneAt: Date };
 
 /** The catalog's own log. */
 export function createEngineBackupLog(database: Database): Pick<AlertCatalog, 'readEngineBackupLog' | 'listEngineBackupEvents'> {
   return {
     readEngineBackupLog: (of) => readEngineBackupLog(database, 'catalog', of),
-    async listEngineBackupEvents({ limit, scope }) {
+    async listEngineBackupEvents({ limit }) {
       const rows = await database.call('listing what engine-backup has logged').rows<EventRow>(
-        'SELECT event, scope, done_at, output_message, fqdn, log_path FROM holdfast.engine_backup_events WHERE $2::text IS NULL OR scope = $2 ORDER BY sequence DESC LIMIT $1',
-        [limit, scope ?? null],
+        'SELECT event, scope, done_at, output_message, fqdn, log_path FROM holdfast.engine_backup_events ORDER BY sequence DESC LIMIT $1',
+        [limit],
       );
       return rows.map(({ doneAt, ...row }) => ({ ...row, doneAt: doneAt.toISOString() }));
     },

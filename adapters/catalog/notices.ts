@@ -1,6 +1,6 @@
 // The outbox: what each sink has still to be told, in the order in which it happened.
-import type { Database } from './database';
-import type { AlertCatalog, Notice } from './port-alerts';
+import type { Database, Statements } from './database';
+import type { AlertCatalog, Notice, NoticeKind } from './port-alerts';
 
 /** The sink that an engine's own events go to: rows of engine-backup are told there and nowhere else. */
 export const engineEventsSink = 'engine-events';
@@ -56,11 +56,7 @@ export function createNotices(database: Database): Outbox {
         // Only who takes the event's id away writes the notice: two checks at once post one event.
         const taken = await statements.change('UPDATE holdfast.alerts SET engine_event_id = NULL WHERE alert_id = $1 AND cleared_at IS NULL AND engine_event_id IS NOT NULL', [alertId]);
         if (taken === 0) return;
-        await statements.change(
-          `INSERT INTO holdfast.notices (engine, sink, kind, alert_id, code, severity, message, evidence, vm_id)
-           SELECT engine, $2, 'raised', alert_id, code, severity, message, evidence, vm_id FROM holdfast.alerts WHERE alert_id = $1`,
-          [alertId, engineEventsSink],
-        );
+        await writeNotices(statements, alertId, [engineEventsSink], 'raised');
       }),
 
     adoptEngineBackupEvents: ({ engine, fqdn }) =>
@@ -76,6 +72,18 @@ export function createNotices(database: Database): Outbox {
         [engine, fqdn, engineEventsSink],
       ),
   };
+}
+
+/** In the transaction of what it tells of: the alert as it is now, once for each sink. */
+export async function writeNotices(statements: Statements, alertId: string, sinks: readonly string[], kind: Exclude<NoticeKind, 'engine-backup'>): Promise<void> {
+  await statements.change(
+    `INSERT INTO holdfast.notices (engine, sink, kind, alert_id, code, severity, message, evidence, vm_id)
+     SELECT engine, sink, $3::text, alert_id, code, CASE $3::text WHEN 'cleared' THEN 'normal' ELSE severity END,
+            CASE $3::text WHEN 'cleared' THEN 'Cleared (' || cleared_why || '): ' || message ELSE message END, evidence, vm_id
+     FROM holdfast.alerts, unnest($2::text[]) AS sink
+     WHERE alert_id = $1`,
+    [alertId, sinks, kind],
+  );
 }
 
 function toNotice({ vmId, writtenAt, alertId, key, isOpen, engineEventId, ...rest }: NoticeRow): Notice {

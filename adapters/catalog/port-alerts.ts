@@ -1,8 +1,8 @@
 // Alerts, what is told of them, and what awareness is set to: a part of `Catalog` (port.ts), with the same promises.
-import type { EngineBackupScope, EngineBackupState } from '../../domain/awareness/engine-backup';
+import type { EngineBackupState } from '../../domain/awareness/engine-backup';
 import type { ListAlertsInput, AcknowledgeAlertsInput, Alert } from '../../domain/flows/alerts';
-import type { AwarenessSettings } from '../../domain/flows/awareness';
-import type { LoggedEngineBackups, LoggedEvent } from './engine-backup-log';
+import type { AwarenessSettings, EngineBackupEvent } from '../../domain/flows/awareness';
+import type { LoggedEngineBackups } from './engine-backup-log';
 
 export interface NewAlert {
   /** One open alert per key: raising it again only refreshes it. */
@@ -62,7 +62,7 @@ export interface AlertCatalog {
   adoptEngineBackupEvents(of: { readonly engine: string; readonly fqdn: string }): Promise<number>;
   readEngineBackupLog(of: { readonly fqdn: string; readonly nowMs: number }): Promise<LoggedEngineBackups>;
   /** Newest first, of all names and scopes, failed ones and starts too. */
-  listEngineBackupEvents(query: { readonly limit: number; readonly scope?: EngineBackupScope }): Promise<readonly LoggedEvent[]>;
+  listEngineBackupEvents(query: { readonly limit: number }): Promise<readonly EngineBackupEvent[]>;
 
   /** What an operator has set; what is not set is absent. */
   awarenessSettings(engine: string): Promise<Partial<AwarenessSettings>>;

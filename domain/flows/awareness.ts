@@ -56,6 +56,8 @@ export const engineBackupEventSchema = z.object({
   fqdn: z.string().nullable(),
   logPath: z.string().nullable(),
 });
+/** One call of the procedure, as it was made. */
+export type EngineBackupEvent = z.infer<typeof engineBackupEventSchema>;
 
 export const showBackupAwarenessOutputSchema = z.object({
   settings: awarenessSettingsSchema,
