@@ -35,8 +35,8 @@ export interface UnderWay {
 export interface CellPlan {
   readonly name: string;
   readonly shape: Shape;
-  /** What the worker does to itself. */
-  readonly kill?: NonNullable<Fault['kill']>;
+  /** What the worker does to itself, one after the other: the next one is wished when the last one is dead. */
+  readonly kills?: readonly NonNullable<Fault['kill']>[];
   /** More than the worker's own death: runs beside the run and says what it did; a problem when it could not. */
   readonly disturb?: (lane: Lane, run: Started, underWay: UnderWay) => Promise<string>;
   readonly fault?: Omit<Fault, 'workflowId' | 'kill'>;
@@ -65,7 +65,7 @@ export async function runCell(lane: Lane, plan: CellPlan): Promise<CellResult> {
   await shape.prepare?.(lane);
   const before = await lookBefore(lane, shape, source);
   const run = plannedRun(lane, shape, { sourceBackupId: source?.backupId, bandwidthBytesPerSecond: plan.bandwidthBytesPerSecond });
-  await lane.wish({ workflowId: run.workflowId, ...shape.fault, ...plan.fault, ...(plan.kill ? { kill: plan.kill } : {}) });
+  await wishKill(lane, plan, run, 0);
   const faults = await LabFaults.inject(lane.stack, [...(shape.labFaults?.(lane) ?? []), ...(plan.labFaults?.(lane) ?? [])]);
   try {
     const { handle, end, seconds, told } = await ranToItsEnd(lane, plan, run, faults);
@@ -115,16 +115,29 @@ async function disturbed(lane: Lane, plan: CellPlan, run: Started, underWay: Und
       return { fault: '', problems: [`the fault did not fire: ${error instanceof Error ? error.message : String(error)}`] };
     }
   }
-  if (!plan.kill) return { fault: '', problems: [] };
   const over = { yet: false };
   void endOf(underWay.handle).then(() => { over.yet = true; });
+  const told: Told[] = [];
+  for (const next of (plan.kills ?? []).keys()) {
+    told.push(await killed(lane, over));
+    await wishKill(lane, plan, run, next + 1);
+    await lane.revive();
+  }
+  return { fault: told.map(({ fault }) => fault).filter(Boolean).join('; '), problems: told.flatMap(({ problems }) => problems) };
+}
+
+const wishKill = (lane: Lane, { shape, fault, kills }: CellPlan, { workflowId }: Started, which: number): Promise<void> => {
+  const kill = kills?.[which];
+  return lane.wish({ workflowId, ...shape.fault, ...fault, ...(kill ? { kill } : {}) });
+};
+
+async function killed(lane: Lane, over: { readonly yet: boolean }): Promise<Told> {
   // After the run's end the last step's fault may still be about to fire: one more look.
   for (let last = false; ; last = over.yet) {
     const fired = await lane.fired();
     const victim = lane.workers.find((worker) => worker.endedBy !== undefined && worker.pid === fired?.pid);
     if (fired && victim) {
       const by = victim.endedBy ?? '';
-      await lane.revive();
       return { fault: `worker: ${by}`, problems: by === 'SIGKILL' ? [] : [`the worker ended by ${by}`] };
     }
     if (last) return { fault: '', problems: [`the fault did not fire: ${fired ? 'recorded, but the worker lives' : 'the step was never reached'}`] };
