@@ -149,5 +149,9 @@ async function writeLine(logFile: string, text: string): Promise<void> {
 
 async function flush(file: string): Promise<void> {
   const handle = await open(file, 'r');
-  await handle.sync().finally(() => handle.close());
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }

@@ -1,5 +1,6 @@
 // dist/: compiled when a source, a tsconfig or the lock file changed. Files that are not TypeScript (SQL migrations
-// above all) are copied beside the compiled ones. Also `npm run build`.
+// above all) are copied beside the compiled ones. Also `npm run build`. The compiler is the native one: it writes the same
+// JavaScript in a third of the time. TypeScript 5 (`typescript`) stays installed for eslint, whose parser needs its API.
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -51,7 +52,7 @@ export async function ensureBuild({ cacheDir, say }) {
     removeStale(dist, rooms, all.filter(isSource));
     // Without a stamp dist/ is of unknown making: let the compiler write every file, not only what it believes changed.
     if (!existsSync(stamp)) rmSync(join(dist, '.tsbuildinfo'), { force: true });
-    await run(process.execPath, [join(checkout, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', buildConfig]).catch((error) => {
+    await run(process.execPath, [join(checkout, 'node_modules', 'typescript7', 'bin', 'tsc'), '-p', buildConfig]).catch((error) => {
       throw new Problem(`the sources do not compile: ${error.message}`, 'mend what the compiler names (npm run typecheck says the same)');
     });
     for (const file of all.filter(isAsset)) {

@@ -190,7 +190,11 @@ describe('the control worker', () => {
   async function statement(url: string, text: string): Promise<void> {
     const client = new Client({ connectionString: url });
     await client.connect();
-    await client.query(text).finally(() => client.end());
+    try {
+      await client.query(text);
+    } finally {
+      await client.end();
+    }
   }
 
   test('finds all well, and all of its checks made', async () => {

@@ -78,7 +78,11 @@ test('the database of the lab\'s engine is there, with a reader of its own who m
   const ask = async (text: string): Promise<unknown[]> => {
     const client = new pg.Client({ connectionString: readFileSync(parts.engineReaderUrlFile, 'utf8').trim() });
     await client.connect();
-    return client.query<Record<string, unknown>>(text).then(({ rows }) => rows).finally(() => client.end());
+    try {
+      return (await client.query<Record<string, unknown>>(text)).rows;
+    } finally {
+      await client.end();
+    }
   };
   expect(await ask('SELECT current_user AS login, current_database() AS database')).toEqual([{ login: 'holdfast_reader', database: 'engine' }]);
   await expect(ask('CREATE TABLE mine (x integer)')).rejects.toMatchObject({ code: '42501' });

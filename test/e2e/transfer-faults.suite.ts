@@ -56,7 +56,12 @@ function onceForAll(count: number, fault: LabFault): () => Promise<void> {
 /** The lab has to say that it happened. */
 async function strike<T>(fault: LabFault, meanwhile: () => Promise<T>): Promise<T> {
   const faults = await LabFaults.inject(stack, [fault]);
-  const outcome = await meanwhile().finally(() => faults.release());
+  let outcome: T;
+  try {
+    outcome = await meanwhile();
+  } finally {
+    await faults.release();
+  }
   expect(faults.unfired()).toEqual([]);
   return outcome;
 }

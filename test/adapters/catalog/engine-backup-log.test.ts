@@ -104,7 +104,11 @@ describe('read back', () => {
   const logged = (scope: string, doneAtMs: number, status: number, fqdn: string | null) => log(scope, new Date(doneAtMs).toISOString(), status, '', fqdn, '/l');
   const read = async (place: 'catalog' | 'engine-database') => {
     const database = openDatabase({ url, max: 1, log: { warn: () => undefined } });
-    return readEngineBackupLog(database, place, { fqdn: 'engine.example', nowMs }).finally(() => database.close());
+    try {
+      return await readEngineBackupLog(database, place, { fqdn: 'engine.example', nowMs });
+    } finally {
+      await database.close();
+    }
   };
 
   test('of each scope the newest completed one of this engine, and what claims to be of the future apart', async () => {

@@ -118,7 +118,7 @@ export async function verifyBackup(input: VerifyBackupInput): Promise<VerifyBack
   return { runId: estate.runId, backupId: input.backupId, vmName: 'demo', backups, seconds: 2, bytesPerSecond: 1024 ** 2, warnings: [], leftovers: [] };
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+// oxlint-disable-next-line typescript/require-await -- a flow is async by contract
 export async function findVms(input: FindVmsInput): Promise<FindVmsOutput> {
   for (const wanted of input.vms) {
     if (!estate.vms.some((vm) => vm.id === wanted || vm.name === wanted)) throw failure('engine.not-found', `Engine ${input.engine} has no VM "${wanted}".`);
@@ -128,18 +128,18 @@ export async function findVms(input: FindVmsInput): Promise<FindVmsOutput> {
   return { vms: found.slice(offset, offset + limit), more: found.length > offset + limit };
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+// oxlint-disable-next-line typescript/require-await -- a flow is async by contract
 export async function listBackups(input: ListBackupsInput): Promise<ListBackupsOutput> {
   const wanted = (input.backupId ?? backup.backupId) === backup.backupId && (input.vmName ?? 'demo') === 'demo' && (input.vmId ?? vmNamed('demo')) === vmNamed('demo');
   return { backups: wanted ? [{ ...backup, verification: { outcome: 'passed', verifiedAt: '2026-11-21T03:00:00.000Z', runId: estate.runId, dataBytes: 1024, failure: null } }] : [], more: false };
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+// oxlint-disable-next-line typescript/require-await -- a flow is async by contract
 export async function listRuns(input: ListRunsInput): Promise<ListRunsOutput> {
   return { runs: runs.filter((run) => (input.runId ?? run.runId) === run.runId && (input.outcome ?? run.outcome) === run.outcome), more: false };
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- a flow is async by contract
+// oxlint-disable-next-line typescript/require-await -- a flow is async by contract
 export async function rebuildCatalog(input: RebuildCatalogInput): Promise<RebuildCatalogOutput> {
   if (input.repository !== estate.repository) throw failure('repository.unknown', `No worker serves repository ${input.repository}.`);
   return { indexed: 7, removed: 1, unreadable: [{ path: 'vms/x/y', reason: 'manifest.json is not JSON' }] };
