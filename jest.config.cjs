@@ -9,7 +9,7 @@ module.exports = {
   moduleFileExtensions: ['js', 'mjs', 'cjs', 'ts', 'json', 'node'],
   transform: { '\\.ts$': swc({ syntax: 'typescript', decorators: false }), '\\.mjs$': swc({ syntax: 'ecmascript' }) },
   // On two cores: most suites wait for a server, a guest or a deadline more than they compute (measured: 22 CPU minutes in 49 suite minutes).
-  maxWorkers: 4,
+  maxWorkers: 5,
   testSequencer: '<rootDir>/test/support/longest-first.cjs',
   testTimeout: 60_000,
 };

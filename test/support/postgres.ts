@@ -26,10 +26,10 @@ export interface TestPostgres {
 
 export async function startPostgres(): Promise<TestPostgres> {
   const dataDirectory = await mkdtemp(path.join(tmpdir(), 'holdfast-postgres-'));
-  const password = randomBytes(12).toString('hex');
   const port = await freePort();
-  const url = `postgres://${user}:${password}@127.0.0.1:${port}/postgres`;
-  let keeper = await startKeeper(dataDirectory, port, password);
+  const first = await startKeeper(dataDirectory, port);
+  let { keeper } = first;
+  const url = `postgres://${user}:${first.password}@127.0.0.1:${port}/postgres`;
 
   return {
     url,
@@ -51,7 +51,7 @@ export async function startPostgres(): Promise<TestPostgres> {
       await gone;
     },
     async restart() {
-      keeper = await startKeeper(dataDirectory, port, password);
+      ({ keeper } = await startKeeper(dataDirectory, port));
     },
     async stop() {
       if (keeper.exitCode === null && keeper.signalCode === null) {
@@ -65,16 +65,16 @@ export async function startPostgres(): Promise<TestPostgres> {
 }
 
 /** Its own process group: a Ctrl-C at the terminal must not kill the server before its tests have ended. */
-async function startKeeper(dataDirectory: string, port: number, password: string): Promise<ChildProcess> {
+async function startKeeper(dataDirectory: string, port: number): Promise<{ readonly keeper: ChildProcess; readonly password: string }> {
   const keeper = spawn(process.execPath, [path.join(__dirname, 'postgres-server.mjs'), dataDirectory, String(port), user], {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, HOLDFAST_TEST_POSTGRES_PASSWORD: password },
   });
   let complaint = '';
   keeper.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
-  const ready = once(keeper.stdout, 'data').then(() => 'ready' as const);
-  const ended = once(keeper, 'exit').then(() => 'ended' as const);
-  if ((await Promise.race([ready, ended])) === 'ended') throw new Error(`the test's PostgreSQL did not start:\n${complaint}`);
-  return keeper;
+  const ready = once(keeper.stdout, 'data').then(([line]) => String(line).trim());
+  const ended = once(keeper, 'exit').then(() => undefined);
+  const password = await Promise.race([ready, ended]);
+  if (password === undefined) throw new Error(`the test's PostgreSQL did not start:\n${complaint}`);
+  return { keeper, password };
 }
