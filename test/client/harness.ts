@@ -1,11 +1,10 @@
 // Runs the real command in this process, against a real Temporal with stand-in flows. `interrupt` is a Ctrl-C.
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { main } from '../../client/cli/main';
 import type { Io } from '../../client/cli/io';
 import { startTemporal, type TemporalOptions, type TestTemporal } from '../support/temporal';
+import { temporaryDirectory } from '../support/temporary';
 
 export const root = path.resolve(__dirname, '../..');
 
@@ -44,7 +43,7 @@ export interface RunningCli {
   interrupt(): void;
 }
 
-const emptyDirectory = mkdtempSync(path.join(tmpdir(), 'holdfast-client-'));
+const emptyDirectory = temporaryDirectory('client');
 
 export interface CliOptions {
   readonly environment?: Readonly<Record<string, string>>;

@@ -1,10 +1,10 @@
 // The program in docs/isv.md, run as it stands: Python with `temporalio` and the published schema, against a real Temporal.
 import { execFile } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import * as library from '../../client';
+import { temporaryDirectory } from '../support/temporary';
 import { root, startStandIns } from './harness';
 import type { StandIns } from './harness';
 import { readText } from './published';
@@ -21,7 +21,7 @@ async function python(): Promise<string> {
 describe('the Python program of docs/isv.md', () => {
   let standIns: StandIns;
   let interpreter: string;
-  const program = path.join(mkdtempSync(path.join(tmpdir(), 'holdfast-isv-')), 'backup.py');
+  const program = path.join(temporaryDirectory('isv'), 'backup.py');
 
   beforeAll(async () => {
     const [, code = ''] = /```python\n([\s\S]*?)```/.exec(readText('docs/isv.md')) ?? [];

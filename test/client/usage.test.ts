@@ -1,6 +1,5 @@
 // Arguments, help, configuration and exit codes: everything of the command that needs no server.
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { exitCodeOf, exitCodes } from '../../client/cli/exit-codes';
@@ -9,6 +8,7 @@ import { processIo } from '../../client/cli/io';
 import { resolveConfig, stateDirectories } from '../../client/config';
 import { HoldfastCancelledError, HoldfastClientError, HoldfastRunError, runFailureDetailsSchema } from '../../client/errors';
 import { failureRules } from '../../domain/failures';
+import { temporaryDirectory } from '../support/temporary';
 import { root, runCli } from './harness';
 
 function leaves(command: Command, at: readonly string[] = []): readonly (readonly string[])[] {
@@ -71,7 +71,7 @@ describe('exit codes', () => {
 });
 
 describe('where Temporal is', () => {
-  const state = mkdtempSync(path.join(tmpdir(), 'holdfast-state-'));
+  const state = temporaryDirectory('state');
   const parts = { launcherPid: 1, temporal: { address: '127.0.0.1:1111', namespace: 'embedded', uiUrl: 'http://127.0.0.1:2222' }, lab: { name: 'lab', url: 'x' }, repository: { name: 'main', path: '/x' } };
   writeFileSync(path.join(state, 'parts.json'), JSON.stringify(parts));
 
@@ -92,7 +92,7 @@ describe('where Temporal is', () => {
   });
 
   test('a damaged file is named', async () => {
-    const damaged = mkdtempSync(path.join(tmpdir(), 'holdfast-state-'));
+    const damaged = temporaryDirectory('state');
     writeFileSync(path.join(damaged, 'parts.json'), '{');
     const run = await runCli(['list', 'runs'], { environment: { HOLDFAST_STATE: damaged } });
     expect(run.code).toBe(2);
@@ -102,7 +102,7 @@ describe('where Temporal is', () => {
 
 describe('up', () => {
   function programWith(script: string): string {
-    const directory = mkdtempSync(path.join(tmpdir(), 'holdfast-up-'));
+    const directory = temporaryDirectory('up');
     mkdirSync(path.join(directory, 'dev'));
     writeFileSync(path.join(directory, 'package.json'), '{"version":"0.0.0"}');
     writeFileSync(path.join(directory, 'dev', 'up.mjs'), script);
@@ -117,7 +117,7 @@ describe('up', () => {
   });
 
   test('--json prints the addresses once this launcher has written them, and nothing else on stdout', async () => {
-    const state = mkdtempSync(path.join(tmpdir(), 'holdfast-state-'));
+    const state = temporaryDirectory('state');
     const write = (pid: string): string => `fs.writeFileSync(${JSON.stringify(path.join(state, 'parts.json'))}, JSON.stringify({ launcherPid: ${pid}, temporal: { address: 'a:1', namespace: 'n' } }));`;
     const programRoot = programWith(`import fs from 'node:fs'; console.log('starting'); ${write('1')} setTimeout(() => { ${write('process.pid')} }, 500); setTimeout(() => process.exit(0), 3000);`);
     const run = await runCli(['up', '--json', '--state', state], { programRoot });
@@ -127,7 +127,7 @@ describe('up', () => {
   });
 
   test('says so when the embedded parts are not here', async () => {
-    const bare = mkdtempSync(path.join(tmpdir(), 'holdfast-bare-'));
+    const bare = temporaryDirectory('bare');
     writeFileSync(path.join(bare, 'package.json'), '{"version":"0.0.0"}');
     expect(await runCli(['up'], { programRoot: bare })).toMatchObject({ code: 2, err: expect.stringContaining('dev/up.mjs is missing') as string });
   });
