@@ -20,7 +20,7 @@ import { applianceShapes, ownVmShapes, rareShapes, type Shape } from './shapes';
 import { ownVmTransferShapes, rareTransferShapes, transferShapes } from './shapes-transfer';
 import { readRecorded, recordedSteps, stepsInSource, writeRecorded, type Step } from './steps';
 
-const laneCount = isWhole ? 6 : 5;
+const laneCount = 6;
 const limitMs = isWhole ? 3_600_000 : 600_000;
 let harness: Harness | undefined;
 let costs: Costs | undefined;
