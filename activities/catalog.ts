@@ -4,6 +4,7 @@ import type { ListHoldingsInput, ListHoldingsOutput } from '../domain/flows/hold
 import type { ListBackupsInput, ListBackupsOutput, ListRunsInput, ListRunsOutput } from '../domain/flows/queries';
 import { summarize, type BackupSummary } from '../domain/manifest';
 import type { ControlDependencies, RepositoryDependencies } from './dependencies';
+import { closeEndedVerifications } from './verifications';
 
 export interface RepositoryPage {
   readonly backups: readonly BackupSummary[];
@@ -29,7 +30,8 @@ export interface ScanActivities {
   scanRepository(input: { readonly repository: string; readonly after?: string | undefined; readonly limit: number }): Promise<RepositoryPage>;
 }
 
-export function createCatalogActivities({ catalog }: ControlDependencies): CatalogActivities {
+export function createCatalogActivities(dependencies: ControlDependencies): CatalogActivities {
+  const { catalog } = dependencies;
   return {
     indexBackup: (backup) => catalog.indexBackups([backup]),
     async listBackupsInCatalog(query) {
@@ -37,6 +39,7 @@ export function createCatalogActivities({ catalog }: ControlDependencies): Catal
       return { backups: rows, more };
     },
     async listRunsInCatalog(query) {
+      await closeEndedVerifications(dependencies);
       const { rows, more } = pageOf(await catalog.listRuns(query), query);
       return { runs: rows, more };
     },

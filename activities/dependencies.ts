@@ -67,8 +67,8 @@ export interface ControlDependencies extends EngineDependencies, ImageioDependen
   readonly vmObjectivesOf: (engine: string) => readonly VmObjective[];
   /** Of freezing guests; tests are less patient. */
   readonly limits?: FreezeLimits;
-  /** Asks Temporal. While Temporal does not answer, it counts as running. */
-  readonly isExecutionRunning: (execution: { readonly workflowId: string; readonly executionId: string }) => Promise<boolean>;
+  /** Asks Temporal, without an execution's id about the latest one. While Temporal does not answer, it counts as running. */
+  readonly isExecutionRunning: (execution: { readonly workflowId: string; readonly executionId?: string }) => Promise<boolean>;
 }
 
 export interface AwarenessDependencies extends EngineDependencies {

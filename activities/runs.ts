@@ -4,6 +4,7 @@ import type { EarlierHolding, Holding } from '../domain/holdings';
 import { holdingId } from '../domain/holdings';
 import type { RunSettings } from '../domain/flows/settings';
 import type { ControlDependencies } from './dependencies';
+import { closeEndedVerifications } from './verifications';
 
 export type { NewRun };
 
@@ -39,7 +40,8 @@ export interface RunActivities {
 
 const isProduct = ({ kind }: Holding): boolean => kind === 'disk' || kind === 'vm' || kind === 'checkpoint';
 
-export function createRunActivities({ catalog, settingsOf }: ControlDependencies): RunActivities {
+export function createRunActivities(dependencies: ControlDependencies): RunActivities {
+  const { catalog, settingsOf } = dependencies;
   const whatBecameOf = async (runId: string): Promise<Pick<EarlierHolding, 'committed' | 'repository'>> => {
     const [run] = await catalog.listRuns({ runId, page: { limit: 1, offset: 0 } });
     const committed = (await catalog.listHoldings({ runId })).some(({ kind, state }) => kind === 'vm' && state === 'product');
@@ -80,6 +82,7 @@ export function createRunActivities({ catalog, settingsOf }: ControlDependencies
     },
 
     async listEarlierRuns({ engine, vmId, runId }) {
+      await closeEndedVerifications(dependencies);
       const open = await catalog.listRuns({ engine, vmId, outcome: 'running', page: { limit: 100, offset: 0 } });
       return open.filter((run) => run.runId !== runId).map(({ runId: earlier, workflowType, backupId, repository }) => ({ runId: earlier, workflowType, backupId, repository }));
     },

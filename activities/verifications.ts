@@ -43,3 +43,33 @@ export function createVerificationActivities({ catalog }: ControlDependencies): 
     },
   };
 }
+
+/** One look: more verifications than this are not open at once. */
+const openRunsLookedAt = 1_000;
+
+/**
+ * Closes verifications that were terminated. Other runs are closed by the next one on their VM, which has the VM's lock; a verification takes
+ * no lock, so only Temporal knows that it is over. Whoever lists runs asks there first, so that none is called open that is not.
+ */
+export async function closeEndedVerifications({ catalog, engineOf, isExecutionRunning }: Pick<ControlDependencies, 'catalog' | 'engineOf' | 'isExecutionRunning'>): Promise<void> {
+  const open = (await catalog.listRuns({ outcome: 'running', page: { limit: openRunsLookedAt, offset: 0 } })).filter(({ workflowType, engine }) => workflowType === 'verifyBackup' && isServed(engine));
+  const latest = new Map([...open].reverse().map((run) => [run.workflowId, run]));
+  await Promise.all(open.map(async (run) => {
+    const { runId, workflowId } = run;
+    // The id is a lock too: that a later run has it says that this one is over.
+    if (latest.get(workflowId) === run && (await isExecutionRunning({ workflowId }))) return;
+    // It may have closed itself since the list was read; what is open now nobody else will close.
+    const [now] = await catalog.listRuns({ runId, page: { limit: 1, offset: 0 } });
+    if (now?.outcome === 'running') await catalog.closeRun({ runId, outcome: 'failed', failure: { code: 'run.terminated', message: 'the run ended in Temporal without a result: it was terminated from outside' }, warnings: [], leftovers: [] });
+  }));
+
+  /** Another Temporal namespace may share the catalog, and runs of its engines are unknown here. */
+  function isServed(engine: string): boolean {
+    try {
+      engineOf(engine);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

@@ -13,7 +13,7 @@ import { serveControl } from './control/server';
 import { startEngine, type Engine } from './engine';
 import { makeDemo } from './engine/demo';
 import { PostgresEngineDatabase } from './engine-database/engine-database';
-import { createFilesystemVolume, createHost } from './host';
+import { createFilesystemVolume, createHost, type LocalImageioDaemon } from './host';
 import { startImageio } from './imageio';
 
 const connectionFile = 'connection.json';
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   const controlSocket = controlPath(stateDirectory);
   const control = await serveControl(controlSocket, engine);
   if (config.demo) await makeDemo(engine.context, stateDirectory, (volume, source) => createFilesystemVolume(host, volume, source));
-  await writeConnection(stateDirectory, engine, controlSocket);
+  await writeConnection(stateDirectory, engine, controlSocket, imageio);
   const stop = once(async () => {
     await control.close();
     await engine.close();
@@ -99,7 +99,7 @@ function controlPath(stateDirectory: string): string {
   return path.join(os.tmpdir(), `lab-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 16)}.sock`);
 }
 
-async function writeConnection(stateDirectory: string, engine: Engine, controlSocket: string): Promise<void> {
+async function writeConnection(stateDirectory: string, engine: Engine, controlSocket: string, imageio: LocalImageioDaemon | undefined): Promise<void> {
   const [admin, ...limited] = engine.accounts;
   const connection = {
     url: engine.url,
@@ -107,6 +107,8 @@ async function writeConnection(stateDirectory: string, engine: Engine, controlSo
     password: admin?.password,
     caFile: engine.caFile,
     controlSocket,
+    // Several labs share a machine, so none has the real port; an engine's operators know theirs from engine-config.
+    ...(imageio === undefined ? {} : { imageioPort: Number(new URL(imageio.address().url).port) }),
     limitedUsers: limited.map(({ userName, password }) => ({ username: userName, password })),
   };
   const temporary = path.join(stateDirectory, `${connectionFile}.tmp`);

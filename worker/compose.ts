@@ -61,8 +61,9 @@ export async function composeWorkers(config: WorkerConfig, log: Log, overrides: 
   }
   if (config.roles.includes('mover')) {
     const dependencies: MoverDependencies = { repositoryOf, engineOf, now: () => new Date(), version };
-    const activities = { ...createMoverQuickActivities(dependencies), ...createMoverDoctor({ ...examination, placeOf }) };
-    const copies: MoverCopyDependencies = { repositoryOf, engineOf, imageioOf: (name) => imageioSettingsOf(engineConfigOf(config, name)), now: () => new Date(), heartbeatMs };
+    const imageioOf = (name: string) => imageioSettingsOf(engineConfigOf(config, name));
+    const activities = { ...createMoverQuickActivities(dependencies), ...createMoverDoctor({ ...examination, placeOf, engineOf, daemonsOf: imageioOf }) };
+    const copies: MoverCopyDependencies = { repositoryOf, engineOf, imageioOf, now: () => new Date(), heartbeatMs };
     for (const name of repositories.keys()) {
       plans.push({ taskQueue: taskQueues.moverQuick(name), options: { activities } });
       plans.push({ taskQueue: taskQueues.moverCopies(name), options: { activities: createMoverCopyActivities(copies), maxConcurrentActivityTaskExecutions: config.limits.copiesPerWorker } });

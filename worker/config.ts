@@ -26,6 +26,8 @@ const chainsSchema = z.strictObject({
 const imageioSchema = z.strictObject({
   /** `never`: no data through the engine's proxy, even where a host cannot be reached. */
   proxy: z.enum(['when-needed', 'never']).default('when-needed'),
+  /** Where the hosts' daemons listen (ImageDaemonPort in engine-config), for the doctor: a transfer learns it from the engine. */
+  port: z.number().int().min(1).max(65_535).default(54_322),
   /** Requests under way at once for one disk; the host's own limit counts too. */
   connections: z.number().int().min(1).max(32).default(4),
   /** The engine ends a transfer on which nothing happens for so long. The engine's own default, 60, is over before a busy host has answered. */
@@ -68,7 +70,7 @@ const engineSchema = z.strictObject({
   chains: chainsSchema.default({ maxLength: defaultChainPolicy.maxChainLength }),
   /** When the host computes a checksum of the source beside the backup, which reads the whole disk there once more. */
   witness: witnessPolicySchema.default(defaultWitness),
-  imageio: imageioSchema.default({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }),
+  imageio: imageioSchema.default({ proxy: 'when-needed', port: 54_322, connections: 4, inactivityTimeoutSeconds: 600 }),
   awareness: awarenessSchema.default({ ...defaultAwarenessPolicy, source: 'engine-api', engineEvents: true, vms: [] }),
 });
 

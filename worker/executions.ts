@@ -9,7 +9,7 @@ const ended: readonly number[] = [2, 3, 4, 5, 6, 7];
 const notFound = 5;
 
 /** While Temporal does not answer it counts as running: whoever asks takes nothing from it then. */
-export async function isExecutionRunning(connection: NativeConnection, namespace: string, { workflowId, executionId }: { readonly workflowId: string; readonly executionId: string }): Promise<boolean> {
+export async function isExecutionRunning(connection: NativeConnection, namespace: string, { workflowId, executionId = '' }: { readonly workflowId: string; readonly executionId?: string }): Promise<boolean> {
   try {
     const request = { namespace, execution: { workflowId, runId: executionId } };
     const { workflowExecutionInfo } = await connection.withDeadline(Date.now() + callDeadlineMs, () => connection.workflowService.describeWorkflowExecution(request));

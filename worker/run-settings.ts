@@ -1,5 +1,6 @@
 // What activities and runs get of an engine's part of the configuration.
 import type { ImageioSettings } from '../activities/dependencies';
+import type { DaemonSettings } from '../activities/doctor';
 import type { RunSettings } from '../domain/flows/settings';
 import type { EngineConfig, WorkerConfig } from './config';
 
@@ -11,6 +12,6 @@ export function runSettingsOf({ heartbeatSeconds, callSeconds, deadlines, limits
 }
 
 /** Hosts are trusted as their engine is. */
-export function imageioSettingsOf({ imageio, caFile, insecure }: EngineConfig): ImageioSettings {
+export function imageioSettingsOf({ imageio, caFile, insecure }: EngineConfig): ImageioSettings & DaemonSettings {
   return { ...imageio, insecure, ...(caFile === undefined ? {} : { caFile }) };
 }

@@ -4,7 +4,7 @@ import type { ActivityInterfaceFor } from '@temporalio/workflow';
 import type { QueueActivities } from '../activities/doctor';
 import { check, countVerdicts, ok, problem, skipRest, warning, type Check, type CheckGroup, type CheckId } from '../domain/doctor/checks';
 import { objectNames } from '../domain/doctor/objects';
-import { runDoctorInputSchema, type Installation, type RunDoctorInput, type RunDoctorOutput, type RunDoctorRequest } from '../domain/flows/doctor';
+import { runDoctorInputSchema, type InstalledEngine, type Installation, type RunDoctorInput, type RunDoctorOutput, type RunDoctorRequest } from '../domain/flows/doctor';
 import { taskQueues } from '../domain/ids';
 import { answered, fail, failureText, nobodyServes, parseInput, wasCancelled } from './failures';
 import { doctorProxies, type DoctorProxies } from './proxies';
@@ -23,7 +23,7 @@ async function examineAll(input: RunDoctorInput, workers: DoctorProxies): Promis
   const visit: Visit = { input, workers };
   const installation = chosen(await workers.control.describeInstallation(), input);
   const appliances = installation.engines.flatMap(({ name, applianceIds }) => applianceIds.map((vmId) => ({ engine: name, vmId })));
-  const movers = Promise.all(installation.repositories.map((repository) => examineMover(visit, repository)));
+  const movers = Promise.all(installation.repositories.map((repository) => examineMover(visit, repository, installation.engines)));
   // Compared with the movers' repositories, so after them; all else is side by side.
   const repositoryIds = movers.then((found) => Object.fromEntries(found.flatMap(({ repository, repositoryId }) => (repositoryId === undefined ? [] : [[repository, repositoryId]]))));
   const found = await Promise.all([
@@ -57,11 +57,11 @@ async function examineEngine({ input, workers }: Visit, engine: string): Promise
   return looked('engine', objectNames.engine(engine), () => workers.control.examineEngine({ engine }));
 }
 
-async function examineMover({ input, workers }: Visit, repository: string): Promise<{ readonly repository: string; readonly checks: readonly Check[]; readonly repositoryId?: string }> {
+async function examineMover({ input, workers }: Visit, repository: string, engines: readonly InstalledEngine[]): Promise<{ readonly repository: string; readonly checks: readonly Check[]; readonly repositoryId?: string }> {
   let repositoryId: string | undefined;
   const look = async (): Promise<readonly Check[]> => {
     if (input.scope === 'queues') return [];
-    const found = await workers.mover(repository).examineMover({ repository });
+    const found = await workers.mover(repository).examineMover({ repository, engines });
     repositoryId = found.repositoryId;
     return found.checks;
   };

@@ -4,6 +4,7 @@ import type { Engine, EngineExamination } from '../../adapters/ovirt/port';
 import type { Repository } from '../../adapters/repository/port';
 import type { NamespaceFacts } from '../../domain/doctor/judge-workers';
 import type { Installation } from '../../domain/flows/doctor';
+import type { ImageioSettings } from '../dependencies';
 
 /** Asked over the worker's own connection to Temporal. */
 export interface TemporalExamination {
@@ -32,7 +33,18 @@ export interface PlacedRepository extends Pick<Repository, 'name' | 'check'> {
   readonly path: string;
 }
 
-export interface MoverExamination extends WorkerExamination {
+/** How the data daemons of an engine's hosts are reached. A transfer takes its port from the URL that the engine gives it; before there is one, the configuration tells. */
+export interface DaemonSettings extends Pick<ImageioSettings, 'caFile' | 'insecure' | 'proxy'> {
+  readonly port: number;
+}
+
+export interface HostExamination extends WorkerExamination {
+  /** Both throw `config.invalid` for a name that this worker's configuration does not have. */
+  readonly engineOf: (name: string) => Pick<Engine & EngineExamination, 'listHosts' | 'listClusters'>;
+  readonly daemonsOf: (engine: string) => DaemonSettings;
+}
+
+export interface MoverExamination extends HostExamination {
   /** Throws `repository.unknown`. */
   readonly placeOf: (name: string) => PlacedRepository;
 }

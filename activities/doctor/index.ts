@@ -5,7 +5,7 @@ import type { ApplianceExamination, ControlExamination, MoverExamination, Worker
 import { createQueueActivities, type QueueActivities } from './examine';
 import { createApplianceDoctorActivities, createMoverDoctorActivities, type ApplianceDoctorActivities, type MoverDoctorActivities } from './workers';
 
-export type { ApplianceExamination, ControlExamination, MoverExamination, PlacedRepository, TemporalExamination, WorkerExamination } from './dependencies';
+export type { ApplianceExamination, ControlExamination, DaemonSettings, MoverExamination, PlacedRepository, TemporalExamination, WorkerExamination } from './dependencies';
 export type { QueueActivities } from './examine';
 export type { ControlDoctorActivities, ApplianceDoctorActivities, MoverDoctorActivities };
 

@@ -1,4 +1,4 @@
-// What movers and appliances' workers can see of their own machines. Probes are written into the repository and removed. Roles mover and
+// What movers and appliances' workers can see of their own machines, and movers of the hosts. Probes are written into the repository and removed. Roles mover and
 // appliance.
 import { stat, access, constants } from 'node:fs/promises';
 import { examineLvm } from '../../adapters/machine/lvm';
@@ -10,11 +10,14 @@ import { judgeLvm } from '../../domain/doctor/judge-lvm';
 import { judgeFlush, judgeLocking, judgeSpace } from '../../domain/doctor/judge-repository';
 import { judgeApplianceRepository, judgeDevices, judgePrograms } from '../../domain/doctor/judge-workers';
 import { objectNames } from '../../domain/doctor/objects';
+import type { InstalledEngine } from '../../domain/flows/doctor';
 import type { ApplianceExamination, MoverExamination } from './dependencies';
 import { examine, examineWorker } from './examine';
+import { examineHosts } from './hosts';
 
 export interface MoverDoctorActivities {
-  examineMover(input: { readonly repository: string }): Promise<{ readonly checks: readonly Check[]; readonly repositoryId?: string }>;
+  /** `engines`: whose hosts it has to reach. An older control worker names none. */
+  examineMover(input: { readonly repository: string; readonly engines?: readonly InstalledEngine[] }): Promise<{ readonly checks: readonly Check[]; readonly repositoryId?: string }>;
 }
 
 export interface ApplianceDoctorActivities {
@@ -24,10 +27,11 @@ export interface ApplianceDoctorActivities {
 
 export function createMoverDoctorActivities(dependencies: MoverExamination): MoverDoctorActivities {
   return {
-    async examineMover({ repository: name }) {
+    async examineMover({ repository: name, engines = [] }) {
       const repository = dependencies.placeOf(name);
       const { path } = repository;
       const object = objectNames.repository(name);
+      const hosts = Promise.all(engines.map((engine) => examineHosts(engine, name, dependencies)));
       const worker = [
         ...examineWorker({ node: 'mover.node', clock: 'mover.clock' }, object, dependencies),
         await examine('mover.programs', object, async () => judgePrograms(await examinePrograms())),
@@ -44,6 +48,7 @@ export function createMoverDoctorActivities(dependencies: MoverExamination): Mov
         await examine('repository.space', object, async () => judgeSpace(await spaceOf(path))),
         await examine('repository.flush', object, isWritable ? async () => judgeFlush({ ...(await fileSystemOf(path)), medianMs: await measureFlush(path) }) : unlessWritable('the repository is not writable')),
         await examine('repository.locking', object, isWritable ? async () => judgeLocking(await probeLocks(path), await fileSystemOf(path)) : unlessWritable('the repository is not writable')),
+        ...(await hosts).flat(),
       ];
       const repositoryId = await repositoryIdAt(path);
       return { checks, ...(repositoryId === undefined ? {} : { repositoryId }) };

@@ -53,7 +53,7 @@ export class Channel {
       timeout: connectMs,
       rejectUnauthorized: options.insecure !== true,
       ...(options.socketPath === undefined ? {} : { socketPath: options.socketPath }),
-      ...readCa(options),
+      ...readCa(options.caFile, options.subject.label),
     });
     this.pool = new Pool(options.origin, {
       connections: options.connections,
@@ -164,11 +164,12 @@ class AnswerSink {
   }
 }
 
-function readCa({ caFile, subject }: ChannelOptions): { ca?: string } {
+/** As the TLS options want it; none for the system's CAs. */
+export function readCa(caFile: string | undefined, label: string): { ca?: string } {
   if (caFile === undefined) return {};
   try {
     return { ca: readFileSync(caFile, 'utf8') };
   } catch (cause) {
-    throw new HoldfastError('config.invalid', `Cannot read the CA file "${caFile}" for ${subject.label}: ${causeMessage(cause)}. Correct the engine's setting caFile.`, { caFile }, { cause });
+    throw new HoldfastError('config.invalid', `Cannot read the CA file "${caFile}" for ${label}: ${causeMessage(cause)}. Correct the engine's setting caFile.`, { caFile }, { cause });
   }
 }

@@ -1,4 +1,4 @@
-// What only the doctor asks of an engine: its certificate, its clock, what the logged-in user may do, whether a VM has VirtIO-SCSI.
+// What only the doctor asks of an engine: its certificate, its clock, what the logged-in user may do, whether a VM has VirtIO-SCSI, which hosts there are.
 // One look each, nothing is changed.
 import { isIP } from 'node:net';
 import { readFileSync } from 'node:fs';
@@ -20,6 +20,7 @@ const rootSchema = z.object({
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((word) => word === 'true')]);
 const vmSchema = z.object({ virtio_scsi: z.object({ enabled: flag.optional() }).optional() });
 const roleSchema = z.object({ name: z.string() });
+const hostSchema = z.object({ name: z.string(), address: z.string().min(1), status: z.string().default('unknown'), cluster: z.object({ id: uuidSchema }) });
 const permitSchema = z.object({ name: z.string() });
 const reference = z.object({ id: z.string() }).optional();
 /** What a permission may be limited to; none of them: it is on System. */
@@ -46,6 +47,7 @@ export function examinationCalls(engine: Connection, options: ConnectionOptions)
     },
     // Only All-Content has it (api-model, VmService.Get).
     hasVirtioScsi: async (vmId) => (await read(pathOf('vms', vmId) + queryOf({ all_content: 'true' }), vmSchema, `reading VM ${vmId}`)).virtio_scsi?.enabled,
+    listHosts: async () => (await read(pathOf('hosts'), listOf('host', hostSchema), 'listing hosts')).map(({ cluster, ...host }) => ({ ...host, clusterId: cluster.id })),
   };
 
   async function readRole(roleId: string): Promise<Pick<PermissionFacts, 'role' | 'permits'>> {

@@ -182,6 +182,15 @@ export interface Engine extends EngineBackups, EngineAwareness {
   listEvents(query: { readonly correlationId: string } | { readonly search: string }): Promise<readonly EngineEvent[]>;
 }
 
+export interface Host {
+  readonly name: string;
+  /** Name or IP address by which the engine reaches it, and tells others to. */
+  readonly address: string;
+  /** The engine's own word: `up`, `maintenance`, … */
+  readonly status: string;
+  readonly clusterId: string;
+}
+
 /** What only the doctor asks. */
 export interface EngineExamination {
   /** Fails with `engine.unreachable` when there is no TLS handshake; one that is not trusted is an answer. */
@@ -192,4 +201,5 @@ export interface EngineExamination {
   ownPermissions(): Promise<readonly PermissionFacts[]>;
   /** undefined: the engine does not tell. */
   hasVirtioScsi(vmId: string): Promise<boolean | undefined>;
+  listHosts(): Promise<readonly Host[]>;
 }

@@ -28,7 +28,7 @@ export function createLab({ state, guestDir, cacheDir, settings, env: given, say
   };
 }
 
-/** @returns {{ url: string, username: string, password: string, caFile: string, controlSocket: string }} */
+/** @returns {{ url: string, username: string, password: string, caFile: string, controlSocket: string, imageioPort?: number }} */
 export const readConnection = (state) => JSON.parse(readFileSync(connectionFileOf(state), 'utf8'));
 
 function askControl(socketPath, path) {

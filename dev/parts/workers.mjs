@@ -25,6 +25,8 @@ export function workerConfigs({ state, temporal, catalogUrlFile, connection, app
     password: { file: passwordFile },
     caFile: connection.caFile,
     appliances: [appliance.vmId],
+    // A lab without a data daemon tells no port.
+    ...(connection.imageioPort === undefined ? {} : { imageio: { port: connection.imageioPort } }),
   };
   return {
     control: { roles: ['control', 'mover'], ...common, catalog: { url: { file: catalogUrlFile } }, engines: { [engineName]: engine } },

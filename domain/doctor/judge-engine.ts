@@ -13,10 +13,13 @@ export interface CertificateFacts {
 }
 
 const dayMs = 24 * 3600 * 1000;
-const soonDays = 30;
+/** A certificate that ends sooner is a warning. */
+export const soonDays = 30;
+
+export const daysLeft = (expiresAt: string, nowMs: number): number => Math.floor((Date.parse(expiresAt) - nowMs) / dayMs);
 
 export function judgeCertificate(facts: CertificateFacts, nowMs: number): Judgement {
-  const days = Math.floor((Date.parse(facts.expiresAt) - nowMs) / dayMs);
+  const days = daysLeft(facts.expiresAt, nowMs);
   const who = `${facts.subject}, signed by ${facts.issuer}, valid until ${facts.expiresAt.slice(0, 10)}`;
   if (days < 0) return problem(`${who}: it has expired`, 'Renew the engine\'s certificates (engine-setup --offline on the engine\'s host).');
   if (facts.verification === 'off') return warning(`${who}: it is not verified (insecure: true), so anybody may pretend to be the engine`, 'Set engines.<name>.caFile and take insecure away.');

@@ -4,4 +4,6 @@ export const objectNames = {
   engine: (name: string): string => `engine ${name}`,
   repository: (name: string): string => `repository ${name}`,
   appliance: (engine: string, vmId: string): string => `appliance ${vmId} of ${engine}`,
+  host: (host: string, engine: string, repository: string): string => `host ${host} of ${engine}, seen from repository ${repository}`,
+  hosts: (engine: string, repository: string): string => `hosts of ${engine}, seen from repository ${repository}`,
 } as const;

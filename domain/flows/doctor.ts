@@ -20,8 +20,13 @@ export const runDoctorOutputSchema = z.object({
 });
 export type RunDoctorOutput = z.infer<typeof runDoctorOutputSchema>;
 
+export interface InstalledEngine {
+  readonly name: string;
+  readonly applianceIds: readonly string[];
+}
+
 /** What the control worker's configuration and catalog say that there is. */
 export interface Installation {
-  readonly engines: readonly { readonly name: string; readonly applianceIds: readonly string[] }[];
+  readonly engines: readonly InstalledEngine[];
   readonly repositories: readonly string[];
 }

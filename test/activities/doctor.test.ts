@@ -50,14 +50,20 @@ describe('every look', () => {
   });
 });
 
+/** Hosts' data daemons are in doctor-hosts.test.ts. */
+const noHosts = {
+  engineOf: () => ({ listHosts: () => Promise.resolve([]), listClusters: () => Promise.resolve([]) }),
+  daemonsOf: () => ({ proxy: 'when-needed', port: 54_322 }) as const,
+};
+
 describe('a mover', () => {
-  const examineMover = async (place: PlacedRepository, aheadMs = 0) => run(createMoverDoctor({ ...worker(aheadMs), placeOf: () => place }).examineMover, { repository: place.name });
+  const examineMover = async (place: PlacedRepository, aheadMs = 0) => run(createMoverDoctor({ ...worker(aheadMs), ...noHosts, placeOf: () => place }).examineMover, { repository: place.name, engines: [{ name: 'lab', applianceIds: [] }] });
 
   test('with a good repository: all checks, and no trace of the probes', async () => {
     const place = await repositoryAt('main');
     const { checks, repositoryId } = await examineMover(place);
     expect(checks.map(({ id }) => id).sort()).toEqual([...idsOf('mover')].sort());
-    expect(checks.filter(({ verdict }) => verdict === 'problem')).toEqual([]);
+    expect(checks.filter(({ verdict }) => verdict === 'problem').map(({ id }) => id)).toEqual(['host.data-daemon']);
     expect(repositoryId).toMatch(/^[0-9a-f-]{36}$/);
     expect(await readdir(place.path)).toEqual(['holdfast-repository.json']);
   });

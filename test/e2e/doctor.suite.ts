@@ -41,6 +41,7 @@ describe('on the embedded parts', () => {
     expect(found(checks, 'engine.permissions')?.text).toContain('SuperUser on system');
     expect(found(checks, 'repository.locking')?.text).toContain('a second writer of an image is refused');
     expect(found(checks, 'appliance.repository')?.text).toContain('the same as the mover');
+    expect(found(checks, 'host.data-daemon')).toMatchObject({ verdict: 'ok', text: expect.stringMatching(/^2 answer: host-1 \(localhost:\d+\), host-2 /) as string });
   });
 
   test('the command says so and exits with 0, as text and as JSON', async () => {

@@ -26,7 +26,7 @@ function complaint(act: () => unknown): string {
 
 test('a short file is enough: everything else has a default', () => {
   expect(parse(full)).toMatchObject({
-    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast', copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {}, chains: { maxLength: 30 }, witness: { every: 7 }, imageio: { proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }, awareness: { vms: [] } } }, appliance: { devices: '/dev/disk/by-id' },
+    temporal: { address: '127.0.0.1:7233', namespace: 'default' }, engines: { lab: { insecure: false, snapshotPrefix: 'Holdfast', copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {}, chains: { maxLength: 30 }, witness: { every: 7 }, imageio: { proxy: 'when-needed', port: 54_322, connections: 4, inactivityTimeoutSeconds: 600 }, awareness: { vms: [] } } }, appliance: { devices: '/dev/disk/by-id' },
     limits: { copiesPerWorker: 2, disksPerRun: 2 }, deadlines: { snapshotSeconds: 1800, workerSeconds: 120, undoSeconds: 21_600 }, heartbeatSeconds: 30, log: { level: 'info' },
   });
 });
@@ -35,7 +35,7 @@ test('a section that is given in part keeps the defaults of the rest', () => {
   expect(parse({ ...full, deadlines: { undoSeconds: 60 }, limits: { disksPerRun: 4 }, temporal: { namespace: 'backups' } })).toMatchObject({
     deadlines: { undoSeconds: 60, snapshotSeconds: 1800 }, limits: { disksPerRun: 4, copiesPerWorker: 2 }, temporal: { namespace: 'backups', address: '127.0.0.1:7233' },
   });
-  expect(parse({ ...full, engines: { lab: { ...engine, imageio: { proxy: 'never' } } } }).engines['lab']?.imageio).toEqual({ proxy: 'never', connections: 4, inactivityTimeoutSeconds: 600 });
+  expect(parse({ ...full, engines: { lab: { ...engine, imageio: { proxy: 'never' } } } }).engines['lab']?.imageio).toEqual({ proxy: 'never', port: 54_322, connections: 4, inactivityTimeoutSeconds: 600 });
   expect(parse({ ...full, engines: { lab: { ...engine, chains: { fullEveryDays: 7 }, witness: 'always' } } }).engines['lab']).toMatchObject({ chains: { maxLength: 30, fullEveryDays: 7 }, witness: 'always' });
 });
 

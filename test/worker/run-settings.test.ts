@@ -22,6 +22,6 @@ test('a run gets what its engine is configured with; days become milliseconds, a
 });
 
 test('hosts are trusted as their engine is', () => {
-  expect(imageioSettingsOf(configured({ caFile: '/etc/holdfast/ca.pem', imageio: { connections: 8 } }).engine)).toStrictEqual({ proxy: 'when-needed', connections: 8, inactivityTimeoutSeconds: 600, insecure: false, caFile: '/etc/holdfast/ca.pem' });
-  expect(imageioSettingsOf(configured({ insecure: true }).engine)).toStrictEqual({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600, insecure: true });
+  expect(imageioSettingsOf(configured({ caFile: '/etc/holdfast/ca.pem', imageio: { connections: 8 } }).engine)).toStrictEqual({ proxy: 'when-needed', port: 54_322, connections: 8, inactivityTimeoutSeconds: 600, insecure: false, caFile: '/etc/holdfast/ca.pem' });
+  expect(imageioSettingsOf(configured({ insecure: true }).engine)).toStrictEqual({ proxy: 'when-needed', port: 54_322, connections: 4, inactivityTimeoutSeconds: 600, insecure: true });
 });

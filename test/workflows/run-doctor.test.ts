@@ -149,6 +149,12 @@ test('what a worker finds wrong is handed on as it is, and counted', async () =>
   expect(output.count.problem).toBe(1);
 });
 
+test('a mover is told whose hosts it has to reach', async () => {
+  const asked: unknown[] = [];
+  await doctor({}, { mover: { ...healthy.mover, examineMover: (input) => (asked.push(input), Promise.resolve({ checks: [] })) } });
+  expect(asked).toEqual([{ repository, engines: installation.engines }]);
+});
+
 test('a chosen repository is asked even if the control worker does not know it; none at all is said', async () => {
   const elsewhere = await doctor({ repository: 'elsewhere' }, { mover: undefined });
   expect(elsewhere.checks.filter(({ id }) => id === 'queue.mover').map(({ object, verdict }) => [object, verdict])).toEqual([['repository elsewhere', 'problem']]);

@@ -67,6 +67,16 @@ test.each([[{ enabled: 'true' }, true], [{ enabled: false }, false], [{}, undefi
   expect(server.requests.at(-1)?.query).toEqual({ all_content: 'true' });
 });
 
+test('hosts are read with address, status and cluster; none is an empty list', async () => {
+  answers['/hosts'] = { host: [{ id: userId, name: 'node-1', address: 'node-1.example.org', status: 'up', cluster: { id: clusterId } }, { id: vmId, name: 'node-2', address: '192.0.2.7', cluster: { id: clusterId } }] };
+  expect(await client.listHosts()).toEqual([
+    { name: 'node-1', address: 'node-1.example.org', status: 'up', clusterId },
+    { name: 'node-2', address: '192.0.2.7', status: 'unknown', clusterId },
+  ]);
+  answers['/hosts'] = {};
+  expect(await client.listHosts()).toEqual([]);
+});
+
 test('an engine without TLS has no certificate to look at', async () => {
   expect(await failureOf(client.certificate())).toMatchObject({ code: 'config.invalid' });
 });

@@ -2,6 +2,7 @@
 import { check, checkIds, checkTable, countVerdicts, ok, problem, skipRest, warning, type Judgement, type Verdict } from '../../../domain/doctor/checks';
 import { betweenLooks, judgeClock, sinceScheduled } from '../../../domain/doctor/judge-clock';
 import { judgeApplianceSnapshots, judgeApplianceStatus, judgeCertificate, judgeEngineVersion, judgeVirtioScsi, judgeVmBackups } from '../../../domain/doctor/judge-engine';
+import { judgeDaemon, type DaemonFacts } from '../../../domain/doctor/judge-hosts';
 import { judgeFlush, judgeLocking, judgeSpace } from '../../../domain/doctor/judge-repository';
 import { compareVersions, judgeApplianceRepository, judgeDevices, judgeMigrations, judgeNamespace, judgeNode, judgePostgres, judgePrograms, judgeSearchAttributes } from '../../../domain/doctor/judge-workers';
 
@@ -28,6 +29,28 @@ describe('a check', () => {
     const rest = skipRest('mover', 'repository main', 'no worker answers', [made]);
     expect(rest.map(({ id }) => id)).toEqual(checkIds.filter((id) => checkTable[id].group === 'mover' && id !== 'queue.mover'));
     expect(countVerdicts([made, ...rest])).toEqual({ ok: 0, warning: 0, problem: 1, skipped: rest.length });
+  });
+});
+
+describe('a host\'s data daemon', () => {
+  const nowMs = Date.parse('2026-03-01T00:00:00Z');
+  const judged = (facts: DaemonFacts, proxy: 'when-needed' | 'never' = 'never'): Judgement => judgeDaemon(facts, { host: 'node-1', address: 'node-1.example.org', port: 54_322 }, { proxy, nowMs });
+
+  test.each<[Exclude<DaemonFacts['outcome'], 'answers'>, Verdict, string, string]>([
+    ['unreachable', 'warning', 'cannot be reached: why; the data of image transfers there has to go through the engine\'s proxy', 'TCP port 54322'],
+    // The proxy is asked only when no connection came about.
+    ['silent', 'problem', 'is silent: why; image transfers there fail', 'daemon.log'],
+    ['untrusted', 'problem', 'has a certificate that is not trusted: why', 'caFile'],
+    ['no-daemon', 'problem', 'is no data daemon: why', 'engines.<name>.imageio.port'],
+  ])('that is %s is a %s with the proxy, and names host, address, port and remedy', (outcome, verdict, words, remedy) => {
+    const judgement = judged({ outcome, reason: 'why' }, 'when-needed');
+    expectVerdict(judgement, verdict, `node-1 (node-1.example.org:54322) ${words}`);
+    expect(judgement.remedy).toContain(remedy);
+    expectVerdict(judged({ outcome, reason: 'why' }), 'problem', 'image transfers there fail');
+  });
+
+  test.each<[string, Verdict]>([['2026-03-31T00:00:00Z', 'ok'], ['2026-03-30T23:59:59Z', 'warning']])('whose certificate ends %s is %s', (certificateExpiresAt, verdict) => {
+    expectVerdict(judged({ outcome: 'answers', certificateExpiresAt }), verdict, 'node-1');
   });
 });
 
