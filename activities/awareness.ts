@@ -12,7 +12,7 @@ export interface AwarenessActivities {
   planCheck(input: { readonly engine: string }): Promise<{ readonly isDisabled: boolean; readonly judgesVms: boolean }>;
   /** Reads where the engine's backups are logged, judges, and raises, reminds of, keeps or clears the one alert about it. */
   judgeEngineBackup(input: { readonly engine: string }): Promise<EngineBackupFinding>;
-  /** One alert for each objective, and one for VMs that none covers. Those of objectives that are gone are cleared. */
+  /** One alert for each objective, and one for VMs that none covers. Those of objectives that are gone, or exempt their VMs now, are cleared. */
   settleVmAlerts(input: { readonly engine: string; readonly findings: VmFindings }): Promise<VmAlertCounts>;
   /** An alert whose event is not in the engine's log any more (deleted, aged out) is to be posted again. Gives their number. */
   keepAlertsShown(input: { readonly engine: string }): Promise<{ readonly again: number }>;
@@ -94,6 +94,7 @@ export function createAwarenessActivities(dependencies: AwarenessDependencies): 
         settingsFrom: { checkPeriodHours: from(set.checkPeriodHours), alertPeriodDays: from(set.alertPeriodDays) },
         source, fqdn, schedule,
         alerts: alerts.filter(({ key }) => key.startsWith(`awareness/${engine}/`)),
+        exemptVms: await catalog.countExemptVms({ engine }),
         events: [...(await catalog.listEngineBackupEvents({ limit: events }))],
       };
     },

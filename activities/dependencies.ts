@@ -63,7 +63,7 @@ export interface ControlDependencies extends EngineDependencies, ImageioDependen
   readonly catalog: Catalog;
   readonly settingsOf: (engine: string) => RunSettings;
   readonly copyLimitsOf: (engine: string) => ConfiguredCopyLimits;
-  /** How fresh the backups of which VMs must be; none: they are not judged. */
+  /** How fresh the backups of which VMs must be, and which need none. Without any, no VM is judged. */
   readonly vmObjectivesOf: (engine: string) => readonly VmObjective[];
   /** Of freezing guests; tests are less patient. */
   readonly limits?: FreezeLimits;

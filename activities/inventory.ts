@@ -1,7 +1,7 @@
 // The inventory of an engine's VMs, and the evaluation of their backups. Role control. Answers are counts and a text for each objective, whatever the
 // number of VMs. Idempotent: a refresh or an evaluation that is repeated begins anew.
 import type { Engine } from '../adapters/ovirt/port';
-import { objectiveAlertText, uncoveredAlertText, type VmCounts } from '../domain/awareness/vm-objectives';
+import { asksForBackups, objectiveAlertText, uncoveredAlertText, type VmCounts } from '../domain/awareness/vm-objectives';
 import type { ListVmAwarenessInput, ListVmAwarenessOutput } from '../domain/flows/vm-awareness';
 import { pageOf } from './catalog';
 import type { ControlDependencies } from './dependencies';
@@ -12,7 +12,9 @@ export type VmFinding = VmCounts & { readonly text?: string };
 export interface VmFindings {
   /** That were judged. */
   readonly vms: number;
-  /** Every objective of the configuration, in its order. */
+  /** That need no backup by the configuration. Absent in histories of an older release. */
+  readonly exempt?: number;
+  /** Every objective of the configuration that asks for backups, in its order. */
   readonly objectives: readonly (VmFinding & { readonly objective: string })[];
   readonly uncovered: VmFinding;
 }
@@ -36,7 +38,7 @@ export function createInventoryActivities({ engineOf, catalog, settingsOf, vmObj
       const tagsOf = await tagsByVm(engine, namedTags(vmObjectivesOf(name)));
       const { since } = await catalog.beginInventory(name);
       for await (const vms of pagesOf(engine)) {
-        await catalog.recordVms(name, vms.map((vm) => ({ vmId: vm.id, name: vm.name, tags: tagsOf.get(vm.id) ?? [], isExempt: appliances.has(vm.id) || vm.isHostedEngine === true })));
+        await catalog.recordVms(name, vms.map((vm) => ({ vmId: vm.id, name: vm.name, tags: tagsOf.get(vm.id) ?? [], isInfrastructure: appliances.has(vm.id) || vm.isHostedEngine === true })));
       }
       // A VM that goes away while pages are read moves those behind it one place forward, and one of them out of sight: what was known and did not
       // come is asked for by its id. Only then is nobody forgotten whom the engine still has.
@@ -44,7 +46,7 @@ export function createInventoryActivities({ engineOf, catalog, settingsOf, vmObj
         const unseen = await catalog.listVmsNotSeen({ engine: name, since, limit: unseenPerPage, ...(after === undefined ? {} : { after }) });
         for (const { vmId } of unseen) {
           const vm = await engine.getVm(vmId);
-          if (vm) await catalog.recordVms(name, [{ vmId, name: vm.name, tags: tagsOf.get(vmId) ?? [], isExempt: appliances.has(vmId) || vm.isHostedEngine === true }]);
+          if (vm) await catalog.recordVms(name, [{ vmId, name: vm.name, tags: tagsOf.get(vmId) ?? [], isInfrastructure: appliances.has(vmId) || vm.isHostedEngine === true }]);
           after = vmId;
         }
         full = unseen.length === unseenPerPage;
@@ -54,10 +56,11 @@ export function createInventoryActivities({ engineOf, catalog, settingsOf, vmObj
 
     async judgeVms({ engine }) {
       const objectives = vmObjectivesOf(engine);
-      const { vms, objectives: judged, uncovered } = await catalog.judgeVms({ engine, objectives, nowMs: Date.now() });
+      const { vms, exempt, objectives: judged, uncovered } = await catalog.judgeVms({ engine, objectives, nowMs: Date.now() });
       return {
         vms,
-        objectives: objectives.flatMap((objective, place) => {
+        exempt,
+        objectives: objectives.filter(asksForBackups).flatMap((objective, place) => {
           const counts = judged[place];
           return counts === undefined ? [] : [{ ...counts, ...textOf(objectiveAlertText(engine, objective, counts)) }];
         }),
@@ -67,7 +70,7 @@ export function createInventoryActivities({ engineOf, catalog, settingsOf, vmObj
 
     async listVmAwarenessInCatalog(query) {
       const { rows, more } = pageOf(await catalog.listVmAwareness(query), query);
-      return { vms: rows, more };
+      return { vms: rows, more, exempt: await catalog.countExemptVms(query) };
     },
   };
 }

@@ -42,7 +42,7 @@ async function judgedVms(input: CheckBackupAwarenessInput): Promise<NonNullable<
   const findings = await inventory.judgeVms(input);
   const alerts = await awareness.settleVmAlerts({ ...input, findings });
   const wrong = findings.objectives.reduce((sum, objective) => sum + countWrong(objective.wrong), 0);
-  return { judged: findings.vms, withoutFreshBackup: wrong, uncovered: countWrong(findings.uncovered.wrong), alerts };
+  return { judged: findings.vms, withoutFreshBackup: wrong, uncovered: countWrong(findings.uncovered.wrong), ...(findings.exempt === undefined ? {} : { exempt: findings.exempt }), alerts };
 }
 
 function countWrong(wrong: Readonly<Partial<Record<string, number>>>): number {

@@ -1,6 +1,6 @@
 // The inventory of VMs and the evaluation of their backups: sets, never one VM at a time, and counts as the answer. Whoever writes rows of an engine
 // takes turns with the others: two refreshes would lock rows crosswise.
-import { mostExamples, wrongVmStates, type VmState, type WrongVmState } from '../../domain/awareness/vm-objectives';
+import { asksForBackups, mostExamples, wrongVmStates, type VmState, type WrongVmState } from '../../domain/awareness/vm-objectives';
 import type { VmWithoutFreshBackup } from '../../domain/flows/vm-awareness';
 import type { Database, Statements } from './database';
 import { judgement, judgementParameters, judgementSettings } from './judge-vms';
@@ -53,24 +53,35 @@ export function createInventory(database: Database): Inventory {
         await statements.rows(judgementSettings);
         return statements.rows<JudgedRow>(judgement(objectives), judgementParameters(engine, objectives, nowMs));
       });
-      return judgementOf(rows, objectives.map(({ name }) => name));
+      return judgementOf(rows, objectives.filter(asksForBackups).map(({ name }) => name));
     },
 
     async listVmAwareness({ engine, objective, state, page }) {
       const rows = await database.call(`listing VMs of engine ${engine} without a fresh backup`).rows<ListedRow>(
         `SELECT a.vm_id, i.name AS vm_name, a.objective, a.state, a.newest_backup_at, a.since
          FROM holdfast.vm_awareness a JOIN holdfast.vm_inventory i USING (engine, vm_id)
-         WHERE a.engine = $1 AND ($2::text IS NULL OR a.objective = $2) AND ($3::text IS NULL OR a.state = $3)
+         WHERE a.engine = $1 AND ($2::text IS NULL OR a.objective = $2) AND CASE WHEN $3::text IS NULL THEN a.state <> 'exempt' ELSE a.state = $3 END
          ORDER BY a.newest_backup_at NULLS FIRST, a.vm_id
          LIMIT $4 OFFSET $5`,
         [engine, objective ?? null, state ?? null, page.limit + 1, page.offset],
       );
       return rows.map(({ newestBackupAt, since, ...row }) => ({ ...row, newestBackupAt: newestBackupAt?.toISOString() ?? null, since: since.toISOString() }));
     },
+
+    async countExemptVms({ engine, objective }) {
+      const [row] = await database.call(`counting exempt VMs of engine ${engine}`).rows<{ vms: string }>(
+        "SELECT count(*) AS vms FROM holdfast.vm_awareness WHERE engine = $1 AND state = 'exempt' AND ($2::text IS NULL OR objective = $2)",
+        [engine, objective ?? null],
+      );
+      return Number(row?.vms ?? 0);
+    },
   };
 }
 
-/** A VM that moved between two pages comes twice, and ON CONFLICT takes no row twice. Tags as text: unnest takes arrays of arrays apart. */
+/**
+ * A VM that moved between two pages comes twice, and ON CONFLICT takes no row twice. Tags as text: unnest takes arrays of arrays apart. The column
+ * is_exempt is older than exemptions by configuration: it says that a VM is infrastructure.
+ */
 async function write(statements: Statements, engine: string, vms: readonly InventoryVm[]): Promise<void> {
   const unique = [...new Map(vms.map((vm) => [vm.vmId, vm])).values()];
   await statements.change(
@@ -78,21 +89,28 @@ async function write(statements: Statements, engine: string, vms: readonly Inven
      SELECT $1, vm_id, name, ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)), is_exempt::boolean, clock_timestamp()
      FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS given (vm_id, name, tags, is_exempt)
      ON CONFLICT (engine, vm_id) DO UPDATE SET name = excluded.name, tags = excluded.tags, is_exempt = excluded.is_exempt, seen_at = excluded.seen_at`,
-    [engine, unique.map(({ vmId }) => vmId), unique.map(({ name }) => name), unique.map(({ tags }) => JSON.stringify(tags)), unique.map(({ isExempt }) => String(isExempt))],
+    [engine, unique.map(({ vmId }) => vmId), unique.map(({ name }) => name), unique.map(({ tags }) => JSON.stringify(tags)), unique.map(({ isInfrastructure }) => String(isInfrastructure))],
   );
 }
 
 function judgementOf(rows: readonly JudgedRow[], objectives: readonly string[]): VmJudgement {
+  const total = (some: readonly JudgedRow[]): number => some.reduce((sum, { vms }) => sum + Number(vms), 0);
+  const isExempt = ({ state }: JudgedRow): boolean => state === 'exempt';
   const countsOf = (objective: string | null): VmJudgement['uncovered'] => {
     const own = rows.filter((row) => row.objective === objective);
-    const isWrong = (state: VmState): state is WrongVmState => state !== 'fresh';
+    const isWrong = (state: VmState): state is WrongVmState => state !== 'fresh' && state !== 'exempt';
     // Worst first, and of each state as the statement ordered them.
     const worstFirst = wrongVmStates.flatMap((state) => own.filter((row) => row.state === state));
     return {
-      vms: own.reduce((sum, { vms }) => sum + Number(vms), 0),
+      vms: total(own),
       wrong: Object.fromEntries(own.flatMap(({ state, vms }) => (isWrong(state) ? [[state, Number(vms)]] : []))),
       examples: worstFirst.flatMap(({ examples }) => examples ?? []).slice(0, mostExamples),
     };
   };
-  return { vms: rows.reduce((sum, { vms }) => sum + Number(vms), 0), objectives: objectives.map((objective) => ({ objective, ...countsOf(objective) })), uncovered: countsOf(null) };
+  return {
+    vms: total(rows.filter((row) => !isExempt(row))),
+    exempt: total(rows.filter(isExempt)),
+    objectives: objectives.map((objective) => ({ objective, ...countsOf(objective) })),
+    uncovered: countsOf(null),
+  };
 }

@@ -1,6 +1,6 @@
 // The one statement that evaluates all VMs of an engine: the rule of domain/awareness/vm-objectives (a test compares the two), as sets. It stands apart
 // so that `npm run bench -- awareness` can show how PostgreSQL carries it out.
-import { likePatternOf, mostExamples, type VmObjective } from '../../domain/awareness/vm-objectives';
+import { asksForBackups, likePatternOf, mostExamples, type VmObjective } from '../../domain/awareness/vm-objectives';
 import type { Parameter } from './database';
 
 /** Before the statement, in its transaction. Its sets are a few MiB, which must not go through files; compiling it for each run would take longer than the run. */
@@ -16,8 +16,8 @@ export function judgement(objectives: readonly VmObjective[]): string {
   const branches = objectives.map(({ vms }, place) => `WHEN ${'name' in vms ? `vm.name LIKE $${ownParameters + 1 + place}` : `$${ownParameters + 1 + place} = ANY (vm.tags)`} THEN ${place}`);
   return `
 WITH objectives AS MATERIALIZED (
-  SELECT place, name, max_age_hours * interval '1 hour' AS max_age, verified_within_hours * interval '1 hour' AS verified_within
-  FROM jsonb_to_recordset($3::jsonb) AS given (place integer, name text, max_age_hours double precision, verified_within_hours double precision)
+  SELECT place, name, exempt, max_age_hours * interval '1 hour' AS max_age, verified_within_hours * interval '1 hour' AS verified_within
+  FROM jsonb_to_recordset($3::jsonb) AS given (place integer, name text, exempt boolean, max_age_hours double precision, verified_within_hours double precision)
 ),
 covered AS (
   SELECT vm.vm_id, vm.name, CASE WHEN false THEN 0 ${branches.join(' ')} END AS place
@@ -25,7 +25,7 @@ covered AS (
   WHERE vm.engine = $1 AND NOT vm.is_exempt AND EXISTS (SELECT FROM objectives)
 ),
 dated AS (
-  SELECT covered.vm_id, covered.name, o.name AS objective, o.max_age, o.verified_within, newest.backup_id, newest.created_at
+  SELECT covered.vm_id, covered.name, o.name AS objective, o.exempt, o.max_age, o.verified_within, newest.backup_id, newest.created_at
   FROM covered
   LEFT JOIN objectives o USING (place)
   LEFT JOIN LATERAL (
@@ -38,6 +38,7 @@ judged AS MATERIALIZED (
   SELECT vm_id, name, objective, created_at,
     CASE
       WHEN objective IS NULL THEN 'uncovered'
+      WHEN exempt THEN 'exempt'
       WHEN created_at IS NULL THEN 'never'
       WHEN created_at < $2::timestamptz - max_age THEN 'too-old'
       WHEN verified_within IS NULL THEN 'fresh'
@@ -71,7 +72,7 @@ changed AS (
 counts AS (SELECT objective, state, count(*) AS vms FROM judged GROUP BY objective, state),
 placed AS (
   SELECT objective, state, name, row_number() OVER (PARTITION BY objective, state ORDER BY created_at NULLS FIRST, name COLLATE "C") AS place
-  FROM judged WHERE state <> 'fresh'
+  FROM judged WHERE state NOT IN ('fresh', 'exempt')
 ),
 examples AS (SELECT objective, state, array_agg(name ORDER BY place) AS names FROM placed WHERE place <= ${mostExamples} GROUP BY objective, state)
 SELECT counts.objective, counts.state, counts.vms, examples.names AS examples
@@ -79,6 +80,6 @@ FROM counts LEFT JOIN examples ON examples.state = counts.state AND examples.obj
 }
 
 export function judgementParameters(engine: string, objectives: readonly VmObjective[], nowMs: number): readonly Parameter[] {
-  const limits = objectives.map(({ name, maxAgeHours, verifiedWithinHours }, place) => ({ place, name, max_age_hours: maxAgeHours, ...(verifiedWithinHours === undefined ? {} : { verified_within_hours: verifiedWithinHours }) }));
-  return [engine, new Date(nowMs).toISOString(), JSON.stringify(limits), ...objectives.map(({ vms }) => ('name' in vms ? likePatternOf(vms.name) : vms.tag))];
+  const given = objectives.map((objective, place) => ({ place, name: objective.name, exempt: !asksForBackups(objective), max_age_hours: objective.maxAgeHours, verified_within_hours: objective.verifiedWithinHours }));
+  return [engine, new Date(nowMs).toISOString(), JSON.stringify(given), ...objectives.map(({ vms }) => ('name' in vms ? likePatternOf(vms.name) : vms.tag))];
 }

@@ -7,7 +7,7 @@ export interface InventoryVm {
   readonly name: string;
   readonly tags: readonly string[];
   /** Not judged: an appliance, or the VM that the engine runs in. */
-  readonly isExempt: boolean;
+  readonly isInfrastructure: boolean;
 }
 
 export interface JudgedObjective extends VmCounts {
@@ -16,9 +16,11 @@ export interface JudgedObjective extends VmCounts {
 
 /** Counts, whatever the number of VMs. */
 export interface VmJudgement {
-  /** Of the engine; exempt ones do not count. */
+  /** Of the engine, that were judged: neither infrastructure nor exempt. */
   readonly vms: number;
-  /** Every objective, in the order given, also one that no VM matches. */
+  /** Of the engine, that need no backup by an objective. */
+  readonly exempt: number;
+  /** Every objective that asks for backups, in the order given, also one that no VM matches. */
   readonly objectives: readonly JudgedObjective[];
   readonly uncovered: VmCounts;
 }
@@ -38,6 +40,8 @@ export interface Inventory {
   finishInventory(engine: string, since: string): Promise<{ readonly removed: number; readonly vms: number }>;
   /** By the rule of domain/awareness/vm-objectives. Only rows of the list that have changed are written. Without objectives nothing is judged and the list is empty. */
   judgeVms(query: { readonly engine: string; readonly objectives: readonly VmObjective[]; readonly nowMs: number }): Promise<VmJudgement>;
-  /** As of the last evaluation: what has no backup first, then the oldest. At most `page.limit + 1` rows. */
+  /** As of the last evaluation: what has no backup first, then the oldest. At most `page.limit + 1` rows. Exempt VMs only when the state is asked for. */
   listVmAwareness(query: ListVmAwarenessInput): Promise<readonly VmWithoutFreshBackup[]>;
+  /** As of the last evaluation; of one objective, or of all. */
+  countExemptVms(query: Pick<ListVmAwarenessInput, 'engine' | 'objective'>): Promise<number>;
 }

@@ -33,13 +33,16 @@ export const engineBackupFindingSchema = z.object({
 });
 export type EngineBackupFinding = z.infer<typeof engineBackupFindingSchema>;
 
+/** How many VMs the configuration says need no backup. Not told by a worker of an older release. */
+export const exemptVmsSchema = z.number().int().optional();
+
 /** Alerts about VMs, one for each objective that is not met, after the check. */
 const vmAlertCountsSchema = z.object({ raised: z.number().int(), open: z.number().int(), cleared: z.number().int() });
 export type VmAlertCounts = z.infer<typeof vmAlertCountsSchema>;
 
 export const checkBackupAwarenessOutputSchema = z.object({
   engineBackup: engineBackupFindingSchema.optional().describe('Absent when it could not be judged: see warnings'),
-  vms: z.object({ judged: z.number().int(), withoutFreshBackup: z.number().int(), uncovered: z.number().int(), alerts: vmAlertCountsSchema }).optional().describe('Absent without objectives, or when it could not be judged: see warnings'),
+  vms: z.object({ judged: z.number().int(), withoutFreshBackup: z.number().int(), uncovered: z.number().int(), exempt: exemptVmsSchema.describe('Beside those judged'), alerts: vmAlertCountsSchema }).optional().describe('Absent without objectives, or when it could not be judged: see warnings'),
   warnings: z.array(z.string()),
 });
 export type CheckBackupAwarenessOutput = z.infer<typeof checkBackupAwarenessOutputSchema>;
@@ -67,6 +70,7 @@ export const showBackupAwarenessOutputSchema = z.object({
   fqdn: z.string(),
   schedule: z.object({ id: z.string(), exists: z.boolean(), paused: z.boolean(), nextCheckAt: z.string().optional(), lastCheckAt: z.string().optional() }),
   alerts: z.array(alertSchema).describe('Open ones of awareness'),
+  exemptVms: exemptVmsSchema.describe('VMs that need no backup by the configuration, as of the last check'),
   /** Of the catalog's own log; another source has its own. */
   events: z.array(engineBackupEventSchema),
 });

@@ -23,5 +23,5 @@ test('every VM, with the tags that objectives name and no others', async () => {
   const dependencies = { engineOf: () => engine, catalog, settingsOf: () => ({ applianceIds: [other] }), vmObjectivesOf: () => objectives } as unknown as ControlDependencies;
   await createInventoryActivities(dependencies).refreshInventory({ engine: 'lab' });
   const found = recorded.filter((vm) => [vmId, other].includes(vm.vmId)).sort((one, another) => one.name.localeCompare(another.name));
-  expect(found).toEqual([{ vmId, name: 'guest', tags: ['gold', 'with space'], isExempt: false }, { vmId: other, name: 'other', tags: [], isExempt: true }]);
+  expect(found).toEqual([{ vmId, name: 'guest', tags: ['gold', 'with space'], isInfrastructure: false }, { vmId: other, name: 'other', tags: [], isInfrastructure: true }]);
 });

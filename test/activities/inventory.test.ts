@@ -36,6 +36,7 @@ test('the first objective that a VM\'s name or tag matches is the VM\'s; counts,
   expect(await refresh()).toMatchObject({ vms: 10 });
   expect(await judge()).toEqual({
     vms: 10,
+    exempt: 0,
     objectives: [
       { objective: 'gold', vms: 1, wrong: { 'too-old': 1 }, examples: ['db-tagged'], text: expect.stringMatching(/^1 of 1 VM under the objective gold of engine lab/) as string },
       { objective: 'daily', vms: 8, wrong: { never: 7 }, examples: ['db-0', 'db-1', 'db-2', 'db-3', 'db-4'], text: expect.stringContaining('db-4 and others') as string },
@@ -45,12 +46,28 @@ test('the first objective that a VM\'s name or tag matches is the VM\'s; counts,
   expect(await listed()).toMatchObject({ 'db-tagged': 'too-old', 'db-0': 'never', web: 'uncovered' });
 });
 
+test('VMs that the configuration exempts raise nothing, whatever rule comes after, and are listed as exempt with their number', async () => {
+  desk.objectives.push({ name: 'scratch', vms: { tag: 'scratch' }, exempt: true }, daily);
+  add('db-scratch', { tags: ['scratch'] });
+  add('db-1');
+  expect(await refresh()).toMatchObject({ vms: 2 });
+  expect(await judge()).toEqual({
+    vms: 1,
+    exempt: 1,
+    objectives: [{ objective: 'daily', vms: 1, wrong: { never: 1 }, examples: ['db-1'], text: expect.any(String) as string }],
+    uncovered: { vms: 0, wrong: {}, examples: [] },
+  });
+  const list = (query: { readonly state?: 'exempt' }): Promise<unknown> => desk.attempt('listVmAwarenessInCatalog', { engine: 'lab', page, ...query });
+  expect(await list({})).toMatchObject({ vms: [{ vmName: 'db-1' }], exempt: 1 });
+  expect(await list({ state: 'exempt' })).toMatchObject({ vms: [{ vmName: 'db-scratch', objective: 'scratch', state: 'exempt' }], exempt: 1 });
+});
+
 test('appliances and the VM that the engine runs in are not judged', async () => {
   desk.objectives.push(daily);
   add('db-appliance', { id: applianceId });
   add('HostedEngine', { isHostedEngine: true });
   expect(await refresh()).toMatchObject({ vms: 2 });
-  expect(await judge()).toEqual({ vms: 0, objectives: [{ objective: 'daily', vms: 0, wrong: {}, examples: [] }], uncovered: { vms: 0, wrong: {}, examples: [] } });
+  expect(await judge()).toEqual({ vms: 0, exempt: 0, objectives: [{ objective: 'daily', vms: 0, wrong: {}, examples: [] }], uncovered: { vms: 0, wrong: {}, examples: [] } });
 });
 
 test('more VMs than a page, and of a tag as well, are all there, and those that are gone go', async () => {
@@ -98,5 +115,5 @@ test.each([['at once', 1], ['midway', 2]])('a listing that fails %s removes noth
 test('without objectives nobody is judged', async () => {
   add('db-1');
   await refresh();
-  expect(await judge()).toEqual({ vms: 0, objectives: [], uncovered: { vms: 0, wrong: {}, examples: [] } });
+  expect(await judge()).toEqual({ vms: 0, exempt: 0, objectives: [], uncovered: { vms: 0, wrong: {}, examples: [] } });
 });

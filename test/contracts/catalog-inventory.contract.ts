@@ -11,9 +11,10 @@ const page = { limit: 500, offset: 0 };
 const hour = 3_600_000;
 const engine = 'lab';
 const daily: VmObjective = { name: 'daily', vms: { name: 'db-*' }, maxAgeHours: 24 };
+const scratch: VmObjective = { name: 'scratch', vms: { name: 'tmp-*' }, exempt: true };
 const checked: VmObjective = { name: 'checked', vms: { tag: 'gold' }, maxAgeHours: 24, verifiedWithinHours: 48 };
 
-const newVm = (changes: Partial<InventoryVm> = {}): InventoryVm => ({ vmId: randomUUID(), name: 'db-1', tags: [], isExempt: false, ...changes });
+const newVm = (changes: Partial<InventoryVm> = {}): InventoryVm => ({ vmId: randomUUID(), name: 'db-1', tags: [], isInfrastructure: false, ...changes });
 
 export function inventoryContract(catalog: () => Catalog): void {
   const nowMs = Date.now();
@@ -71,7 +72,7 @@ export function inventoryContract(catalog: () => Catalog): void {
   });
 
   test('each state once: counts for each objective, also for one that no VM matches, and the list of what is wrong', async () => {
-    const vms = { fresh: newVm({ name: 'db-fresh' }), old: newVm({ name: 'db-old' }), never: newVm({ name: 'db-never' }), unverified: newVm({ name: 'x-unverified', tags: ['gold'] }), failed: newVm({ name: 'x-failed', tags: ['gold'] }), good: newVm({ name: 'x-good', tags: ['silver', 'gold'] }), uncovered: newVm({ name: 'web' }), appliance: newVm({ isExempt: true }) };
+    const vms = { fresh: newVm({ name: 'db-fresh' }), old: newVm({ name: 'db-old' }), never: newVm({ name: 'db-never' }), unverified: newVm({ name: 'x-unverified', tags: ['gold'] }), failed: newVm({ name: 'x-failed', tags: ['gold'] }), good: newVm({ name: 'x-good', tags: ['silver', 'gold'] }), uncovered: newVm({ name: 'web' }), appliance: newVm({ isInfrastructure: true }) };
     await refresh(...Object.values(vms));
     await backUp(vms.fresh, 24 * hour);
     await backUp(vms.old, 24 * hour + 1);
@@ -82,6 +83,7 @@ export function inventoryContract(catalog: () => Catalog): void {
     const objectives = [{ ...daily, name: 'nobody', vms: { name: 'mail-*' } }, daily, checked];
     const judged = {
       vms: 7,
+      exempt: 0,
       objectives: [
         { objective: 'nobody', vms: 0, wrong: {}, examples: [] },
         { objective: 'daily', vms: 3, wrong: { never: 1, 'too-old': 1 }, examples: ['db-never', 'db-old'] },
@@ -118,10 +120,30 @@ export function inventoryContract(catalog: () => Catalog): void {
     expect(await states()).toEqual({ 'db-worse': 'too-old', 'db-mended': 'too-old' });
   });
 
+  test('exempt VMs are counted apart and never as fresh, are listed only when asked for, and are wrong again once nothing exempts them', async () => {
+    const [backedUp, never, db] = [newVm({ name: 'tmp-backed-up' }), newVm({ name: 'tmp-never' }), newVm({ name: 'db-never' })];
+    await refresh(backedUp, never, db);
+    await backUp(backedUp, hour);
+    await judge([{ ...daily, vms: { name: '*' } }]);
+    expect(await states()).toEqual({ 'tmp-never': 'never', 'db-never': 'never' });
+    const judged = { vms: 1, exempt: 2, objectives: [{ objective: 'daily', vms: 1, wrong: { never: 1 }, examples: ['db-never'] }], uncovered: { vms: 0, wrong: {}, examples: [] } };
+    for (let turn = 0; turn < 2; turn += 1) expect(await judge([scratch, { ...daily, vms: { name: '*' } }])).toEqual(judged);
+    expect(await states()).toEqual({ 'db-never': 'never' });
+    expect((await list({ state: 'exempt' })).map(({ vmName, objective, state, newestBackupAt }) => [vmName, objective, state, newestBackupAt])).toEqual([
+      ['tmp-never', 'scratch', 'exempt', null], ['tmp-backed-up', 'scratch', 'exempt', new Date(nowMs - hour).toISOString()],
+    ]);
+    expect(await list({ state: 'exempt', objective: 'daily' })).toEqual([]);
+    const counted = await Promise.all([{ engine }, { engine, objective: 'scratch' }, { engine, objective: 'daily' }, { engine: 'other' }].map((query) => catalog().countExemptVms(query)));
+    expect(counted).toEqual([2, 2, 0, 0]);
+    expect(await judge([{ ...daily, vms: { name: '*' } }, scratch])).toMatchObject({ vms: 3, exempt: 0 });
+    expect(await states()).toEqual({ 'tmp-never': 'never', 'db-never': 'never' });
+    expect(await catalog().countExemptVms({ engine })).toBe(0);
+  });
+
   test('without objectives nothing is judged, and nothing is listed any more', async () => {
     await refresh(newVm());
     await judge();
-    expect(await judge([])).toEqual({ vms: 0, objectives: [], uncovered: { vms: 0, wrong: {}, examples: [] } });
+    expect(await judge([])).toEqual({ vms: 0, exempt: 0, objectives: [], uncovered: { vms: 0, wrong: {}, examples: [] } });
     expect(await list()).toEqual([]);
   });
 
@@ -159,20 +181,21 @@ export function inventoryContract(catalog: () => Catalog): void {
     const names = fc.array(letters, { minLength: 1, maxLength: 4 }).map((list) => list.join(''));
     const globs = fc.array(fc.oneof(letters, fc.constantFrom('*', '?')), { minLength: 1, maxLength: 4 }).map((list) => list.join(''));
     const tags = fc.constantFrom('gold', 'silver');
-    const objectivesOf = fc.array(fc.record({ vms: fc.oneof(globs.map((name) => ({ name })), tags.map((tag) => ({ tag }))), maxAgeHours: fc.integer({ min: 1, max: 4 }) }), { maxLength: 4 });
-    const vmsOf = fc.array(fc.record({ name: names, tags: fc.uniqueArray(tags), isExempt: fc.boolean(), ages: fc.array(fc.integer({ min: -1, max: 5 }), { maxLength: 3 }) }), { maxLength: 8 });
+    const objectivesOf = fc.array(fc.record({ vms: fc.oneof(globs.map((name) => ({ name })), tags.map((tag) => ({ tag }))), maxAgeHours: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }) }), { maxLength: 4 });
+    const vmsOf = fc.array(fc.record({ name: names, tags: fc.uniqueArray(tags), isInfrastructure: fc.boolean(), ages: fc.array(fc.integer({ min: -1, max: 5 }), { maxLength: 3 }) }), { maxLength: 8 });
     await fc.assert(
       fc.asyncProperty(objectivesOf, vmsOf, async (some, facts) => {
-        const objectives = some.map((objective, place) => ({ ...objective, name: `o${place}` }));
+        const objectives = some.map(({ vms: which, maxAgeHours }, place): VmObjective => ({ name: `o${place}`, vms: which, ...(maxAgeHours === undefined ? { exempt: true } : { maxAgeHours }) }));
         const vms = facts.map(({ ages, ...vm }) => ({ ...vm, vmId: randomUUID(), ages }));
         await refresh(...vms);
         await catalog().indexBackups(vms.flatMap(({ vmId, ages }) => ages.map((age) => newBackup({ vmId, createdAt: new Date(nowMs - age * hour).toISOString(), disks: [] }))));
         const asFacts = ({ ages, ...vm }: (typeof vms)[number]): VmFacts => ({ ...vm, backups: ages.map((age) => ({ createdAtMs: nowMs - age * hour, verifications: [] })) });
         const expected = vms.map((vm) => ({ vmId: vm.vmId, verdict: judgeVm(asFacts(vm), objectives, nowMs) }));
         const judged = await judge(objectives);
-        expect(judged.vms).toBe(expected.filter(({ verdict }) => verdict).length);
+        expect(judged.vms).toBe(expected.filter(({ verdict }) => verdict && verdict.state !== 'exempt').length);
+        expect(judged.exempt).toBe(expected.filter(({ verdict }) => verdict?.state === 'exempt').length);
         for (const { objective, vms: count } of judged.objectives) expect(count).toBe(expected.filter(({ verdict }) => verdict?.objective === objective).length);
-        const told = (await list()).map(({ vmId, objective, state, newestBackupAt }) => [vmId, objective, state, newestBackupAt]).sort();
+        const told = [...(await list()), ...(await list({ state: 'exempt' }))].map(({ vmId, objective, state, newestBackupAt }) => [vmId, objective, state, newestBackupAt]).sort();
         expect(told).toEqual(expected.flatMap(({ vmId, verdict }) => (verdict && verdict.state !== 'fresh' ? [[vmId, verdict.objective ?? null, verdict.state, verdict.newestBackupAtMs === undefined ? null : new Date(verdict.newestBackupAtMs).toISOString()]] : [])).sort());
       }),
       { numRuns: 40 },

@@ -7,11 +7,11 @@ import { openEngineLog, type EngineLog } from './support/engine-log';
 import { makeVm } from './support/vms';
 import { useStack, type WorkerConfigFile } from './support/stack';
 
-/** Every VM but the appliance, which is not judged. */
-const objective = { name: 'daily', vms: { name: '*' }, maxAgeHours: 24 };
+/** Every VM but the appliance, which is not judged, and those that need no backup. */
+const objectives = [{ name: 'scratch', vms: { name: 'scratch-*' }, exempt: true }, { name: 'daily', vms: { name: '*' }, maxAgeHours: 24 }];
 const judged = (config: WorkerConfigFile): WorkerConfigFile => {
   const { engines } = config as { readonly engines: Record<string, object> };
-  return { ...config, engines: Object.fromEntries(Object.entries(engines).map(([name, of]) => [name, { ...of, awareness: { vms: [objective] } }])) };
+  return { ...config, engines: Object.fromEntries(Object.entries(engines).map(([name, of]) => [name, { ...of, awareness: { vms: objectives } }])) };
 };
 const stack = useStack({ configure: { control: judged } });
 const engine = 'lab';
@@ -65,14 +65,17 @@ test('a limit that passes raises it again, a deleted event is posted again, and 
   await check();
 });
 
-test('a VM without a backup is listed and warned of, until it has one; the appliance is not judged', async () => {
+test('a VM without a backup is listed and warned of, until it has one; the appliance is not judged, and an exempt VM only listed as such', async () => {
   const { client, repository, track } = stack();
   const vm = await makeVm(stack(), 'unprotected', [{ alias: 'unprotected_Disk1', format: 'cow', sizeMib: 8, dataMib: 4 }]);
+  await makeVm(stack(), 'scratch-1', []);
   const listed = async () => (await client.listVmAwareness({ engine, page: { limit: 500, offset: 0 } })).vms;
   const before = await check();
-  expect(before).toMatchObject({ warnings: [], vms: { uncovered: 0, alerts: { open: 1 } } });
+  expect(before).toMatchObject({ warnings: [], vms: { uncovered: 0, exempt: 1, alerts: { open: 1 } } });
   expect((await listed()).filter(({ vmName }) => vmName === 'unprotected')).toEqual([expect.objectContaining({ vmId: vm.id, state: 'never', objective: 'daily', newestBackupAt: null })]);
   expect((await listed()).map(({ vmName }) => vmName)).not.toContain('appliance');
+  expect(await client.listVmAwareness({ engine, state: 'exempt' })).toMatchObject({ vms: [{ vmName: 'scratch-1', objective: 'scratch', newestBackupAt: null }], exempt: 1 });
+  expect((await listed()).map(({ vmName }) => vmName)).not.toContain('scratch-1');
   const alert = (await client.listAlerts({ engine })).alerts.find((each) => each.key === 'awareness/lab/vms/daily');
   expect(alert).toMatchObject({ code: 'awareness.vms-without-fresh-backup', message: expect.stringContaining('holdfast awareness status --vms') as string });
   await track(await client.backupVm({ engine, vmId: vm.id, repository })).result();
@@ -91,5 +94,5 @@ test('acknowledging silences and never clears; disabling clears, and pauses the 
   expect((await cli('awareness', 'set', '--engine', engine, '--check-period', '-1')).code).toBe(exitCodes.ok.code);
   await until('the last check has cleared the alert', async () => (await openAlerts()).length === 0, 60_000);
   await shows(0);
-  expect((await cli('awareness', 'status', '--engine', engine)).out).toMatch(/check +disabled \(set\)[\s\S]*next check +paused\nNo warnings\./);
+  expect((await cli('awareness', 'status', '--engine', engine)).out).toMatch(/check +disabled \(set\)[\s\S]*next check +paused\n +exempt +1 VM needs no backup[^\n]*\nNo warnings\./);
 });

@@ -9,6 +9,7 @@ import { sql as freezes } from './0006-freezes';
 import { sql as engineBackupLog } from './0007-engine-backup-log';
 import { sql as alerts } from './0008-alerts';
 import { sql as vmAwareness } from './0009-vm-awareness';
+import { sql as exemptVms } from './0010-exempt-vms';
 
 export interface Migration {
   readonly version: number;
@@ -26,4 +27,5 @@ export const migrations: readonly Migration[] = [
   { version: 7, name: '0007-engine-backup-log', sql: engineBackupLog },
   { version: 8, name: '0008-alerts', sql: alerts },
   { version: 9, name: '0009-vm-awareness', sql: vmAwareness },
+  { version: 10, name: '0010-exempt-vms', sql: exemptVms },
 ];

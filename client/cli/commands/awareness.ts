@@ -1,8 +1,9 @@
 // `holdfast awareness`: is the engine itself backed up, and are its VMs? And what the check is set to.
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { listedVmStates } from '../../../domain/awareness/vm-objectives';
 import type { EngineBackupFinding, SetBackupAwarenessInput, ShowBackupAwarenessOutput } from '../../../domain/flows/awareness';
-import type { VmWithoutFreshBackup } from '../../../domain/flows/vm-awareness';
+import type { ListVmAwarenessOutput, ListVmAwarenessRequest } from '../../../domain/flows/vm-awareness';
 import { formatDuration } from '../../../domain/units';
 import { exitCodes } from '../exit-codes';
 import { formatFields, formatTable } from '../format';
@@ -14,6 +15,7 @@ import { describeAlerts } from './alerts';
 interface ListOptions extends CommonOptions {
   readonly vms?: boolean;
   readonly objective?: string;
+  readonly state?: NonNullable<ListVmAwarenessRequest['state']>;
   readonly limit: number;
   readonly offset: number;
 }
@@ -26,10 +28,11 @@ interface SetOptions extends CommonOptions {
 export function addAwareness(program: Command, { io, exitWith }: Host): void {
   const awareness = program.command('awareness').description('warnings while the engine or its VMs have no fresh backup');
   const engine = ['--engine <name>', 'name of the engine (HOLDFAST_ENGINE)'] as const;
-  leaf(awareness, 'status', 'what is warned of, since when, and when the next check is', 'holdfast awareness status --engine lab\nholdfast awareness status --vms --engine lab')
+  leaf(awareness, 'status', 'what is warned of, since when, and when the next check is', 'holdfast awareness status --engine lab\nholdfast awareness status --vms --engine lab\nholdfast awareness status --vms --state exempt --engine lab')
     .option(...engine)
     .option('--vms', 'the VMs without a fresh backup, as of the last check')
     .option('--objective <name>', 'with --vms: only of this objective')
+    .addOption(new Option('--state <state>', 'with --vms: only in this state; without it all but exempt').choices(listedVmStates))
     .option('--limit <count>', 'with --vms: at most so many (1-500)', wholeNumberOption, 100)
     .option('--offset <count>', 'with --vms: skip so many', wholeNumberOption, 0)
     .action(async (options: ListOptions) => exitWith(await runSession(io, options, (session) => (options.vms ? vms(session, options) : status(session)))));
@@ -60,7 +63,7 @@ async function status(session: Session): Promise<number> {
   return exitCodes.ok.code;
 }
 
-function describeStatus(engine: string, { settings, settingsFrom, source, fqdn, schedule, alerts }: ShowBackupAwarenessOutput): string {
+function describeStatus(engine: string, { settings, settingsFrom, source, fqdn, schedule, alerts, exemptVms = 0 }: ShowBackupAwarenessOutput): string {
   const period = settings.checkPeriodHours === -1 ? 'disabled' : `every ${formatDuration(settings.checkPeriodHours * 3600)}`;
   const fields = formatFields([
     ['engine', `${engine} (${fqdn}), backups as ${source} tells`],
@@ -68,25 +71,32 @@ function describeStatus(engine: string, { settings, settingsFrom, source, fqdn, 
     ['warned when', `the newest full backup is older than ${formatDuration(settings.alertPeriodDays * 86_400)} (${settingsFrom.alertPeriodDays})`],
     ['last check', schedule.lastCheckAt ?? 'none yet'],
     ['next check', schedule.paused ? 'paused' : (schedule.nextCheckAt ?? (schedule.exists ? 'none' : 'there is no schedule: start a control worker'))],
+    ...(exemptVms === 0 ? [] : ([['exempt', `${exemptText(exemptVms)} as of the last check: holdfast awareness status --vms --state exempt`]] as const)),
   ]);
   return `${fields}${alerts.length === 0 ? 'No warnings.\n' : describeAlerts(alerts)}`;
 }
 
-async function vms(session: Session, { objective, limit, offset }: ListOptions): Promise<number> {
-  const answer = await (await session.client()).listVmAwareness({ engine: session.engine(), page: { limit, offset }, ...given({ objective }) });
-  session.print(answer, () => `${describeVms(answer.vms)}${answer.more ? `There are more: --offset ${offset + answer.vms.length}\n` : ''}`);
+async function vms(session: Session, { objective, state, limit, offset }: ListOptions): Promise<number> {
+  const answer = await (await session.client()).listVmAwareness({ engine: session.engine(), page: { limit, offset }, ...given({ objective, state }) });
+  session.print(answer, () => `${describeVms(answer, state)}${answer.more ? `There are more: --offset ${offset + answer.vms.length}\n` : ''}`);
   return exitCodes.ok.code;
 }
 
-function describeVms(all: readonly VmWithoutFreshBackup[]): string {
-  if (all.length === 0) return 'Every VM that is judged has a fresh backup, or none is judged (engines.<name>.awareness.vms).\n';
-  return formatTable(all, [
+/** Exempt ones are counted where they are not listed: nobody is to be exempt unknowingly. */
+function describeVms({ vms: all, exempt = 0 }: ListVmAwarenessOutput, state: ListOptions['state']): string {
+  const others = state === undefined && exempt > 0 ? `${exemptText(exempt)}: --state exempt\n` : '';
+  if (all.length === 0) return `${state === undefined ? 'Every VM that is judged has a fresh backup, or none is judged (engines.<name>.awareness.vms).' : `No VM is ${state}.`}\n${others}`;
+  return `${formatTable(all, [
     { title: 'VM', value: ({ vmName }) => vmName },
     { title: 'STATE', value: ({ state }) => state },
     { title: 'OBJECTIVE', value: ({ objective }) => objective ?? '-' },
     { title: 'NEWEST BACKUP', value: ({ newestBackupAt }) => newestBackupAt ?? 'none' },
     { title: 'SINCE', value: ({ since }) => since },
-  ]);
+  ])}${others}`;
+}
+
+function exemptText(count: number): string {
+  return `${count} ${count === 1 ? 'VM needs' : 'VMs need'} no backup by the configuration`;
 }
 
 async function check(session: Session): Promise<number> {
@@ -94,7 +104,7 @@ async function check(session: Session): Promise<number> {
   const isWrong = found.engineBackup?.text !== undefined || (found.vms?.alerts.open ?? 0) > 0 || found.warnings.length > 0;
   session.print(found, () => [
     ...(found.engineBackup ? [describeFinding(session.engine(), found.engineBackup)] : []),
-    ...(found.vms ? [`${found.vms.judged} VMs judged: ${found.vms.withoutFreshBackup} without a fresh backup, ${found.vms.uncovered} covered by no objective. holdfast awareness status --vms lists them.`] : []),
+    ...(found.vms ? [`${found.vms.judged} VMs judged: ${found.vms.withoutFreshBackup} without a fresh backup, ${found.vms.uncovered} covered by no objective${found.vms.exempt ? `; ${exemptText(found.vms.exempt)}` : ''}. holdfast awareness status --vms lists them.`] : []),
     ...found.warnings,
   ].map((line) => `${line}\n`).join(''));
   return isWrong ? exitCodes.failed.code : exitCodes.ok.code;

@@ -113,7 +113,7 @@ test('an evaluation in which nothing has changed writes no row of the list', asy
   const url = await postgres.createDatabase();
   const catalog = createCatalog({ url });
   await catalog.migrate();
-  await catalog.recordVms('lab', ['a', 'b', 'c'].map((name) => ({ vmId: randomUUID(), name, tags: [], isExempt: false })));
+  await catalog.recordVms('lab', ['a', 'b', 'c'].map((name) => ({ vmId: randomUUID(), name, tags: [], isInfrastructure: false })));
   const judge = (): Promise<unknown> => catalog.judgeVms({ engine: 'lab', objectives: [{ name: 'some', vms: { name: '[ab]' }, maxAgeHours: 1 }, { name: 'b', vms: { name: 'b' }, maxAgeHours: 1 }], nowMs: Date.now() });
   await withDatabase(url, async (database) => {
     const written = (): Promise<readonly unknown[]> => database.rows('SELECT ctid, xmin, xmax FROM holdfast.vm_awareness ORDER BY vm_id');

@@ -1,4 +1,5 @@
 // What the stand-in flows pretend to have: VMs by behaviour, one backup, two runs. Shared with the tests that ask for it.
+import type { VmWithoutFreshBackup } from '../../../domain/flows/vm-awareness';
 import type { Run } from '../../../domain/flows/queries';
 import type { Leftover } from '../../../domain/holdings';
 import type { BackupSummary } from '../../../domain/manifest';
@@ -69,3 +70,6 @@ export const runs: readonly Run[] = [
     leftovers: [leftSnapshot],
   },
 ];
+
+const awareness = (vmName: string, objective: string, state: VmWithoutFreshBackup['state']): VmWithoutFreshBackup => ({ vmId: estate.diskId, vmName, objective, state, newestBackupAt: null, since: '2026-11-20T03:00:00.000Z' });
+export const vmAwareness: readonly VmWithoutFreshBackup[] = [awareness('db-1', 'daily', 'never'), awareness('tmp-1', 'scratch', 'exempt'), awareness('tmp-2', 'scratch', 'exempt')];

@@ -1,13 +1,15 @@
 // Stand-ins for the registered flows: same names, same schemas, same messages, no engine. What a VM's name promises, its run does.
 import { ApplicationFailure, CancellationScope, condition, isCancellation, setHandler, sleep } from '@temporalio/workflow';
+import type { CheckBackupAwarenessOutput, ShowBackupAwarenessInput, ShowBackupAwarenessOutput } from '../../../domain/flows/awareness';
 import type { BackupVmInput, BackupVmOutput } from '../../../domain/flows/backup-vm';
 import type { Progress } from '../../../domain/flows/progress';
 import type { FindVmsInput, FindVmsOutput, ListBackupsInput, ListBackupsOutput, ListRunsInput, ListRunsOutput, RebuildCatalogInput, RebuildCatalogOutput } from '../../../domain/flows/queries';
 import type { RestoreVmInput, RestoreVmOutput } from '../../../domain/flows/restore-vm';
+import type { ListVmAwarenessInput, ListVmAwarenessOutput } from '../../../domain/flows/vm-awareness';
 import { reason, refusalText } from '../../../domain/plan/reasons';
 import { pauseSignal, progressQuery, resumeSignal, setBandwidthUpdate } from '../../../workflows/messages';
 import type { VerifyBackupInput, VerifyBackupOutput } from '../../../domain/flows/verify-backup';
-import { backup, estate, leftSnapshot, runs, vmNamed } from './estate';
+import { backup, estate, leftSnapshot, runs, vmAwareness, vmNamed } from './estate';
 
 const diskBytes = 4 * 1024 ** 3;
 
@@ -143,4 +145,24 @@ export async function listRuns(input: ListRunsInput): Promise<ListRunsOutput> {
 export async function rebuildCatalog(input: RebuildCatalogInput): Promise<RebuildCatalogOutput> {
   if (input.repository !== estate.repository) throw failure('repository.unknown', `No worker serves repository ${input.repository}.`);
   return { indexed: 7, removed: 1, unreadable: [{ path: 'vms/x/y', reason: 'manifest.json is not JSON' }] };
+}
+
+// oxlint-disable-next-line typescript/require-await -- a flow is async by contract
+export async function listVmAwareness(input: ListVmAwarenessInput): Promise<ListVmAwarenessOutput> {
+  const ofObjective = vmAwareness.filter(({ objective }) => (input.objective ?? objective) === objective);
+  return { vms: ofObjective.filter(({ state }) => (input.state === undefined ? state !== 'exempt' : state === input.state)), more: false, exempt: ofObjective.filter(({ state }) => state === 'exempt').length };
+}
+
+/** An engine named "older" is served by a worker that knows no exemptions. */
+// oxlint-disable-next-line typescript/require-await -- a flow is async by contract
+export async function showBackupAwareness({ engine }: ShowBackupAwarenessInput): Promise<ShowBackupAwarenessOutput> {
+  return {
+    settings: { checkPeriodHours: 6, alertPeriodDays: 1 }, settingsFrom: { checkPeriodHours: 'configuration', alertPeriodDays: 'configuration' }, source: 'catalog', fqdn: 'engine.example.com',
+    schedule: { id: `backup-awareness/${engine}`, exists: true, paused: false }, alerts: [], events: [], ...(engine === 'older' ? {} : { exemptVms: 2 }),
+  };
+}
+
+// oxlint-disable-next-line typescript/require-await -- a flow is async by contract
+export async function checkBackupAwareness({ engine }: { readonly engine: string }): Promise<CheckBackupAwarenessOutput> {
+  return { vms: { judged: 7, withoutFreshBackup: 0, uncovered: 0, ...(engine === 'older' ? {} : { exempt: 2 }), alerts: { raised: 0, open: 0, cleared: 0 } }, warnings: [] };
 }

@@ -1,17 +1,18 @@
 // The rule for one VM around every boundary, which objective is a VM's, and what the alerts say.
 import fc from 'fast-check';
-import { judgeVm, likePatternOf, mostExamples, objectiveAlertText, objectiveOf, uncoveredAlertText, vmObjectivesSchema, type VmFacts, type VmObjective, type VmState } from '../../../domain/awareness/vm-objectives';
+import { judgeVm, likePatternOf, mostExamples, objectiveAlertText, objectiveOf, uncoveredAlertText, vmObjectivesSchema, type FreshnessObjective, type VmFacts, type VmObjective, type VmState } from '../../../domain/awareness/vm-objectives';
 
 const now = Date.parse('2026-11-27T12:00:00Z');
 const [hour, day] = [3_600_000, 86_400_000];
-const gold: VmObjective = { name: 'gold', vms: { tag: 'gold' }, maxAgeHours: 1, verifiedWithinHours: 48 };
-const daily: VmObjective = { name: 'daily', vms: { name: 'db-*' }, maxAgeHours: 24 };
+const gold: FreshnessObjective = { name: 'gold', vms: { tag: 'gold' }, maxAgeHours: 1, verifiedWithinHours: 48 };
+const daily: FreshnessObjective = { name: 'daily', vms: { name: 'db-*' }, maxAgeHours: 24 };
+const scratch: VmObjective = { name: 'scratch', vms: { tag: 'scratch' }, exempt: true };
 
 type Backup = VmFacts['backups'][number];
 const backup = (ageMs: number, ...verifications: Backup['verifications']): Backup => ({ createdAtMs: now - ageMs, verifications });
 const passed = (ageMs: number): Backup['verifications'][number] => ({ passed: true, verifiedAtMs: now - ageMs });
 const failed = (ageMs: number): Backup['verifications'][number] => ({ passed: false, verifiedAtMs: now - ageMs });
-const judged = (backups: readonly Backup[], vm: Partial<VmFacts> = {}): VmState | undefined => judgeVm({ name: 'db-1', tags: [], isExempt: false, backups, ...vm }, [gold, daily], now)?.state;
+const judged = (backups: readonly Backup[], vm: Partial<VmFacts> = {}): VmState | undefined => judgeVm({ name: 'db-1', tags: [], isInfrastructure: false, backups, ...vm }, [gold, daily], now)?.state;
 
 test.each<readonly [string, readonly Backup[], VmState]>([
   ['no backup', [], 'never'],
@@ -46,10 +47,33 @@ test('the first objective that matches is the VM\'s, in the order of the configu
   expect(objectiveOf({ name: 'web-1', tags: ['Gold'] }, [gold, daily])).toBeUndefined();
 });
 
-test('what no objective matches is uncovered, however fresh; exempt VMs, and all of them without any objective, are not judged', () => {
-  expect(judgeVm({ name: 'web-1', tags: [], isExempt: false, backups: [backup(hour)] }, [gold, daily], now)).toEqual({ state: 'uncovered', newestBackupAtMs: now - hour });
-  expect(judged([], { isExempt: true })).toBeUndefined();
-  expect(judgeVm({ name: 'db-1', tags: [], isExempt: false, backups: [] }, [], now)).toBeUndefined();
+test('what no objective matches is uncovered, however fresh; infrastructure, and all of them without any objective, are not judged', () => {
+  expect(judgeVm({ name: 'web-1', tags: [], isInfrastructure: false, backups: [backup(hour)] }, [gold, daily], now)).toEqual({ state: 'uncovered', newestBackupAtMs: now - hour });
+  expect(judged([], { isInfrastructure: true })).toBeUndefined();
+  expect(judgeVm({ name: 'db-1', tags: [], isInfrastructure: false, backups: [] }, [], now)).toBeUndefined();
+});
+
+test.each<readonly [string, Partial<VmFacts>, readonly VmObjective[], ReturnType<typeof judgeVm>]>([
+  ['no backup', { backups: [] }, [scratch, daily], { objective: 'scratch', state: 'exempt' }],
+  ['a fresh backup does not make it fresh', { backups: [backup(hour)] }, [scratch, daily], { objective: 'scratch', state: 'exempt', newestBackupAtMs: now - hour }],
+  ['an objective before the exemption is the VM\'s', { backups: [] }, [daily, scratch], { objective: 'daily', state: 'never' }],
+  ['an objective before it that does not match leaves it exempt', { backups: [] }, [gold, scratch, daily], { objective: 'scratch', state: 'exempt' }],
+  ['by its name', { tags: [], backups: [] }, [{ ...scratch, vms: { name: 'db-?' } }, daily], { objective: 'scratch', state: 'exempt' }],
+  ['infrastructure is not judged, so not exempt either', { isInfrastructure: true, backups: [] }, [scratch], undefined],
+])('a VM that matches an exemption: %s', (_, vm, objectives, verdict) => {
+  expect(judgeVm({ name: 'db-1', tags: ['scratch'], isInfrastructure: false, backups: [], ...vm }, objectives, now)).toEqual(verdict);
+});
+
+test('over any objectives and backups: exempt exactly when the first that matches exempts, and then whatever the backups are', () => {
+  const objectiveList = fc.array(fc.record({ vms: fc.constantFrom({ name: 'db-*' }, { name: 'web' }, { tag: 'gold' }, { tag: 'scratch' }), exempts: fc.boolean() }), { minLength: 1, maxLength: 5 });
+  const backups = fc.array(fc.integer({ min: -day, max: 3 * day }), { maxLength: 3 });
+  fc.assert(fc.property(objectiveList, fc.subarray(['gold', 'scratch']), backups, (list, tags, ages) => {
+    const objectives = list.map(({ vms, exempts }, place): VmObjective => ({ name: `o${place}`, vms, ...(exempts ? { exempt: true } : { maxAgeHours: 24 }) }));
+    const first = list.findIndex(({ vms }) => ('name' in vms ? vms.name === 'db-*' : tags.includes(vms.tag)));
+    const verdict = judgeVm({ name: 'db-1', tags, isInfrastructure: false, backups: ages.map((ageMs) => backup(ageMs)) }, objectives, now);
+    expect(verdict?.state === 'exempt').toBe(list[first]?.exempts === true);
+    expect(verdict?.objective).toBe(objectives[first]?.name);
+  }), { numRuns: 300 });
 });
 
 test.each([
@@ -64,14 +88,15 @@ test('LIKE gets the same pattern, its own signs escaped', () => {
 });
 
 test('over any backups: fresh only within the limit, and another backup of now never makes it worse', () => {
-  const worse: Record<VmState, number> = { fresh: 0, 'not-verified': 1, 'too-old': 2, never: 3, uncovered: 4 };
+  const worse: Record<Exclude<VmState, 'exempt'>, number> = { fresh: 0, 'not-verified': 1, 'too-old': 2, never: 3, uncovered: 4 };
   const ages = fc.integer({ min: -day, max: 3 * day });
   fc.assert(fc.property(fc.array(ages, { maxLength: 6 }), (list) => {
     const before = judged(list.map((ageMs) => backup(ageMs)));
     expect(before === 'fresh').toBe(list.some((ageMs) => ageMs >= 0 && ageMs <= day));
     expect(before === 'never').toBe(list.every((ageMs) => ageMs < 0));
     const after = judged([...list, 0].map((ageMs) => backup(ageMs)));
-    expect(worse[after ?? 'uncovered']).toBeLessThanOrEqual(worse[before ?? 'uncovered']);
+    const badness = (state: VmState = 'uncovered'): number => worse[state === 'exempt' ? 'uncovered' : state];
+    expect(badness(after)).toBeLessThanOrEqual(badness(before));
   }), { numRuns: 300 });
 });
 
@@ -103,7 +128,7 @@ describe('the alert of an objective', () => {
 });
 
 test('the alert of VMs without an objective says where to give them one', () => {
-  expect(uncoveredAlertText('lab', { vms: 3, wrong: { uncovered: 3 }, examples: ['x', 'y', 'z'] }, 40)).toMatch(/^3 of 40 VMs of engine lab are covered by no objective \(x, y, z\)\. .*engines\.lab\.awareness\.vms.*holdfast backup vm <name>.*holdfast awareness status --vms/);
+  expect(uncoveredAlertText('lab', { vms: 3, wrong: { uncovered: 3 }, examples: ['x', 'y', 'z'] }, 40)).toMatch(/^3 of 40 VMs of engine lab are covered by no objective \(x, y, z\)\. .*engines\.lab\.awareness\.vms.*holdfast backup vm <name>.*exempt them there.*holdfast awareness status --vms/);
   expect(uncoveredAlertText('lab', { vms: 0, wrong: {}, examples: [] }, 40)).toBeUndefined();
 });
 
@@ -114,6 +139,24 @@ test.each<readonly [string, unknown, string]>([
   ['no age', [{ ...daily, maxAgeHours: 0 }], '0.maxAgeHours'],
   ['a name twice', [gold, daily, { ...gold, maxAgeHours: 2 }], '2.name'],
   ['a name that is none', [{ ...daily, name: 'All VMs' }], '0.name'],
+  ['an exemption with the name of an objective', [gold, { ...scratch, name: 'gold' }], '1.name'],
+  ['an exemption of neither pattern nor tag', [{ ...scratch, vms: {} }], '0.vms'],
+  ['a key that does not exist', [{ ...scratch, until: 'tomorrow' }], ''],
 ])('refused in the configuration: %s', (_, objectives, path) => {
   expect(vmObjectivesSchema.safeParse(objectives).error?.issues.map((issue) => issue.path.join('.'))[0]).toMatch(new RegExp(`^${path}`));
+});
+
+test.each<readonly [string, unknown, string]>([
+  ['both an age and an exemption', { ...scratch, maxAgeHours: 24 }, '0.maxAgeHours: asks for backups that "exempt: true" says are not needed: give one of the two'],
+  ['an exemption that asks for verification', { ...scratch, verifiedWithinHours: 24 }, '0.verifiedWithinHours: asks for backups that "exempt: true" says are not needed'],
+  ['neither', { name: 'all', vms: { name: '*' } }, '0.maxAgeHours: must be given, or "exempt: true" for VMs that need no backup'],
+  ['no exemption and no age', { ...scratch, exempt: false }, '0.maxAgeHours: must be given, or "exempt: true" for VMs that need no backup'],
+  ['an exemption that is neither true nor false', { ...scratch, exempt: 'yes' }, '0.exempt: Invalid discriminator value. Expected \'false\' | \'undefined\' | \'true\''],
+])('refused with what to do: %s', (_, objective, complaint) => {
+  expect(vmObjectivesSchema.safeParse([objective]).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)).toEqual([complaint]);
+});
+
+test('an exemption and an objective are taken as they are written', () => {
+  const written = [scratch, gold, { ...daily, exempt: false }];
+  expect(vmObjectivesSchema.parse(written)).toEqual(written);
 });
