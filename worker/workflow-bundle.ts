@@ -5,15 +5,18 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'n
 import { join, resolve } from 'node:path';
 
 const root = resolve(__dirname, '..');
-/** Rooms whose code runs inside workflows. */
-const rooms = ['workflows', 'domain'] as const;
+interface Flows {
+  readonly workflowsPath: string;
+  /** Whose code runs inside these workflows: a change there is another bundle. */
+  readonly rooms: readonly string[];
+}
+const holdfasts: Flows = { workflowsPath: require.resolve('../workflows'), rooms: ['workflows', 'domain'] };
 /** Two versions side by side during an upgrade, and room for whoever works on them. */
 const keptBundles = 5;
 
-export async function workflowBundle(): Promise<{ codePath: string } | WorkflowBundle> {
-  const workflowsPath = require.resolve('../workflows');
+export async function workflowBundle({ workflowsPath, rooms }: Flows = holdfasts): Promise<{ codePath: string } | WorkflowBundle> {
   const directory = join(root, '.bundles');
-  const codePath = join(directory, `${await contentHash()}.js`);
+  const codePath = join(directory, `${await contentHash(rooms)}.js`);
   if (await stat(codePath).catch(() => undefined)) {
     // The time tells which bundles are in use; an installation that may not be written to has but one.
     await utimes(codePath, new Date(), new Date()).catch(() => undefined);
@@ -39,7 +42,7 @@ export async function keepNewest(directory: string, count: number): Promise<void
   for (const { path } of files.sort((one, other) => other.usedMs - one.usedMs).slice(count)) await rm(path, { force: true });
 }
 
-async function contentHash(): Promise<string> {
+async function contentHash(rooms: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(await readFile(require.resolve('@temporalio/worker/package.json')));
   for (const room of rooms) {
     const entries = await readdir(join(root, room), { recursive: true });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { main } from '../../client/cli/main';
 import type { Io } from '../../client/cli/io';
+import { workflowBundle } from '../../worker/workflow-bundle';
 import { startTemporal, type TemporalOptions, type TestTemporal } from '../support/temporal';
 import { temporaryDirectory } from '../support/temporary';
 
@@ -18,7 +19,7 @@ export async function startStandIns(options: TemporalOptions = {}): Promise<Stan
   Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } } });
   const temporal = await startTemporal(options);
   const connection = await NativeConnection.connect({ address: temporal.address });
-  const worker = await Worker.create({ connection, namespace: temporal.namespace, taskQueue: 'holdfast', workflowsPath: require.resolve('./stand-ins') });
+  const worker = await Worker.create({ connection, namespace: temporal.namespace, taskQueue: 'holdfast', workflowBundle: await workflowBundle({ workflowsPath: require.resolve('./stand-ins'), rooms: ['test/client/stand-ins', 'workflows', 'domain'] }) });
   const running = worker.run();
   return {
     temporal,
