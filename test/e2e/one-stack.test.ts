@@ -1,5 +1,5 @@
 // Suites that take the stack as it comes up, one after the other on the same one; each is a file of its own beside this. One alone:
-// `npx jest test/e2e/one-stack -t '^doctor'`. `npm test` takes five of them, by a seed that it prints; `npm run test:e2e` takes all. Suites that need another environment, or start and stop everything themselves, have their own.
+// `npx jest test/e2e/one-stack -t '^doctor'`. `npm test` takes four of them, by a seed that it prints; `npm run test:e2e` takes all. Suites that need another environment, or start and stop everything themselves, have their own.
 import { someSuites, tellSeed } from '../support/share';
 import { shareStack } from './support/stack';
 
@@ -21,4 +21,4 @@ const suites: Readonly<Record<string, () => unknown>> = {
   permissions: () => jest.requireActual('./permissions.suite'),
 };
 
-for (const [name, register] of someSuites(suites, 3, ['appliance', 'ISV'])) describe(name, () => void register());
+for (const [name, register] of someSuites(suites, 2, ['appliance', 'ISV'])) describe(name, () => void register());

@@ -1,5 +1,5 @@
 // Backups and restores by image transfers against the lab's real QEMU and the real daemon, in suites that share a stack. `npm run test:transfer` runs
-// them whole; `npm test` takes a share of four of them, by a seed that it prints. One alone: `HOLDFAST_TESTS=whole npx jest test/e2e/transfer -t witness`.
+// them whole; `npm test` takes a share of three of them, by a seed that it prints. One alone: `HOLDFAST_TESTS=whole npx jest test/e2e/transfer -t witness`.
 import { someSuites, tellSeed } from '../support/share';
 import { shareStack } from './support/stack';
 
@@ -16,4 +16,4 @@ const suites: Readonly<Record<string, () => unknown>> = {
   'awareness, restarted': () => jest.requireActual('./awareness-restarts.suite'),
 };
 
-for (const [name, register] of someSuites(suites, 3, ['proofs'])) describe(name, () => void register());
+for (const [name, register] of someSuites(suites, 2, ['proofs'])) describe(name, () => void register());

@@ -1,5 +1,5 @@
 // The suites of backupVm on one stage; each is a file of its own beside this. One alone: `npx jest test/workflows/backups -t 'by transfer, turned'`.
-// Of their tables, which stop a run at every step by a failure and by a cancel, `npm test` takes one of the two for a third of the steps; `npm run test:flows` takes both for all.
+// Of their tables, which stop a run at every step by a failure and by a cancel, `npm test` takes one of the two for a quarter of the steps; `npm run test:flows` takes both for all.
 import { tellSeed } from '../support/share';
 import { shareStage } from './stage';
 

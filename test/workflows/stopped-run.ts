@@ -15,12 +15,12 @@ export interface StepOfRun {
 }
 
 /**
- * Where a flow is stopped in which way: at every step of its table in both, when everything runs; otherwise at a third of the steps in one of them, by the seed.
+ * Where a flow is stopped in which way: at every step of its table in both, when everything runs; otherwise at a quarter of the steps in one of them, by the seed.
  * `notCancelled`: a step whose cancel is no cancel of the run.
  */
 export function stopsOf<Row extends StepOfRun>(steps: readonly Row[], notCancelled: (row: Row) => boolean = () => false): Readonly<Record<Stop, readonly Row[]>> {
   // `some` gives all of them when everything runs.
-  const stopped = some(steps, Math.ceil(steps.length / 3));
+  const stopped = some(steps, Math.ceil(steps.length / 4));
   const cancellable = stopped.filter((row) => !notCancelled(row));
   const cancelled = new Set(some(cancellable, Math.floor(cancellable.length / 2)));
   return { 'a final failure': stopped.filter((row) => isWhole || !cancelled.has(row)), 'a cancel': stopped.filter((row) => cancelled.has(row)) };
