@@ -63,8 +63,8 @@ const mostSuitesTriedAgain = 8;
  * green is told, because a test that minds its neighbours is to be mended too.
  */
 async function runWhole(env) {
-  const leftOut = leftOutSuites(Number(env.HOLDFAST_TEST_SEED));
-  console.log(`Left out by the seed ${env.HOLDFAST_TEST_SEED}, two thirds of the lab's own suites: ${leftOut.join(' ')} (all of them: npm run test:lab)`);
+  const leftOut = env.HOLDFAST_TESTS === 'share' ? leftOutSuites(Number(env.HOLDFAST_TEST_SEED)) : [];
+  if (leftOut.length > 0) console.log(`Left out by the seed ${env.HOLDFAST_TEST_SEED}, two thirds of the lab's own suites: ${leftOut.join(' ')} (all of them: npm run test:lab)`);
   const first = await runJest(leftOut.map((suite) => `--testPathIgnorePatterns=/${suite}$`), env);
   const suites = failedSuites(first.results);
   if (first.code === 0 || suites.length === 0 || suites.length > mostSuitesTriedAgain) return { ...first, told: [] };
@@ -80,9 +80,10 @@ async function main() {
   const args = process.argv.slice(2);
   const brought = await setup({ want: [...usualWants, 'venv'] });
   // One for all suites, and for those that are tried again: another share would be another test.
-  const env = { HOLDFAST_TEST_SEED: String(randomInt(1_000_000)), ...brought.env, ...(args.length > 0 ? {} : { HOLDFAST_TESTS: process.env.HOLDFAST_TESTS ?? 'share' }) };
-  const isClean = args.length > 0 || await check(env);
-  const { code, results, told } = args.length > 0 ? { ...(await runJest(args, env)), told: [] } : await runWhole(env);
+  const env = { HOLDFAST_TEST_SEED: String(randomInt(1_000_000)), ...brought.env };
+  const isEverything = args.length === 0;
+  const isClean = !isEverything || await check(env);
+  const { code, results, told } = isEverything ? await runWhole({ HOLDFAST_TESTS: 'share', ...env }) : { ...(await runJest(args, env)), told: [] };
   if (!isClean) console.log('oxlint, eslint or tsc found problems: see above');
   for (const line of told) console.log(line);
   console.log(results === undefined ? '0 passed, 1 failed, 0 skipped' : countsLine(results));
