@@ -1,6 +1,7 @@
 // The inventory of an engine's VMs, and the evaluation of their backups. Role control. Answers are counts and a text for each objective, whatever the
 // number of VMs. Idempotent: a refresh or an evaluation that is repeated begins anew.
-import type { Engine } from '../adapters/ovirt/port';
+import type { InventoryVm } from '../adapters/catalog/port-inventory';
+import type { Engine, Vm } from '../adapters/ovirt/port';
 import { asksForBackups, objectiveAlertText, uncoveredAlertText, type VmCounts } from '../domain/awareness/vm-objectives';
 import type { ListVmAwarenessInput, ListVmAwarenessOutput } from '../domain/flows/vm-awareness';
 import { pageOf } from './catalog';
@@ -36,9 +37,10 @@ export function createInventoryActivities({ engineOf, catalog, settingsOf, vmObj
       const engine = engineOf(name);
       const appliances = new Set(settingsOf(name).applianceIds);
       const tagsOf = await tagsByVm(engine, namedTags(vmObjectivesOf(name)));
+      const asRecorded = ({ id, name: vmName, isHostedEngine }: Vm): InventoryVm => ({ vmId: id, name: vmName, tags: tagsOf.get(id) ?? [], isInfrastructure: appliances.has(id) || isHostedEngine === true });
       const { since } = await catalog.beginInventory(name);
       for await (const vms of pagesOf(engine)) {
-        await catalog.recordVms(name, vms.map((vm) => ({ vmId: vm.id, name: vm.name, tags: tagsOf.get(vm.id) ?? [], isInfrastructure: appliances.has(vm.id) || vm.isHostedEngine === true })));
+        await catalog.recordVms(name, vms.map(asRecorded));
       }
       // A VM that goes away while pages are read moves those behind it one place forward, and one of them out of sight: what was known and did not
       // come is asked for by its id. Only then is nobody forgotten whom the engine still has.
@@ -46,7 +48,7 @@ export function createInventoryActivities({ engineOf, catalog, settingsOf, vmObj
         const unseen = await catalog.listVmsNotSeen({ engine: name, since, limit: unseenPerPage, ...(after === undefined ? {} : { after }) });
         for (const { vmId } of unseen) {
           const vm = await engine.getVm(vmId);
-          if (vm) await catalog.recordVms(name, [{ vmId, name: vm.name, tags: tagsOf.get(vmId) ?? [], isInfrastructure: appliances.has(vmId) || vm.isHostedEngine === true }]);
+          if (vm) await catalog.recordVms(name, [asRecorded(vm)]);
           after = vmId;
         }
         full = unseen.length === unseenPerPage;

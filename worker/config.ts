@@ -67,18 +67,18 @@ const engineSchema = z.strictObject({
   copiesAtOncePerStorageDomain: z.number().int().min(1).default(2),
   /** By id or name. */
   storageDomains: z.record(z.string().min(1), z.strictObject({ copiesAtOnce: z.number().int().min(1) })).default({}),
-  chains: chainsSchema.default({ maxLength: defaultChainPolicy.maxChainLength }),
+  chains: chainsSchema.prefault({}),
   /** When the host computes a checksum of the source beside the backup, which reads the whole disk there once more. */
   witness: witnessPolicySchema.default(defaultWitness),
-  imageio: imageioSchema.default({ proxy: 'when-needed', port: 54_322, connections: 4, inactivityTimeoutSeconds: 600 }),
-  awareness: awarenessSchema.default({ ...defaultAwarenessPolicy, source: 'engine-api', engineEvents: true, vms: [] }),
+  imageio: imageioSchema.prefault({}),
+  awareness: awarenessSchema.prefault({}),
 });
 
 export const workerConfigSchema = z.strictObject({
   roles: z.array(z.enum(['control', 'mover', 'appliance'])).min(1),
   temporal: z
     .strictObject({ address: z.string().default('127.0.0.1:7233'), namespace: z.string().default('default') })
-    .default({ address: '127.0.0.1:7233', namespace: 'default' }),
+    .prefault({}),
   /** Role control. PostgreSQL URL; it holds a password, so it is named by file or variable. */
   catalog: z.strictObject({ url: secretSchema }).optional(),
   engines: z.record(configNameSchema, engineSchema).default({}),
@@ -88,7 +88,7 @@ export const workerConfigSchema = z.strictObject({
   appliance: z.strictObject({ engine: configNameSchema, vmId: uuidSchema, devices: z.string().startsWith('/').default('/dev/disk/by-id') }).optional(),
   limits: z
     .strictObject({ copiesPerWorker: z.number().int().min(1).default(2), disksPerRun: z.number().int().min(1).default(2) })
-    .default({ copiesPerWorker: 2, disksPerRun: 2 }),
+    .prefault({}),
   deadlines: z
     .strictObject({
       snapshotSeconds: z.number().int().positive().default(1800),
@@ -97,7 +97,7 @@ export const workerConfigSchema = z.strictObject({
       undoSeconds: z.number().int().positive().default(21_600),
       queueSeconds: z.number().int().positive().default(86_400),
     })
-    .default({ snapshotSeconds: 1800, attachSeconds: 600, workerSeconds: 120, undoSeconds: 21_600, queueSeconds: 86_400 }),
+    .prefault({}),
   /** A worker that is silent for so long is taken for dead. */
   heartbeatSeconds: z.number().positive().default(30),
   /** One call to the engine, the catalog or the repository may take so long. */
@@ -107,7 +107,7 @@ export const workerConfigSchema = z.strictObject({
   metrics: z.strictObject({ address: z.string().regex(/^\S+:\d{1,5}$/, 'must be <host>:<port>').default('127.0.0.1:9464') }).optional(),
   /** Where alerts are told beside the catalog, the engine's event log and the log. */
   alerts: z.strictObject({ webhook: z.strictObject({ url: z.url({ protocol: /^https?$/ }), secret: secretSchema }).optional() }).default({}),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).default({ level: 'info' }),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
 });
 export type WorkerConfig = z.infer<typeof workerConfigSchema>;
 export type EngineConfig = z.infer<typeof engineSchema>;

@@ -1,6 +1,6 @@
 // The inventory of VMs and the evaluation of their backups: sets, never one VM at a time, and counts as the answer. Whoever writes rows of an engine
 // takes turns with the others: two refreshes would lock rows crosswise.
-import { asksForBackups, mostExamples, wrongVmStates, type VmState, type WrongVmState } from '../../domain/awareness/vm-objectives';
+import { asksForBackups, mostExamples, wrongVmStates, type VmState } from '../../domain/awareness/vm-objectives';
 import type { VmWithoutFreshBackup } from '../../domain/flows/vm-awareness';
 import type { Database, Statements } from './database';
 import { judgement, judgementParameters, judgementSettings } from './judge-vms';
@@ -98,12 +98,11 @@ function judgementOf(rows: readonly JudgedRow[], objectives: readonly string[]):
   const isExempt = ({ state }: JudgedRow): boolean => state === 'exempt';
   const countsOf = (objective: string | null): VmJudgement['uncovered'] => {
     const own = rows.filter((row) => row.objective === objective);
-    const isWrong = (state: VmState): state is WrongVmState => state !== 'fresh' && state !== 'exempt';
     // Worst first, and of each state as the statement ordered them.
     const worstFirst = wrongVmStates.flatMap((state) => own.filter((row) => row.state === state));
     return {
       vms: total(own),
-      wrong: Object.fromEntries(own.flatMap(({ state, vms }) => (isWrong(state) ? [[state, Number(vms)]] : []))),
+      wrong: Object.fromEntries(worstFirst.map(({ state, vms }) => [state, Number(vms)])),
       examples: worstFirst.flatMap(({ examples }) => examples ?? []).slice(0, mostExamples),
     };
   };

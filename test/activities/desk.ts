@@ -5,13 +5,12 @@ import { DefaultLogger } from '@temporalio/worker';
 import { createControlActivities, type ControlActivities } from '../../activities';
 import type { FreezeLimits } from '../../activities/thaw';
 import type { Catalog } from '../../adapters/catalog/port';
-import { createCatalog } from '../../adapters/catalog/catalog';
 import type { VmObjective } from '../../domain/awareness/vm-objectives';
 import { HoldfastError } from '../../domain/failures';
 import type { Holding } from '../../domain/holdings';
 import { FakeEngine } from '../fakes/fake-engine';
 import { fakeDisk, fakeVm, type FakeDisk, type FakeVm } from '../fakes/fake-world';
-import { startPostgres } from '../support/postgres';
+import { startCatalog } from '../support/catalog';
 import { settings } from '../workflows/answers';
 
 export interface Desk {
@@ -40,16 +39,8 @@ export interface Desks {
 }
 
 export async function openDesks(): Promise<Desks> {
-  const postgres = await startPostgres();
-  const catalog = createCatalog({ url: await postgres.createDatabase() });
-  await catalog.migrate();
-  return {
-    open: () => openDesk(catalog),
-    async stop() {
-      await catalog.close();
-      await postgres.stop();
-    },
-  };
+  const { catalog, stop } = await startCatalog();
+  return { open: () => openDesk(catalog), stop };
 }
 
 async function openDesk(catalog: Catalog): Promise<Desk> {

@@ -6,35 +6,32 @@ import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { createCatalogActivities } from '../../activities/catalog';
 import type { ControlDependencies } from '../../activities/dependencies';
 import { createRunActivities } from '../../activities/runs';
-import { createCatalog } from '../../adapters/catalog/catalog';
 import type { Catalog } from '../../adapters/catalog/port';
 import { HoldfastError } from '../../domain/failures';
 import type { Run } from '../../domain/flows/queries';
 import { workflowIds } from '../../domain/ids';
 import { isExecutionRunning } from '../../worker/executions';
-import { startPostgres, type TestPostgres } from '../support/postgres';
+import { startCatalog, type TestCatalog } from '../support/catalog';
 import { startTemporal, type TestTemporal } from '../support/temporal';
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
-let postgres: TestPostgres;
+let started: TestCatalog;
 let temporal: TestTemporal;
 let connection: NativeConnection;
 let clientConnection: Connection;
 let client: Client;
 let catalog: Catalog;
 beforeAll(async () => {
-  [postgres, temporal] = await Promise.all([startPostgres(), startTemporal()]);
+  [started, temporal] = await Promise.all([startCatalog(), startTemporal()]);
+  ({ catalog } = started);
   connection = await NativeConnection.connect({ address: temporal.address });
   clientConnection = await Connection.connect({ address: temporal.address });
   client = new Client({ connection: clientConnection, namespace: temporal.namespace });
-  catalog = createCatalog({ url: await postgres.createDatabase() });
-  await catalog.migrate();
 }, 120_000);
 afterAll(async () => {
-  await catalog.close();
   await clientConnection.close();
   await connection.close();
-  await Promise.all([postgres.stop(), temporal.stop()]);
+  await Promise.all([started.stop(), temporal.stop()]);
 });
 
 const engine = 'lab';

@@ -6,14 +6,13 @@ import { DefaultLogger } from '@temporalio/worker';
 import { createControlActivities, type ControlActivities } from '../../activities';
 import type { TransferOfRun } from '../../activities/transfers';
 import type { EndedVmBackup, EnsureVmBackupInput, ReadyVmBackup, VmBackupOfRun } from '../../activities/vm-backups';
-import { createCatalog } from '../../adapters/catalog/catalog';
 import type { Catalog } from '../../adapters/catalog/port';
 import { createEngine } from '../../adapters/ovirt/engine';
 import { serveControl, type ControlServer } from '../../lab/control/server';
 import { trackedVm } from '../lab/engine/backup-client';
 import { ControlClient } from '../lab/engine/control-client';
 import { Lab } from '../lab/engine/lab-client';
-import { startPostgres } from '../support/postgres';
+import { startCatalog, type TestCatalog } from '../support/catalog';
 import { settings } from '../workflows/answers';
 
 type Asked<Name extends keyof ControlActivities> = Parameters<ControlActivities[Name]>[0];
@@ -115,20 +114,14 @@ export class LabDesk {
 
 /** A fresh one for each test; call it at the top of a file. */
 export function useLabDesk(): () => LabDesk {
-  let postgres: Awaited<ReturnType<typeof startPostgres>>;
-  let catalog: Catalog;
+  let started: TestCatalog;
   let desk: LabDesk | undefined;
   beforeAll(async () => {
-    postgres = await startPostgres();
-    catalog = createCatalog({ url: await postgres.createDatabase() });
-    await catalog.migrate();
+    started = await startCatalog();
   }, 120_000);
-  afterAll(async () => {
-    await catalog.close();
-    await postgres.stop();
-  });
+  afterAll(() => started.stop());
   beforeEach(async () => {
-    desk = await LabDesk.open(catalog);
+    desk = await LabDesk.open(started.catalog);
   });
   afterEach(() => desk?.close());
   return () => {

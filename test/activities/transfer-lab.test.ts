@@ -7,7 +7,6 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createControlActivities, createMoverCopyActivities, createMoverQuickActivities, type ControlActivities, type MoverCopyActivities, type MoverQuickActivities } from '../../activities';
 import type { SealInput } from '../../activities/repository';
-import { createCatalog } from '../../adapters/catalog/catalog';
 import type { Catalog } from '../../adapters/catalog/port';
 import { createEngine } from '../../adapters/ovirt/engine';
 import type { Repository } from '../../adapters/repository/port';
@@ -17,13 +16,13 @@ import { useDirectory } from '../adapters/blocks/support';
 import { newRepository } from '../adapters/repository/support';
 import { ControlClient } from '../lab/engine/control-client';
 import { realLabDeadlineMs, startRealLab, until, type RealLab } from '../lab/engine/real-lab';
-import { startPostgres } from '../support/postgres';
+import { startCatalog, type TestCatalog } from '../support/catalog';
 import { settings } from '../workflows/answers';
 
 type All = ControlActivities & MoverQuickActivities & MoverCopyActivities;
 
 const directory = useDirectory();
-let postgres: Awaited<ReturnType<typeof startPostgres>>;
+let started: TestCatalog;
 let catalog: Catalog;
 let lab: RealLab;
 let server: ControlServer;
@@ -34,9 +33,8 @@ let activities: All;
 let vmId: string;
 
 beforeAll(async () => {
-  postgres = await startPostgres();
-  catalog = createCatalog({ url: await postgres.createDatabase() });
-  await catalog.migrate();
+  started = await startCatalog();
+  ({ catalog } = started);
   lab = await startRealLab();
   const socket = join(lab.directory, 'control.sock');
   server = await serveControl(socket, lab.engine);
@@ -57,8 +55,7 @@ afterAll(async () => {
   await engine.close();
   await server.close();
   await lab.remove();
-  await catalog.close();
-  await postgres.stop();
+  await started.stop();
 });
 
 /** As Temporal would, at once. */
