@@ -9,7 +9,7 @@ import type { VmFindings } from './inventory';
 
 export interface AwarenessActivities {
   /** What the check has to do, by the settings of now. */
-  planCheck(input: { readonly engine: string }): Promise<{ readonly isDisabled: boolean; readonly judgesVms: boolean }>;
+  planCheck(input: { readonly engine: string }): Promise<{ readonly judgesVms: boolean }>;
   /** Reads where the engine's backups are logged, judges, and raises, reminds of, keeps or clears the one alert about it. */
   judgeEngineBackup(input: { readonly engine: string }): Promise<EngineBackupFinding>;
   /** One alert for each objective, and one for VMs that none covers. Those of objectives that are gone, or exempt their VMs now, are cleared. */
@@ -34,8 +34,7 @@ export function createAwarenessActivities(dependencies: AwarenessDependencies): 
   return {
     async planCheck({ engine }) {
       const { checkPeriodHours } = await policyOf(dependencies, engine);
-      const isDisabled = checkPeriodHours === disabledPeriod;
-      return { isDisabled, judgesVms: !isDisabled && awarenessOf(engine).judgesVms };
+      return { judgesVms: checkPeriodHours !== disabledPeriod && awarenessOf(engine).judgesVms };
     },
 
     async judgeEngineBackup({ engine }) {

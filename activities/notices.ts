@@ -50,12 +50,15 @@ async function showInEngine(catalog: Catalog, engine: Engine, notice: Notice): P
 
 async function postOnce(catalog: Catalog, engine: Engine, { noticeId, severity, message, vmId }: Notice): Promise<string> {
   const description = message.slice(0, longestText);
-  for (let isUsed = false; ; isUsed = true) {
-    const customId = await catalog.takeCustomId(noticeId, isUsed);
+  for (let greatestUsed: number | undefined; ; ) {
+    const customId = await catalog.takeCustomId(noticeId, greatestUsed);
     const posted = await engine.postEvent({ customId, severity, description, ...(vmId === undefined ? {} : { vmId }) });
     if (posted) return posted.id;
     // A reply of ours that was lost, or the event of another catalog (a new one begins to count anew).
-    const ours = (await engine.listPostedEvents()).find((event) => event.customId === customId && event.description === description);
+    const events = await engine.listPostedEvents();
+    const ours = events.find((event) => event.customId === customId && event.description === description);
     if (ours) return ours.id;
+    // The engine remembers custom ids of events that it does not list any more: at least the next one.
+    greatestUsed = Math.max(customId, ...events.map((event) => event.customId));
   }
 }

@@ -32,11 +32,13 @@ export function createNotices(database: Database): Outbox {
       return rows.map(toNotice);
     },
 
-    async takeCustomId(noticeId, isUsed = false) {
+    async takeCustomId(noticeId, above) {
       const [row] = await database.call(`numbering notice ${noticeId}`).rows<{ customId: number }>(
-        `UPDATE holdfast.notices SET custom_id = CASE WHEN custom_id IS NULL OR $2 THEN nextval('holdfast.engine_event_custom_ids')::integer ELSE custom_id END
+        `UPDATE holdfast.notices SET custom_id = CASE
+           WHEN $2::bigint IS NOT NULL THEN setval('holdfast.engine_event_custom_ids', greatest(nextval('holdfast.engine_event_custom_ids'), $2::bigint + 1))
+           ELSE coalesce(custom_id, nextval('holdfast.engine_event_custom_ids')) END
          WHERE notice_id = $1 RETURNING custom_id`,
-        [noticeId, isUsed ? 'true' : 'false'],
+        [noticeId, above ?? null],
       );
       return row?.customId ?? 0;
     },

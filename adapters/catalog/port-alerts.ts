@@ -51,8 +51,8 @@ export interface AlertCatalog {
   listDueSinks(): Promise<readonly { readonly engine: string; readonly sink: string; readonly notices: number }[]>;
   /** In the order in which they were written. */
   listDueNotices(of: { readonly engine: string; readonly sink: string; readonly limit: number }): Promise<readonly Notice[]>;
-  /** The notice's own; with `isUsed` another one, for that one belongs to somebody else's event. */
-  takeCustomId(noticeId: string, isUsed?: boolean): Promise<number>;
+  /** The notice's own; with `above` a new one, greater than that: the last one belongs to somebody else's event. */
+  takeCustomId(noticeId: string, above?: number): Promise<number>;
   noticeDelivered(noticeId: string, engineEventId?: string | null): Promise<void>;
   /** Open alerts that show in the engine's log, and those whose event is to be posted again because it is not there any more. */
   listShownAlerts(engine: string): Promise<readonly { readonly alertId: string; readonly engineEventId: string }[]>;

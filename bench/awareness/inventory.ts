@@ -15,7 +15,7 @@ export const objectives: readonly VmObjective[] = [
 /** Of the number of the VM: what makes a uuid of it, and the share of VMs that something is wrong with. */
 const vmId = "('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid";
 
-/** Of one VM in ten that are tagged gold no backup is verified, one VM in 100 was never backed up, and the backups of one in 33 stopped a month ago. */
+/** Of one VM in ten that are tagged gold no backup is verified, one VM in 100 was never backed up (another has twice as many), and the backups of one in 33 stopped a month ago. */
 export async function makeInventory(database: Database, { vms, backupsPerVm }: { readonly vms: number; readonly backupsPerVm: number }): Promise<void> {
   await database.transaction(
     `making ${vms} VMs`,
@@ -30,7 +30,7 @@ export async function makeInventory(database: Database, { vms, backupsPerVm }: {
       await statements.change(
         `INSERT INTO holdfast.backups (repository, backup_id, engine, vm_id, vm_name, method, kind, consistency, created_at, sealed_at, virtual_bytes, data_bytes, image_bytes, manifest_sha256)
          SELECT 'vault', gen_random_uuid(), $1, ${vmId}, 'vm-' || n, 'transfer', 'full', 'filesystem', at, at + interval '5 minutes', 1073741824, 104857600, 104857600, repeat('0', 64)
-         FROM generate_series(0, $3::integer - 1) AS day, generate_series(1, $2::integer) AS n,
+         FROM generate_series(1, $2::integer) AS n, LATERAL generate_series(0, $3::integer * CASE WHEN n % 100 = 8 THEN 2 ELSE 1 END - 1) AS day,
            LATERAL (SELECT now() - day * interval '1 day' - (n % 1200) * interval '1 minute' - CASE WHEN n % 33 = 0 THEN interval '30 days' ELSE interval '0' END AS at) AS dated
          WHERE n % 100 <> 7`,
         [engine, vms, backupsPerVm],

@@ -14,12 +14,6 @@ export const defaultExcludedTables = [
   'async_tasks', 'async_tasks_entities', 'job', 'job_subject_entity', 'step', 'step_subject_entity', 'command_entities', 'command_assoc_entities', 'business_entity_snapshot',
 ] as const;
 
-/** What engine-backup saves of an engine's host, as far as it is there. */
-export const defaultPaths = [
-  '/etc/ovirt-engine', '/etc/ovirt-engine-dwh', '/etc/ovirt-engine-setup.conf.d', '/etc/ovirt-provider-ovn', '/etc/ovirt-vmconsole', '/etc/pki/ovirt-engine', '/etc/pki/ovirt-vmconsole',
-  '/etc/httpd/conf.d/ovirt-engine-root-redirect.conf', '/etc/httpd/conf.d/ssl.conf', '/etc/httpd/conf.d/z-ovirt-engine-proxy.conf', '/var/lib/ovirt-engine/content', '/var/lib/ovirt-engine/setup',
-] as const;
-
 export interface EngineBackupRequest {
   /** libpq's: a URI, `service=…`, or key=value words. Without a password. */
   readonly database: string;

@@ -133,7 +133,7 @@ describe('judging', () => {
     expect((await judge()).alert).toBe('raised');
     await run(() => activities.setAwareness({ engine, checkPeriodHours: -1 }));
     expect(await judge()).toMatchObject({ state: 'disabled', alert: 'cleared' });
-    expect(await run(() => activities.planCheck({ engine }))).toEqual({ isDisabled: true, judgesVms: false });
+    expect(await run(() => activities.planCheck({ engine }))).toEqual({ judgesVms: false });
   });
 
   test('one alert for each objective that VMs miss; those of an objective that is gone are cleared', async () => {
@@ -179,6 +179,20 @@ describe('telling the engine\'s event log', () => {
     await judge();
     await deliver('engine-events');
     expect((await fake.listPostedEvents()).map(({ customId }) => customId)).toEqual([4, 3, 2, 1]);
+  });
+
+  test('all of them at once, however many, and those that come after as well', async () => {
+    for (const customId of [1, 90, 4711]) await fake.postEvent({ customId, severity: 'normal', description: 'of an earlier installation' });
+    const list = jest.spyOn(fake, 'listPostedEvents');
+    await judge();
+    await deliver('engine-events');
+    expect(list).toHaveBeenCalledTimes(1);
+    fullBackup();
+    await judge();
+    await deliver('engine-events');
+    expect(list).toHaveBeenCalledTimes(1);
+    list.mockRestore();
+    expect((await fake.listPostedEvents())[0]).toMatchObject({ customId: 4713, severity: 'normal' });
   });
 
   test('an event that was deleted or aged out is posted again while the alert lasts, once however many checks see it', async () => {

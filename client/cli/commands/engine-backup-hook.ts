@@ -4,7 +4,8 @@ import path from 'node:path';
 import { Option, type Command } from 'commander';
 import { humanBytes } from '../../../domain/units';
 import { HoldfastClientError } from '../../errors';
-import { backUpEngine, defaultExcludedTables, defaultPaths, hookScopes, type EngineBackupRequest, type HookScope, type ScopeOutcome } from '../engine-backup';
+import { backUpEngine, defaultExcludedTables, hookScopes, type EngineBackupRequest, type HookScope, type ScopeOutcome } from '../engine-backup';
+import { pathsOfEngineHost } from '../engine-host-paths';
 import { exitCodes } from '../exit-codes';
 import type { Io } from '../io';
 import { collect } from '../options';
@@ -95,7 +96,7 @@ function scopesOf(words: readonly string[]): readonly HookScope[] {
 function pathsOf(named: readonly string[]): readonly string[] {
   const relative = named.find((each) => !path.isAbsolute(each));
   if (relative !== undefined) throw invalid(`--path ${relative} is not absolute.`);
-  const paths = named.length > 0 ? named : defaultPaths.filter((each) => existsSync(each));
+  const paths = named.length > 0 ? named : pathsOfEngineHost();
   if (paths.length === 0) throw invalid('This machine has none of an engine\'s files: run the hook on the engine\'s host, or name what to save with --path.');
   return paths;
 }
