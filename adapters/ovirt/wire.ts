@@ -158,7 +158,7 @@ export const eventSchema = z.object({
 /** Asked for by its origin, or just posted: both are there. */
 export const postedEventSchema = eventSchema.extend({ custom_id: integer, origin: z.string() });
 
-/** Since the engine after 4.5 (ovirt-engine-api-model, EngineBackupInfo): `last_engine_backup` is that of scope `files`. */
+/** Since the engine after 4.5 (ovirt-engine-api-model 4.6.1, EngineBackupInfo): `last_engine_backup` is that of scope `files` (ovirt-engine, BackendApiResource.getLastEngineBackup). */
 export const engineBackupSchema = z.object({ engine_backup: z.object({ last_db_backup: moment.optional(), last_engine_backup: moment.optional() }).default({}) });
 
 /** Parses an answer; `what` is the request in words. The message names the element, never its value. */

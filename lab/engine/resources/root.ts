@@ -25,8 +25,10 @@ const collections = [
   'vms',
   'vnicprofiles',
 ];
-/** Elements and scopes: an engine after 4.5 tells them (EngineBackupInfo, EngineBackupScope). */
-const backupScopes = { last_db_backup: 'db', last_engine_backup: 'files', last_dwh_backup: 'dwhdb', last_cinder_backup: 'cinderlib' } as const;
+/** Elements and scopes: an engine after 4.5 tells them (ovirt-engine, BackendApiResource.getLastEngineBackup; the API model has them since 4.6.1). */
+const backupScopes = {
+  last_db_backup: 'db', last_engine_backup: 'files', last_dwh_backup: 'dwhdb', last_cinder_backup: 'cinderlib', last_keycloak_backup: 'keycloak', last_grafana_backup: 'grafanadb',
+} as const;
 const searchable = ['clusters', 'datacenters', 'disks', 'events', 'hosts', 'jobs', 'networks', 'storagedomains', 'templates', 'vms'];
 
 /** The version that the observed rules come from. */

@@ -23,7 +23,7 @@ export const types: Readonly<Record<string, TypeDescription>> = {
     vendor: 'string',
     version: object('version'),
   }),
-  engine_backup: type('engine_backup', 'engine_backups', { last_cinder_backup: 'date', last_db_backup: 'date', last_dwh_backup: 'date', last_engine_backup: 'date' }),
+  engine_backup: type('engine_backup', 'engine_backups', { last_cinder_backup: 'date', last_db_backup: 'date', last_dwh_backup: 'date', last_engine_backup: 'date', last_grafana_backup: 'date', last_keycloak_backup: 'date' }),
   version: type('version', 'versions', { build: 'int', full_version: 'string', major: 'int', minor: 'int', revision: 'int' }),
   special_objects: type('special_objects', 'special_objects', { blank_template: object('template'), root_tag: object('tag') }),
   summary: type('summary', 'summaries', {

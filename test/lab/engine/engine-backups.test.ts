@@ -53,10 +53,12 @@ test('the API root has the newest completed backup of each scope, in XML and in 
   await log('files', at(5), 1);
   await log('dwhdb', at(6), 1);
   await log('cinderlib', at(7), 1);
+  await log('keycloak', at(8), 1);
+  await log('grafanadb', at(9), 1);
   const { text } = await lab.api('GET', '', { headers: { Accept: 'application/json' } });
   const root = JSON.parse(text) as { engine_backup: Record<string, number> };
   expect(Object.fromEntries(Object.entries(root.engine_backup).map(([name, value]) => [name, new Date(value).toISOString()]))).toEqual({
-    last_cinder_backup: at(7), last_db_backup: at(3), last_dwh_backup: at(6), last_engine_backup: at(5),
+    last_cinder_backup: at(7), last_db_backup: at(3), last_dwh_backup: at(6), last_engine_backup: at(5), last_grafana_backup: at(9), last_keycloak_backup: at(8),
   });
 });
 
