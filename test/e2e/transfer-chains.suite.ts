@@ -19,25 +19,16 @@ let laneOf: Lanes;
 const onLanes = (styles: readonly Style[], work: (lane: Lane) => Promise<void>): Promise<unknown> => Promise.all(styles.map((style) => work(laneOf(style))));
 
 /** A full backup instead of an incremental one, in the same run, for this reason; only its checkpoint is left, or, `isWiped`, not even that. */
-async function healed(lane: Lane, reason: string, faults: readonly LabFault[] = [], isWiped = false): Promise<string> {
+async function healed(lane: Lane, reason: string, faults: readonly LabFault[] = []): Promise<string> {
   const point = await backUpInTrouble(stack, lane, { faults: () => faults, isQuiet: true });
   const manifest = await expectSealed(stack, lane, point);
   expect({ kind: manifest.kind, base: manifest.base, code: manifest.reason.code }).toEqual({ kind: 'full', base: null, code: reason });
-  expect(await checkpointIds(stack, lane.vm)).toEqual(isWiped ? [] : [point.output.backup.checkpointId]);
+  expect(await checkpointIds(stack, lane.vm)).toEqual([point.output.backup.checkpointId]);
   return manifest.reason.text;
 }
 
-/**
- * A hybrid backup redefines no checkpoint, the removal of an old one from a running VM does: without good bitmaps that takes all checkpoints of
- * the VM, the new one included, and a second full backup begins the chain.
- */
-async function healedFromLoss(lane: Lane, faults: readonly LabFault[] = []): Promise<string> {
-  if (lane.style === 'live') return healed(lane, 'checkpoint.refused', faults);
-  const isWiped = lane.style === 'hybrid';
-  const text = await healed(lane, 'checkpoint.unusable', faults, isWiped);
-  if (isWiped) await healed(lane, 'checkpoint.missing');
-  return text;
-}
+/** One full backup: a hybrid one redefines no checkpoint, but the removal of an old one from a running VM does, and takes all there are without good bitmaps. */
+const healedFromLoss = (lane: Lane, faults: readonly LabFault[] = []): Promise<string> => healed(lane, lane.style === 'live' ? 'checkpoint.refused' : 'checkpoint.unusable', faults);
 
 const goesOn = async (lane: Lane, restore = false): Promise<void> => expect(await nextIsRight(stack, lane, { restore })).toMatchObject({ kind: 'incremental', reason: { code: 'chain.continued' } });
 

@@ -5,7 +5,7 @@ import type { Chosen, Removable } from '../../domain/chain';
 import type { Note } from '../../domain/manifest';
 import { refuse } from '../failures';
 import type { Backup, CopiedBackup, PlannedBackup } from './backup';
-import { checkpointsRemoved } from './checkpoints';
+import { checkpointsRemoved, unusableCheckpointsRemoved } from './checkpoints';
 import { asFullBackup, fullInstead, ofFullInstead } from './full-instead';
 import type { TransferPlan } from './plan-transfer';
 import { configurationSaved } from './steps';
@@ -27,7 +27,8 @@ export async function copiedByTransfer(backup: Backup, { plan, notes }: Transfer
     if (!full) throw error;
     await takeBack();
     backup.run.setDisks(planned.disks);
-    return await copiedAs(backup, planned, full, notes).catch((again: unknown) => {
+    const alone = await unusableCheckpointsRemoved(backup, full);
+    return await copiedAs(backup, planned, alone, notes).catch((again: unknown) => {
       throw ofFullInstead(again, full);
     });
   }
