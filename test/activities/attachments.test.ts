@@ -2,16 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import type { AttachmentOfRun } from '../../activities/attachments';
 import { fakeIds } from '../fakes/fake-world';
-import { failureOf, openDesks, type Desk, type Desks } from './desk';
+import { failureOf, useDesks, type Desk } from './desk';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
 });
 
 const diskId = (): string => desk.disks[0]?.settings.diskId ?? '';

@@ -10,7 +10,7 @@ import { HoldfastError } from '../../domain/failures';
 import type { Holding } from '../../domain/holdings';
 import { FakeEngine } from '../fakes/fake-engine';
 import { fakeDisk, fakeVm, type FakeDisk, type FakeVm } from '../fakes/fake-world';
-import { startCatalog } from '../support/catalog';
+import { startCatalog, type TestCatalog } from '../support/catalog';
 import { settings } from '../workflows/answers';
 
 export interface Desk {
@@ -33,14 +33,14 @@ export interface Desk {
   openRun(): Promise<string>;
 }
 
-export interface Desks {
-  open(): Promise<Desk>;
-  stop(): Promise<void>;
-}
-
-export async function openDesks(): Promise<Desks> {
-  const { catalog, stop } = await startCatalog();
-  return { open: () => openDesk(catalog), stop };
+/** Call it at the top of a file: one catalog for all its tests. What it gives opens a desk; one for each test. */
+export function useDesks(): () => Promise<Desk> {
+  let running: TestCatalog;
+  beforeAll(async () => {
+    running = await startCatalog();
+  }, 120_000);
+  afterAll(() => running.stop());
+  return () => openDesk(running.catalog);
 }
 
 async function openDesk(catalog: Catalog): Promise<Desk> {

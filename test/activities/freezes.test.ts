@@ -8,17 +8,13 @@ import type { EnsureSnapshotInput, EnsuredSnapshot } from '../../activities/snap
 import type { EnsureVmBackupInput, ReadyVmBackup } from '../../activities/vm-backups';
 import { freezeMark, snapshotMark } from '../../domain/ids';
 import { holdingId } from '../../domain/holdings';
-import { alertsOf, failureOf, openDesks, type Desk, type Desks } from './desk';
+import { alertsOf, failureOf, useDesks, type Desk } from './desk';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
 let asked: EnsureSnapshotInput;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
   const backupId = randomUUID();
   asked = { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, backupId, mark: snapshotMark('Holdfast', backupId), quiesce: 'required', explicitFreeze: true, vmStatus: 'up', diskIds: desk.disks.map(({ settings }) => settings.diskId) };
 });

@@ -4,21 +4,17 @@ import type { VmWithoutFreshBackup } from '../../domain/flows/vm-awareness';
 import { newBackup } from '../contracts/catalog-backups.contract';
 import { fakeVm, type FakeVm } from '../fakes/fake-world';
 import { applianceId } from '../workflows/answers';
-import { failureOf, openDesks, type Desk, type Desks } from './desk';
+import { failureOf, useDesks, type Desk } from './desk';
 
 const page = { limit: 500, offset: 0 };
 const hour = 3_600_000;
 const daily: VmObjective = { name: 'daily', vms: { name: 'db-*' }, maxAgeHours: 24 };
 const gold: VmObjective = { name: 'gold', vms: { tag: 'gold' }, maxAgeHours: 1 };
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
   desk.engine.vms.clear();
 });
 

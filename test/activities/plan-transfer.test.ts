@@ -5,17 +5,13 @@ import type { ControlActivities } from '../../activities';
 import type { VmChainBackup } from '../../activities/chains';
 import type { Chosen, KindChoice } from '../../domain/chain';
 import { summarize } from '../../domain/manifest';
-import { openDesks, type Desk, type Desks } from './desk';
+import { useDesks, type Desk } from './desk';
 import { manifestOf } from './manifests';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
   for (const disk of desk.disks) disk.settings = { ...disk.settings, format: 'cow', backup: 'incremental' };
 });
 

@@ -3,16 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { ControlActivities } from '../../activities';
 import type { BackupPlan } from '../../activities/plan';
 import { reasonCodes } from '../../domain/plan/reasons';
-import { openDesks, type Desk, type Desks } from './desk';
+import { useDesks, type Desk } from './desk';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
 });
 
 type Asked = Parameters<ControlActivities['planBackup']>[0];

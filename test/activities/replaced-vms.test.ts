@@ -11,23 +11,21 @@ import { createRepository } from '../../adapters/repository/repository';
 import { holdingId } from '../../domain/holdings';
 import { replacedMark, vmMark } from '../../domain/ids';
 import { fakeDisk, fakeIds, type FakeAttachment } from '../fakes/fake-world';
-import { failureOf, openDesks, type Desk, type Desks } from './desk';
+import { failureOf, useDesks, type Desk } from './desk';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
 let directory: string;
 let mover: MoverQuickActivities;
 
 beforeAll(async () => {
-  desks = await openDesks();
   directory = await mkdtemp(path.join(tmpdir(), 'hf-replaced-'));
 }, 120_000);
 afterAll(async () => {
-  await desks.stop();
   await rm(directory, { recursive: true, force: true });
 });
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
   desk.vm.status = 'down';
   desk.vm.comment = 'the web shop';
   const repository = createRepository({ name: 'main', path: directory });

@@ -2,17 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import type { EnsuredSnapshot, EnsureSnapshotInput, SnapshotOfRun } from '../../activities/snapshots';
 import { snapshotMark } from '../../domain/ids';
-import { failureOf, openDesks, type Desk, type Desks } from './desk';
+import { failureOf, useDesks, type Desk } from './desk';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
 let of: SnapshotOfRun;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
   const backupId = randomUUID();
   of = { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, backupId, mark: snapshotMark('Holdfast', backupId) };
 });

@@ -2,19 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import type { TransferOfRun } from '../../activities/transfers';
 import { fakeDisk } from '../fakes/fake-world';
-import { failureOf, openDesks, type Desk, type Desks } from './desk';
+import { failureOf, useDesks, type Desk } from './desk';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
 let diskId: string;
 let of: TransferOfRun;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 /** An upload to a disk that no VM has. */
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
   const disk = fakeDisk('restored_Disk1');
   diskId = disk.settings.diskId;
   desk.engine.disks.set(diskId, disk);

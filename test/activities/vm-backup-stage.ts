@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { EndedVmBackup, EnsureVmBackupInput, ReadyVmBackup, VmBackupOfRun } from '../../activities/vm-backups';
 import type { FakeVmBackup } from '../fakes/fake-engine-backups';
-import { openDesks, type Desk, type Desks } from './desk';
+import { useDesks, type Desk } from './desk';
 
 export class VmBackupStage {
   of: VmBackupOfRun;
@@ -48,14 +48,10 @@ export class VmBackupStage {
 
 /** A fresh one for each test; call it at the top of a file. */
 export function useVmBackups(): () => VmBackupStage {
-  let desks: Desks;
+  const openDesk = useDesks();
   let stage: VmBackupStage | undefined;
-  beforeAll(async () => {
-    desks = await openDesks();
-  }, 120_000);
-  afterAll(() => desks.stop());
   beforeEach(async () => {
-    stage = new VmBackupStage(await desks.open());
+    stage = new VmBackupStage(await openDesk());
   });
   return () => {
     if (!stage) throw new Error('no test has begun');

@@ -6,16 +6,12 @@ import { holdingId } from '../../domain/holdings';
 import { vmMark } from '../../domain/ids';
 import { fakeVm } from '../fakes/fake-world';
 import { settings } from '../workflows/answers';
-import { alertsOf, failureOf, openDesks, type Desk, type Desks } from './desk';
+import { alertsOf, failureOf, useDesks, type Desk } from './desk';
 
-let desks: Desks;
+const openDesk = useDesks();
 let desk: Desk;
-beforeAll(async () => {
-  desks = await openDesks();
-}, 120_000);
-afterAll(() => desks.stop());
 beforeEach(async () => {
-  desk = await desks.open();
+  desk = await openDesk();
 });
 
 describe('finding VMs', () => {
