@@ -38,6 +38,7 @@ export const cases = [
   { flow: 'backupVm', name: 'transfer-cancelled-in-copy', ends: 'CANCELLED', play: (stage) => cancelledInCopy(stage, 'backupVm', { ...byTransfer(stage), kind: 'full', ...slowly }) },
   { flow: 'backupVm', name: 'transfer-after-terminated', ends: 'COMPLETED', play: (stage) => afterTerminated(stage, { ...byTransfer(stage), kind: 'full' }) },
   { flow: 'backupVm', name: 'transfer-full-instead', ends: 'COMPLETED', play: fullInstead },
+  { flow: 'backupVm', name: 'transfer-unusable-checkpoint', ends: 'COMPLETED', play: unusableCheckpoint },
   { flow: 'backupVm', name: 'transfer-ticket-lost', ends: 'COMPLETED', play: ticketLost },
   {
     flow: 'listBackups',
@@ -203,6 +204,11 @@ async function fullInstead(stage) {
 }
 
 /** The daemon forgets the ticket of a copy under way: the run asks for another transfer, and the copy goes on. */
+/** As above, since checkpoints of no use go first. */
+async function unusableCheckpoint(stage) {
+  await stage.run('backupVm', { ...byTransfer(stage), kind: 'full' });
+  return fullInstead(stage);
+}
 async function ticketLost(stage) {
   const handle = await stage.start('backupVm', { ...byTransfer(stage), kind: 'full', ...slowly });
   await stage.untilProgress(handle, 'it copies', isMoving);

@@ -72,6 +72,10 @@ const shows: Readonly<Record<string, (history: CommittedHistory) => unknown>> = 
     scheduled(history, 'ensureSnapshotGone'),
     scheduled(history, 'dropPartialBackup'),
   ],
+  'backupVm/0.1.0-transfer-unusable-checkpoint': (history) => {
+    const activities = history.events.map(activityOf);
+    return [scheduled(history, 'ensureVmBackup'), scheduled(history, 'removeCheckpoint') > 0, activities.lastIndexOf('removeCheckpoint') < activities.lastIndexOf('ensureVmBackup')];
+  },
   'listHoldings/0.1.0-of-engine': (history) => happened(history, 'WORKFLOW_EXECUTION_COMPLETED'),
   'listAlerts/0.1.0-of-engine': (history) => happened(history, 'WORKFLOW_EXECUTION_COMPLETED'),
   'acknowledgeAlerts/0.1.0-of-engine': (history) => happened(history, 'WORKFLOW_EXECUTION_COMPLETED'),
@@ -102,6 +106,7 @@ test.each<readonly [string, unknown]>([
   ['findVms/0.1.0-by-search', 1],
   ['findVms/0.1.0-unknown-vm', 'engine.not-found'],
   ['backupVm/0.1.0-after-terminated', [1, 4, 2, 1]],
+  ['backupVm/0.1.0-transfer-unusable-checkpoint', [2, true, true]],
   ['listHoldings/0.1.0-of-engine', 1],
   ['listAlerts/0.1.0-of-engine', 1],
   ['acknowledgeAlerts/0.1.0-of-engine', 1],
