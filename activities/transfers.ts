@@ -138,7 +138,7 @@ async function failure(engine: Engine, { diskId, direction, transferKey }: Trans
   const troubles = (await engine.listEvents({ correlationId: transferKey })).filter(({ severity }) => severity !== 'normal');
   const told = troubles.find(({ code }) => code !== failedEvent) ?? troubles[0];
   const why = told ? `event ${told.code}: ${told.description}` : 'look at the engine\'s events 1033 to 1077 for the disk';
-  return new HoldfastError('transfer.failed', `The ${direction} of disk ${diskId}${transferId === undefined ? '' : ` (image transfer ${transferId})`} ${state} (${why}).`, { diskId, transferId });
+  return new HoldfastError('transfer.failed', `The ${direction} of disk ${diskId}${transferId === undefined ? '' : ` (image transfer ${transferId})`} ${state} (${why}).`, { diskId, transferId, eventCode: told?.code });
 }
 
 async function waitUntilFree(engine: Engine, diskId: string): Promise<void> {

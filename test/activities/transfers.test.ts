@@ -110,7 +110,7 @@ describe('beginning', () => {
     const { transferId } = await ensure();
     Object.assign(desk.engine.transfers.get(transferId) ?? {}, { phase });
     desk.engine.events.push({ id: 'x', code: 1065, severity: 'error', description: 'missing transfer image ticket', correlationId: of.transferKey });
-    expect(await failureOf(ensure())).toMatchObject({ type: 'transfer.failed', nonRetryable: true, message: expect.stringMatching(/event 1065.*missing/) as string });
+    expect(await failureOf(ensure())).toMatchObject({ type: 'transfer.failed', nonRetryable: true, message: expect.stringMatching(/event 1065.*missing/) as string, details: [expect.objectContaining({ eventCode: 1065 })] });
   });
 
   test('one that the engine has forgotten has failed, with its id known or not, and is not begun again', async () => {

@@ -60,8 +60,8 @@ export class Script {
     return this;
   }
 
-  fail(activity: ActivityName, code: FailureCode, match?: Match): this {
-    return this.on(activity, () => Promise.reject(new HoldfastError(code, `${activity} was told to fail`, { told: true })), match);
+  fail(activity: ActivityName, code: FailureCode, match?: Match, details: Readonly<Record<string, unknown>> = {}): this {
+    return this.on(activity, () => Promise.reject(new HoldfastError(code, `${activity} was told to fail`, { told: true, ...details })), match);
   }
 
   hold(activity: ActivityName, match?: Match): Hold {

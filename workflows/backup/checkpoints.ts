@@ -1,7 +1,7 @@
 // Checkpoints that no chain needs any more go when the new backup is sealed and the engine is done with it: never before, but for those that
 // are of no use to anybody, and never one that is not ours (domain/chain/removable-checkpoints).
 import { patched } from '@temporalio/workflow';
-import type { Chosen, Removable } from '../../domain/chain';
+import type { Removable } from '../../domain/chain';
 import { failureText, wasCancelled } from '../failures';
 import { unusableCheckpointsFirst } from '../patches';
 import type { Backup } from './backup';
@@ -12,11 +12,11 @@ export async function checkpointsRemoved(backup: Backup, checkpointIds: readonly
 }
 
 /**
- * Before the full backup that takes the place of one whose checkpoint was of no use. To remove a checkpoint of a running VM, the engine redefines it
- * on the host, and where the host has lost the bitmap, all checkpoints of the VM go (event 10791): the new one would, too, and the chain with it.
+ * Before the full backup that takes the place of one for which a host had lost the bitmaps. To remove a checkpoint of a running VM, the engine redefines it
+ * on the host, and where that fails for a lost bitmap, all checkpoints of the VM go (event 10791): the new one would, too, and the chain with it.
  */
-export async function unusableCheckpointsRemoved<Choice extends Chosen & Removable>(backup: Backup, choice: Choice): Promise<Choice> {
-  if (choice.reason.code !== 'checkpoint.unusable' || !patched(unusableCheckpointsFirst)) return choice;
+export async function unusableCheckpointsRemoved<Choice extends Removable>(backup: Backup, choice: Choice): Promise<Choice> {
+  if (!patched(unusableCheckpointsFirst)) return choice;
   await eachRemoved(backup, choice.removableCheckpointIds);
   return { ...choice, removableCheckpointIds: [] };
 }

@@ -26,6 +26,15 @@ export function fullInstead({ input, run }: Pick<Backup, 'input' | 'run'>, choic
   return asFull(choice, reasonCode, `${sentence}: ${failureText(error)}`);
 }
 
+/** "… failed to prepare the image": what a host that has lost a disk's bitmap does (lab and engine-rules: a hybrid or cold backup finds out only then). */
+const notPreparedEvent = 1068;
+
+/** Not of any transfer that ended early: the checkpoint may be as good as ever, and the full backup fail for the same cause. */
+export function hostHasLostBitmaps(error: unknown): boolean {
+  const { code, details } = readFailure(error);
+  return code === 'imageio.no-changes' || (code === 'transfer.failed' && details['eventCode'] === notPreparedEvent);
+}
+
 /** What went wrong first is mostly what is to be mended. */
 export function ofFullInstead(error: unknown, { reason }: KindChosen): unknown {
   if (wasCancelled(error)) return error;

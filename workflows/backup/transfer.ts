@@ -6,7 +6,7 @@ import type { Note } from '../../domain/manifest';
 import { refuse } from '../failures';
 import type { Backup, CopiedBackup, PlannedBackup } from './backup';
 import { checkpointsRemoved, unusableCheckpointsRemoved } from './checkpoints';
-import { asFullBackup, fullInstead, ofFullInstead } from './full-instead';
+import { asFullBackup, fullInstead, hostHasLostBitmaps, ofFullInstead } from './full-instead';
 import type { TransferPlan } from './plan-transfer';
 import { configurationSaved } from './steps';
 import { disksCopied } from './transfer-disks';
@@ -27,7 +27,7 @@ export async function copiedByTransfer(backup: Backup, { plan, notes }: Transfer
     if (!full) throw error;
     await takeBack();
     backup.run.setDisks(planned.disks);
-    const alone = await unusableCheckpointsRemoved(backup, full);
+    const alone = hostHasLostBitmaps(error) ? await unusableCheckpointsRemoved(backup, full) : full;
     return await copiedAs(backup, planned, alone, notes).catch((again: unknown) => {
       throw ofFullInstead(again, full);
     });
