@@ -8,27 +8,7 @@ import { HoldfastError } from '../domain/failures';
 import { reason, type Reason } from '../domain/plan/reasons';
 import type { ApplianceDependencies } from './dependencies';
 import { copyFromImage, copyToImage, proveBlocks, refOf } from './copy-work';
-import type { OfRun } from './of-run';
-
-export interface ImageOfRun extends OfRun {
-  readonly repository: string;
-  readonly vmId: string;
-  readonly backupId: string;
-  /** The disk in the backup. */
-  readonly diskId: string;
-  readonly virtualBytes: number;
-  readonly bandwidthBytesPerSecond?: number | undefined;
-}
-
-export interface TargetOfRun extends ImageOfRun {
-  readonly targetDiskId: string;
-}
-
-/** Everything below is durable in the target. */
-export interface RestorePosition {
-  readonly positionBytes: number;
-  readonly dataBytes: number;
-}
+import type { ImageOfRun, OfRun, RestorePosition, TargetOfRun } from './of-run';
 
 export interface CopyActivities {
   backupDisk(input: ImageOfRun): Promise<{ readonly dataBytes: number; readonly transport: Transport }>;

@@ -6,7 +6,7 @@ import { copyBlocks, digestBlocks, type BlockReader, type BlockWriter, type Copy
 import type { PartialImage, Repository, WriterIdentity } from '../adapters/repository/port';
 import { HoldfastError } from '../domain/failures';
 import { CopyReporter } from './copy-reporter';
-import type { ImageOfRun, RestorePosition, TargetOfRun } from './copies';
+import type { ImageOfRun, RestorePosition, TargetOfRun } from './of-run';
 
 export interface CopyWork {
   readonly context: Context;

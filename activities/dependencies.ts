@@ -1,5 +1,5 @@
 // What the composition root (worker/) hands to the activities.
-import type { LoggedEngineBackups } from '../adapters/catalog/engine-backup-log';
+import type { LoggedEngineBackups } from '../adapters/catalog/port-alerts';
 import type { Catalog, Notice } from '../adapters/catalog/port';
 import type { Engine, EngineExamination } from '../adapters/ovirt/port';
 import type { Repository } from '../adapters/repository/port';

@@ -5,7 +5,7 @@ import type { Transport } from '../adapters/blocks';
 import type { ImageioReader } from '../adapters/imageio';
 import type { Repository } from '../adapters/repository/port';
 import { HoldfastError } from '../domain/failures';
-import type { ImageOfRun, RestorePosition, TargetOfRun } from './copies';
+import type { ImageOfRun, RestorePosition, TargetOfRun } from './of-run';
 import { CopyReporter } from './copy-reporter';
 import { copyFromImage, copyToImage, proveBlocks, refOf } from './copy-work';
 import type { MoverCopyDependencies } from './dependencies';

@@ -1,21 +1,14 @@
 // Reads the log of engine backups, the catalog's own or the one in a real engine's database: the same columns, written by the same procedure. Reads
 // only: all rows come from engine-backup (seed "Backup Awareness", 2). Whether they are enough decides domain/awareness.
-import { engineBackupScopes, type CompletedEngineBackup, type EngineBackupScope } from '../../domain/awareness/engine-backup';
+import { engineBackupScopes, type EngineBackupScope } from '../../domain/awareness/engine-backup';
 import type { EngineBackupEvent } from '../../domain/flows/awareness';
 import { openDatabase, type CatalogLog, type Database } from './database';
-import type { AlertCatalog } from './port-alerts';
+import type { AlertCatalog, LoggedEngineBackups } from './port-alerts';
 
 /** `engine-database`: the engine's own schema, where the real procedure checks no scope and a role may read only this table. */
 export type EngineBackupLogPlace = 'catalog' | 'engine-database';
 
 const tables: Readonly<Record<EngineBackupLogPlace, string>> = { catalog: 'holdfast.engine_backup_log', 'engine-database': 'public.engine_backup_log' };
-
-export interface LoggedEngineBackups {
-  /** Of the engine with this name: of each scope the newest that is not in the future, and the newest that is. */
-  readonly completed: readonly CompletedEngineBackup[];
-  /** Completed backups of other names count for nobody: a name that is misspelt on either side shows here. */
-  readonly elsewhere: readonly { readonly fqdn: string | null; readonly scope: EngineBackupScope; readonly doneAtMs: number }[];
-}
 
 interface Row {
   readonly scope: EngineBackupScope;

@@ -1,8 +1,14 @@
 // Alerts, what is told of them, and what awareness is set to: a part of `Catalog` (port.ts), with the same promises.
-import type { EngineBackupState } from '../../domain/awareness/engine-backup';
+import type { CompletedEngineBackup, EngineBackupScope, EngineBackupState } from '../../domain/awareness/engine-backup';
 import type { ListAlertsInput, AcknowledgeAlertsInput, Alert } from '../../domain/flows/alerts';
 import type { AwarenessSettings, EngineBackupEvent } from '../../domain/flows/awareness';
-import type { LoggedEngineBackups } from './engine-backup-log';
+
+export interface LoggedEngineBackups {
+  /** Of the engine with this name: of each scope the newest that is not in the future, and the newest that is. */
+  readonly completed: readonly CompletedEngineBackup[];
+  /** Completed backups of other names count for nobody: a name that is misspelt on either side shows here. */
+  readonly elsewhere: readonly { readonly fqdn: string | null; readonly scope: EngineBackupScope; readonly doneAtMs: number }[];
+}
 
 export interface NewAlert {
   /** One open alert per key: raising it again only refreshes it. */

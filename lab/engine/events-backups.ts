@@ -1,10 +1,6 @@
 // Rows of the event log: VM backups, checkpoints, image transfers. See events.ts; numbers from ovirt-api.md 2.6 to 2.8 and
 // engine-rules.md section 8, sentences of backups from AuditLogMessages.properties, those of transfers believed.
-import type { EventKind } from './events';
-
-function kind(code: number, severity: EventKind['severity'], text: string): EventKind {
-  return { code, severity, text };
-}
+import { kind } from './event-kind';
 
 export const backupEventKinds = {
   backupStarted: kind(10_790, 'normal', 'Backup {backup} for VM {vm} started (User: {user}).'),

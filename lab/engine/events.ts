@@ -1,19 +1,10 @@
 // The event log: what the engine tells about itself, with the numbers, severities and sentences of its audit log
 // (ovirt-api.md section 2, engine-rules.md section 8; sentences from AuditLogMessages.properties).
 import { randomUUID } from 'node:crypto';
+import { kind, type EventKind } from './event-kind';
 import { backupEventKinds } from './events-backups';
 import type { EventRecord, Severity } from './state/model';
 import type { Store } from './state/store';
-
-export interface EventKind {
-  readonly code: number;
-  readonly severity: Severity;
-  readonly text: string;
-}
-
-function kind(code: number, severity: Severity, text: string): EventKind {
-  return { code, severity, text };
-}
 
 export const eventKinds = {
   ...backupEventKinds,

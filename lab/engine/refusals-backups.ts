@@ -1,5 +1,5 @@
 // Rows of the refusal table: VM backups, checkpoints, image transfers, and what others may not do meanwhile. See refusals.ts.
-import type { Refusal } from './refusals';
+import type { Refusal } from './refusal';
 
 const rules = 'engine-rules 4';
 const lockTable = 'engine-rules 1';

@@ -1,5 +1,5 @@
 // Rows of the refusal table: disks, disk attachments and storage domains. See refusals.ts.
-import type { Refusal } from './refusals';
+import type { Refusal } from './refusal';
 
 const rules = 'engine-rules 3';
 const backup = 'engine-rules 2';

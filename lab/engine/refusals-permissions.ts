@@ -1,5 +1,5 @@
 // Refusals about who may do what, and about users, roles and permissions themselves. See refusals.ts.
-import type { Refusal } from './refusals';
+import type { Refusal } from './refusal';
 
 export const permissionRefusals = {
   'any/not-authorized': {

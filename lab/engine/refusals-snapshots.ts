@@ -1,5 +1,5 @@
 // Rows of the refusal table: snapshots (create, remove, preview, commit, undo, restore). See refusals.ts.
-import type { Refusal } from './refusals';
+import type { Refusal } from './refusal';
 
 const rules = 'engine-rules 3';
 const during = 'The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.';

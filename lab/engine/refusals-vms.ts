@@ -1,5 +1,5 @@
 // Rows of the refusal table: virtual machines, their configuration, NICs, tags and posted events. See refusals.ts.
-import type { Refusal } from './refusals';
+import type { Refusal } from './refusal';
 
 const rules = 'engine-rules 3';
 const observed = 'engine-rules 7';

@@ -1,21 +1,12 @@
 // Every refusal of the engine in one table: who refuses, when, with which code and which text, and where that was
 // found. A test walks the rows and provokes each. `{x}` is filled in; `{C}` is the phrase of the one who asks.
 import { operationFailed, HttpFault } from './faults';
+import type { Refusal } from './refusal';
 import { backupRefusals } from './refusals-backups';
 import { diskRefusals } from './refusals-disks';
 import { snapshotRefusals } from './refusals-snapshots';
 import { permissionRefusals } from './refusals-permissions';
 import { vmRefusals } from './refusals-vms';
-
-export interface Refusal {
-  readonly operation: string;
-  readonly condition: string;
-  readonly http: 400 | 403 | 409 | 500;
-  readonly text: string;
-  readonly source: string;
-  /** `[Internal Engine Error]` and the plain texts come with another reason or without brackets. */
-  readonly plain?: true;
-}
 
 /** "Cannot <action> <type>", as the requester's own operation says it. */
 export type Phrase = `Cannot ${string}`;

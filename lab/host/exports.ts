@@ -9,14 +9,12 @@ import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { volumeNode } from './block-graph';
-import type { HostLog } from './host-options';
+import type { ExportKind, HostLog } from './host-options';
 import type { VmDisk } from './port';
 import { identify, killAndWait } from './processes';
 import { mountsBelow } from './run-directory';
 import type { RunningVm } from './running-vm';
 import { isErrno, removeFile } from './state-file';
-
-export type ExportKind = 'fuse' | 'nbd';
 
 const exportsSchema = z.array(z.object({ id: z.string() }));
 const deletedLimitMs = 10_000;

@@ -6,6 +6,9 @@ export interface HostLog {
   warn(fields: object, message: string): void;
 }
 
+/** How an appliance's device is served: a file in a FUSE mount, or an NBD socket. */
+export type ExportKind = 'fuse' | 'nbd';
+
 export interface HostOptions {
   /** Storage domains, VMs: everything that survives a restart. */
   readonly stateDir: string;

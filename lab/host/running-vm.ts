@@ -4,7 +4,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { AgentClient } from './agent-client';
-import type { ExportKind } from './exports';
+import type { ExportKind } from './host-options';
 import type { HostLog } from './host-options';
 import { KeyedMutex, Mutex } from './mutex';
 import type { HostVmEvent, HostVmStatus, VmDisk, VmSpec } from './port';

@@ -6,7 +6,7 @@ import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createMoverCopyActivities, type MoverCopyActivities } from '../../activities';
-import type { ImageOfRun } from '../../activities/copies';
+import type { ImageOfRun } from '../../activities/of-run';
 import type { BackupRef, Repository } from '../../adapters/repository/port';
 import type { DiskSettings } from '../../domain/disks';
 import { independentDigests, useDirectory } from '../adapters/blocks/support';

@@ -1,6 +1,7 @@
 // Walks the table of refusals: every row is provoked over HTTP and must answer with its code and its text. A row
 // without a provocation does not compile; a provocation whose rule is taken out fails.
-import { refusals, type Refusal, type RefusalKey } from '../../../lab/engine/refusals';
+import type { Refusal } from '../../../lab/engine/refusal';
+import { refusals, type RefusalKey } from '../../../lab/engine/refusals';
 import { child, childText, parseXml } from '../../../lab/engine/xml';
 import type { backupRefusals } from '../../../lab/engine/refusals-backups';
 import type { diskRefusals } from '../../../lab/engine/refusals-disks';
