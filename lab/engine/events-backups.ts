@@ -1,5 +1,5 @@
 // Rows of the event log: VM backups, checkpoints, image transfers. See events.ts; numbers from ovirt-api.md 2.6 to 2.8 and
-// engine-rules.md section 8, sentences of backups from AuditLogMessages.properties, those of transfers believed.
+// engine-rules.md section 8, severities and sentences from ovirt-engine, AuditLogType.java and AuditLogMessages.properties.
 import { kind } from './event-kind';
 
 export const backupEventKinds = {
@@ -30,20 +30,16 @@ export const backupEventKinds = {
   transferSucceeded: kind(1032, 'normal', 'Image {direction} with disk {disk} succeeded.'),
   transferCancelled: kind(1033, 'normal', 'Image {direction} with disk {disk} was cancelled.'),
   transferFailed: kind(1034, 'error', 'Image {direction} with disk {disk} failed.'),
-  transferCleanedUp: kind(1053, 'normal', 'Image {direction} with disk {disk} was cleaned up.'),
   transferRenewalFailed: kind(1064, 'error', 'Transfer was stopped by system. Reason: failure in transfer image ticket renewal.'),
   transferTicketMissing: kind(1065, 'error', 'Transfer was stopped by system. Reason: missing transfer image ticket.'),
-  transferNoHost: kind(1067, 'error', 'Transfer was stopped by system. Reason: could not find a suitable host for image data transfer.'),
-  transferPrepareFailed: kind(
-    1068,
-    'error',
-    'Transfer was stopped by system. Reason: failed to create a signed image ticket or to prepare the image.',
-  ),
-  transferTicketFailed: kind(1069, 'error', 'Transfer was stopped by system. Reason: failed to add image ticket to ovirt-imageio.'),
-  uploadPausedIdle: kind(1071, 'warning', 'Upload was paused by system. Reason: timeout due to transfer inactivity.'),
-  downloadCancelledIdle: kind(1072, 'warning', 'Download was canceled by system. Reason: timeout due to transfer inactivity.'),
+  transferNoHost: kind(1067, 'error', 'Transfer was stopped by system. Reason: Could not find a suitable host for image data transfer.'),
+  /** Despite its words: the host's NBD server did not start (TransferDiskImageCommand.startImageTransferSession). */
+  transferPrepareFailed: kind(1068, 'error', 'Transfer was stopped by system. Reason: failed to create a signed image ticket.'),
+  transferTicketFailed: kind(1069, 'error', 'Transfer was stopped by system. Reason: failed to add host image ticket.'),
+  uploadPausedIdle: kind(1071, 'error', 'Upload was paused by system. Reason: timeout due to transfer inactivity.'),
+  downloadCancelledIdle: kind(1072, 'error', 'Download was canceled by system. Reason: timeout due to transfer inactivity.'),
   transferPaused: kind(1073, 'normal', 'Image transfer was paused by user ({user}).'),
   transferResumed: kind(1074, 'normal', 'Image transfer was resumed by user ({user}).'),
-  transferPausedIdle: kind(1076, 'warning', 'Image transfer was paused due to inactivity.'),
-  transferCancelledIdle: kind(1077, 'warning', 'Image transfer was canceled due to inactivity.'),
+  transferCancelledIdle: kind(1076, 'error', 'The transfer was canceled by the system according to the timeout policy. Reason: client inactivity timeout.'),
+  transferPausedIdle: kind(1077, 'warning', 'The transfer was paused by the system according to the timeout policy. Reason: client inactivity timeout.'),
 } as const;

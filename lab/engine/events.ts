@@ -8,8 +8,6 @@ import type { Store } from './state/store';
 
 export const eventKinds = {
   ...backupEventKinds,
-  login: kind(30, 'normal', 'User {user} connecting using session was logged in.'),
-  logout: kind(31, 'normal', 'User {user} was logged out.'),
   vmStarted: kind(32, 'normal', 'VM {vm} started on Host {host}'),
   vmStartAsked: kind(153, 'normal', 'VM {vm} was started by {user} (Host: {host}).'),
   vmStartFailed: kind(54, 'error', 'Failed to run VM {vm} (User: {user}).'),
@@ -24,35 +22,26 @@ export const eventKinds = {
   vmImportAsked: kind(37, 'normal', 'VM {vm} creation was initiated by {user}.'),
   vmCreatedDone: kind(53, 'normal', 'VM {vm} creation has been completed.'),
   vmCreateFailed: kind(60, 'error', 'Failed to complete VM {vm} creation.'),
-  vmRemoved: kind(113, 'normal', 'VM {vm} was successfully removed.'),
-  importDiskAttached: kind(174, 'normal', 'Disk {disk} was successfully attached to VM {vm} from its configuration.'),
-  importDiskFailed: kind(175, 'warning', 'The following disks could not be attached to VM {vm} from its configuration: {disk}.'),
+  vmRemoved: kind(113, 'normal', 'VM {vm} was successfully removed by {user}.'),
+  vmImported: kind(174, 'normal', 'VM {vm} has been successfully imported from the given configuration.'),
+  vmImportedInPart: kind(175, 'warning', 'VM {vm} has been imported from the given configuration but the following disk(s) failed to attach: {disk}.'),
   snapshotAsked: kind(45, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' was initiated by {user}."),
   snapshotCreated: kind(68, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' has been completed."),
   snapshotFailed: kind(69, 'error', "Failed to complete snapshot '{snapshot}' creation for VM '{vm}'."),
-  snapshotRefused: kind(117, 'error', "Failed to create Snapshot '{snapshot}' for VM '{vm}' (User: {user})."),
+  snapshotRefused: kind(117, 'error', 'Failed to create Snapshot {snapshot} for VM {vm} (User: {user}).'),
   snapshotLiveFailed: kind(
     170,
     'warning',
     "Failed to create live snapshot '{snapshot}' for VM '{vm}'. VM restart is recommended. Note that using the created snapshot might cause data inconsistency.",
   ),
-  snapshotInconsistent: kind(
-    10774,
-    'warning',
-    'Snapshot {snapshot} for VM {vm} (User: {user}), may be inconsistent as there was a failure during creation.',
-  ),
   snapshotRemovalAsked: kind(342, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' was initiated by {user}."),
-  snapshotRemovalRefused: kind(343, 'error', "Failed to delete Snapshot '{snapshot}' for VM '{vm}' (User: {user})."),
+  snapshotRemovalRefused: kind(343, 'error', 'Failed to remove Snapshot {snapshot} for VM {vm} (User: {user}).'),
   snapshotRemoved: kind(356, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' has been completed."),
   snapshotRemovalFailed: kind(357, 'error', "Failed to delete snapshot '{snapshot}' for VM '{vm}'."),
-  snapshotRemovalPartial: kind(
-    359,
-    'warning',
-    "Possible failure while deleting {disk} from the source snapshot '{snapshot}' of VM '{vm}'.",
-  ),
-  previewAsked: kind(46, 'normal', 'VM {vm} preview of snapshot {snapshot} was initiated by {user}.'),
-  previewDone: kind(71, 'normal', 'Previewing of Snapshot {snapshot} for VM {vm} has been completed.'),
-  previewFailed: kind(102, 'error', 'Failed to preview snapshot {snapshot} for VM {vm}.'),
+  snapshotRemovalPartial: kind(359, 'warning', "Due to partial snapshot removal, Snapshot '{snapshot}' of VM '{vm}' now contains only the following disks: '{disk}'."),
+  previewAsked: kind(46, 'normal', 'Snapshot-Preview {snapshot} for VM {vm} was initiated by {user}.'),
+  previewDone: kind(71, 'normal', 'Snapshot-Preview {snapshot} for VM {vm} has been completed.'),
+  previewFailed: kind(99, 'error', 'Failed to complete Snapshot-Preview {snapshot} for VM {vm}.'),
   restored: kind(47, 'normal', 'VM {vm} restored from Snapshot by {user}.'),
   diskPlugged: kind(2000, 'normal', 'VM {vm} disk {disk} was plugged by {user}.'),
   diskPlugFailed: kind(2001, 'error', 'Failed to plug disk {disk} to VM {vm} (User: {user}).'),
@@ -66,14 +55,14 @@ export const eventKinds = {
   diskDetachFailed: kind(2019, 'error', 'Failed to detach Disk {disk} from VM {vm} (User: {user}).'),
   diskAddAsked: kind(2020, 'normal', "Add-Disk operation of '{disk}' was initiated by {user}."),
   diskAdded: kind(2021, 'normal', "The disk '{disk}' was successfully added."),
-  diskAddFailed: kind(2022, 'error', "Add-Disk operation failed to complete: '{disk}'."),
+  diskAddFailed: kind(2022, 'error', 'Add-Disk operation failed to complete.'),
   diskUpdated: kind(88, 'normal', 'VM {vm} {disk} disk was updated by {user}.'),
   freezeDone: kind(10_767, 'normal', 'Guest filesystems on VM {vm} have been frozen successfully.'),
   thawDone: kind(10_768, 'normal', 'Guest filesystems on VM {vm} have been thawed successfully.'),
-  freezeFailed: kind(10_769, 'warning', 'Failed to freeze guest filesystems on VM {vm}.'),
-  thawFailed: kind(10_770, 'warning', 'Failed to thaw guest filesystems on VM {vm}.'),
-  domainActivated: kind(966, 'normal', 'Storage Domain {domain} was activated by {user}'),
-  domainDeactivated: kind(968, 'normal', 'Storage Domain {domain} was deactivated and has moved to Preparing for maintenance by {user}'),
+  freezeFailed: kind(10_769, 'warning', 'Failed to freeze guest filesystems on {vm} (Host: {host}, User: {user}).'),
+  thawFailed: kind(10_770, 'warning', 'Failed to thaw guest filesystems on {vm} (Host: {host}, User: {user}).'),
+  domainActivated: kind(966, 'normal', 'Storage Domain {domain} (Data Center {dataCenter}) was activated by {user}'),
+  domainDeactivated: kind(968, 'normal', "Storage Domain {domain} (Data Center {dataCenter}) was deactivated and has moved to 'Preparing for maintenance' until it will no longer be accessed by any Host of the Data Center."),
 } as const satisfies Readonly<Record<string, EventKind>>;
 
 export type EventName = keyof typeof eventKinds;
@@ -90,6 +79,7 @@ export interface EventSubject {
   readonly disk?: string;
   readonly domain?: { readonly id: string; readonly name: string };
   readonly host?: string;
+  readonly dataCenter?: string;
   readonly reason?: string;
   readonly backup?: string;
   readonly checkpoint?: string;
@@ -121,6 +111,7 @@ export class EventLog {
       disk: subject.disk,
       domain: subject.domain?.name,
       host: subject.host,
+      dataCenter: subject.dataCenter,
       reason: subject.reason,
       backup: subject.backup,
       checkpoint: subject.checkpoint,

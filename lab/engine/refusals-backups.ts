@@ -104,8 +104,8 @@ export const backupRefusals = {
     operation: 'start backup',
     condition: 'the description has more than 1024 characters',
     http: 400,
-    text: 'Cannot backup VM. The VM backup description is too long.',
-    source: `${rules}; text believed`,
+    text: "Cannot backup VM. The VM backup description shouldn't contain more than 1024 characters.",
+    source: 'AppErrors, VM_BACKUP_DESCRIPTION_IS_TOO_LONG',
   },
   'start-backup/id-used': {
     operation: 'start backup',
@@ -274,8 +274,8 @@ export const backupRefusals = {
     operation: 'edit disk',
     condition: 'the new size is below the size',
     http: 400,
-    text: 'Cannot edit Virtual Disk. The new disk size must not be smaller than the current one.',
-    source: 'disks only grow; text believed',
+    text: 'Cannot edit Virtual Disk. New disk size must be larger than the current disk size.',
+    source: 'AppErrors, REQUESTED_DISK_SIZE_IS_TOO_SMALL',
   },
   'resize-disk/low-space': {
     operation: 'edit disk',

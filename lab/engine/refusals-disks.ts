@@ -39,8 +39,8 @@ export const diskRefusals = {
     operation: 'attach disk',
     condition: 'the active volume is illegal',
     http: 400,
-    text: 'Cannot attach Virtual Disk. Disk is in an illegal state. Illegal disks can only be deleted.',
-    source: `${rules}; second sentence from AppErrors`,
+    text: 'Cannot attach Virtual Disk. Disk is in an illegal state. Disks in an illegal state can only be deleted.',
+    source: `${rules}; AppErrors, ILLEGAL_DISK_OPERATION`,
   },
   'attach-disk/locked': {
     operation: 'attach disk',
@@ -95,8 +95,8 @@ export const diskRefusals = {
     operation: 'attach disk',
     condition: 'the VM runs and the interface cannot be hot-plugged',
     http: 400,
-    text: 'Cannot hot plug Virtual Disk. The {interface} interface does not support hot plug.',
-    source: `${rules}; text believed`,
+    text: 'Cannot hot plug Virtual Disk: The disk interface is not supported by the VM OS: {os}.',
+    source: `${rules}; AppErrors, DISK_INTERFACE_UNSUPPORTED`,
   },
   'attach-disk/during-snapshot': {
     operation: 'attach disk',
@@ -194,8 +194,8 @@ export const diskRefusals = {
     operation: 'add disk',
     condition: 'a shareable disk that is not raw',
     http: 409,
-    text: 'Cannot add Virtual Disk. The selected disk configuration is not supported.',
-    source: `${rules}; AppErrors`,
+    text: "Cannot add Virtual Disk. Disk's volume format is not supported for shareable disk.",
+    source: `${rules}; AppErrors, SHAREABLE_DISK_IS_NOT_SUPPORTED_BY_VOLUME_FORMAT`,
   },
   'add-disk/image-id-used': {
     operation: 'add disk',
@@ -272,8 +272,8 @@ export const diskRefusals = {
     operation: 'deactivate domain',
     condition: 'a VM that is not down has a plugged disk there',
     http: 409,
-    text: 'Cannot deactivate Storage. VMs in a state other than "Down" or "Suspended" were detected.',
-    source: 'engine-rules 6',
+    text: 'Cannot deactivate Storage. VMs in a state other than "Down" or "Suspended" were detected.\n-Please ensure all VMs associated with this Storage Domain are stopped and in the Down or Suspended state first.',
+    source: 'engine-rules 6; AppErrors, DETECTED_ACTIVE_VMS',
   },
   'domain/activate-status': {
     operation: 'activate domain',

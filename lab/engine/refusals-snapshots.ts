@@ -232,8 +232,8 @@ export const snapshotRefusals = {
     operation: 'commit or undo a preview',
     condition: 'the VM previews nothing',
     http: 409,
-    text: '{C}. VM is not in preview mode.',
-    source: 'text believed',
+    text: "{C}. VM's Snapshot does not exist.",
+    source: 'RestoreAllSnapshotsCommand: the snapshot in preview is asked for first; AppErrors',
   },
   'commit-snapshot/attached': {
     operation: 'commit a preview',

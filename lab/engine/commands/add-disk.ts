@@ -157,7 +157,7 @@ async function plugNew(context: Context, vmId: string, disk: DiskRecord, actor: 
   const attachment = context.store.tables.attachments.get(`${vmId}/${disk.id}`);
   if (vm === undefined || attachment === undefined || attachment.active || !isRunning(vm)) return;
   try {
-    refuseHotPlug(disk, attachment.interface);
+    refuseHotPlug(vm, disk, attachment.interface);
     await plug(context, vm, attachment, actor, 'deactivate');
     context.events.record('diskPlugged', actor, { vm, disk: disk.alias });
   } catch (error) {

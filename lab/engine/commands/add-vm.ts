@@ -92,7 +92,9 @@ export async function importVm(context: Context, request: ImportRequest, actor: 
       .jobId;
   });
   // The disks go to the VM that the OVF names, whatever the new one's id is: the engine's own mistake (observed).
-  for (const disk of ovf.disks) await attachFromOvf(context, vm, ovf.vmId, disk, actor);
+  const failed: string[] = [];
+  for (const disk of ovf.disks) if (!(await isAttachedFromOvf(context, vm, ovf.vmId, disk, actor))) failed.push(context.store.tables.disks.get(disk.diskId)?.alias ?? disk.diskId);
+  context.events.record(failed.length === 0 ? 'vmImported' : 'vmImportedInPart', actor, { vm, disk: failed.join(', ') });
   store.write(() => {
     context.jobs.end(jobId, 'finished');
     context.events.record('vmCreatedDone', actor, { vm });
@@ -166,8 +168,7 @@ function nicFromOvf(context: Context, nic: OvfNic, vm: VmRecord, regenerate: boo
   };
 }
 
-async function attachFromOvf(context: Context, created: VmRecord, targetId: string, disk: OvfDisk, actor: Actor): Promise<void> {
-  const alias = context.store.tables.disks.get(disk.diskId)?.alias ?? disk.diskId;
+async function isAttachedFromOvf(context: Context, created: VmRecord, targetId: string, disk: OvfDisk, actor: Actor): Promise<boolean> {
   try {
     if (context.store.tables.vms.get(targetId) === undefined) throw new HttpFault(404, 'empty', 'Not Found', `VM ${targetId}`);
     await attachDisk(
@@ -183,11 +184,11 @@ async function attachFromOvf(context: Context, created: VmRecord, targetId: stri
       },
       actor,
     );
-    context.events.record('importDiskAttached', actor, { vm: created, disk: alias });
+    return true;
   } catch (error) {
     if (!(error instanceof HttpFault)) throw error;
     context.log(`VM ${created.name} from configuration: disk ${disk.diskId}: ${error.message}`);
-    context.events.record('importDiskFailed', actor, { vm: created, disk: alias });
+    return false;
   }
 }
 

@@ -69,7 +69,7 @@ async function validate(context: Context, vm: VmRecord, disk: DiskRecord, reques
   refuseInactiveDomains(context, [disk], 'attach-disk/domain-status');
   refuseLockedSnapshot(context, vm.id, 'attach-disk/during-snapshot');
   refusePreview(context, vm.id, 'attach-disk/preview');
-  if (hot) refuseHotPlug(disk, request.interface);
+  if (hot) refuseHotPlug(vm, disk, request.interface);
 }
 
 function checkSnapshot(context: Context, disk: DiskRecord, snapshotId: string): void {

@@ -38,7 +38,8 @@ export function addNic(context: Context, vm: VmRecord, wanted: NewNic): NicRecor
   const { store } = context;
   if (store.tables.nics.where((nic) => nic.vmId === vm.id).some((nic) => nic.name === wanted.name)) throw refuse('nic/name-used');
   const mac = wanted.mac?.toLowerCase();
-  if (mac !== undefined && store.tables.nics.all().some((nic) => nic.mac === mac)) throw refuse('nic/mac-used', { mac });
+  const owner = mac === undefined ? undefined : store.tables.nics.all().find((nic) => nic.mac === mac);
+  if (mac !== undefined && owner !== undefined) throw refuse('nic/mac-used', { mac, vm: store.tables.vms.get(owner.vmId)?.name ?? owner.vmId });
   const nic: NicRecord = {
     id: newId(),
     vmId: vm.id,

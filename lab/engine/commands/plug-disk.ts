@@ -148,8 +148,8 @@ function asFault(error: unknown): HttpFault {
 }
 
 /** Hot plug cannot do IDE or sPAPR, nor SATA on what the lab's guests run. */
-export function refuseHotPlug(disk: DiskRecord, bus: AttachmentRecord['interface']): void {
-  if (bus !== 'virtio' && bus !== 'virtio_scsi') throw refuse('attach-disk/interface', { interface: bus });
+export function refuseHotPlug(vm: VmRecord, disk: DiskRecord, bus: AttachmentRecord['interface']): void {
+  if (bus !== 'virtio' && bus !== 'virtio_scsi') throw refuse('attach-disk/interface', { os: vm.osType });
   if (disk.kind === 'lun') throw refuse('attach-disk/lun', { disk: disk.alias });
 }
 
@@ -169,7 +169,7 @@ export async function setActive(
     if (attachment.active === active) throw refuse(active ? 'plug-disk/already' : 'unplug-disk/already');
     refuseStatus(vm, ['up', 'paused', 'down'], 'plug-disk/vm-status', { C });
     if (active && isRunning(vm)) {
-      refuseHotPlug(disk, attachment.interface);
+      refuseHotPlug(vm, disk, attachment.interface);
       if (context.store.tables.domains.get(disk.domainId)?.backup === true) throw refuse('plug-disk/backup-domain');
     }
     await change(context, vm, attachment, active, actor);

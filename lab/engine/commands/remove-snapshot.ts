@@ -174,10 +174,8 @@ function finish(context: Context, operation: RemoveSnapshotOperation, failed: re
       events.record('snapshotRemoved', operation, subject);
     } else {
       snapshots.patch(operation.snapshotId, { status: 'ok' });
-      for (const disk of failed) {
-        disks.patch(disk.id, { locked: false });
-        events.record('snapshotRemovalPartial', operation, { ...subject, disk: disk.alias });
-      }
+      for (const disk of failed) disks.patch(disk.id, { locked: false });
+      events.record('snapshotRemovalPartial', operation, { ...subject, disk: failed.map(({ alias }) => alias).join(', ') });
       events.record('snapshotRemovalFailed', operation, subject);
     }
     operations.delete(operation.id);

@@ -113,7 +113,7 @@ export async function freezeOrThaw(context: Context, vmId: string, action: 'free
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     context.log(`${action} VM ${vm.name}: ${error.message}`);
-    context.events.record(action === 'freeze' ? 'freezeFailed' : 'thawFailed', actor, { vm });
+    context.events.record(action === 'freeze' ? 'freezeFailed' : 'thawFailed', actor, { vm, host: hostOf(context, vm).name });
     throw refuse('freeze-vm/failed');
   }
   context.events.record(action === 'freeze' ? 'freezeDone' : 'thawDone', actor, { vm });

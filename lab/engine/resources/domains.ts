@@ -93,7 +93,7 @@ function deactivate(context: Context, domain: DomainRecord, actor: Actor): void 
   if (usersOf(context, domain).length > 0) throw refuse('domain/deactivate-in-use');
   context.store.write(() => {
     context.store.tables.domains.put({ ...domain, status: 'maintenance' });
-    context.events.record('domainDeactivated', actor, { domain });
+    context.events.record('domainDeactivated', actor, { domain, dataCenter: thePlace(context, 'data_center').name });
   });
 }
 
@@ -101,7 +101,7 @@ function activate(context: Context, domain: DomainRecord, actor: Actor): void {
   if (domain.status === 'active') throw refuse('domain/activate-status', { status: statusWord(domain.status) });
   context.store.write(() => {
     context.store.tables.domains.put({ ...domain, status: 'active' });
-    context.events.record('domainActivated', actor, { domain });
+    context.events.record('domainActivated', actor, { domain, dataCenter: thePlace(context, 'data_center').name });
   });
 }
 
