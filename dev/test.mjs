@@ -46,13 +46,23 @@ async function runJest(args, env) {
   }
 }
 
-/** What the lab is like inside: a seventh of all CPU, and the product's suites use it anyway. The official SDK's suites (test/lab/sdk) always run. */
-const labSuites = ['test/lab/host', 'test/lab/engine'];
+/**
+ * Rooms of which `npm test` takes a share: what stands on them runs every time. The lab as it is inside is a seventh of all CPU, the data path's parts
+ * a tenth. The official SDK's suites (test/lab/sdk) always run.
+ */
+const sharedRooms = [
+  { rooms: ['test/lab/host', 'test/lab/engine'], oneOf: 3, whole: 'npm run test:lab' },
+  { rooms: ['test/adapters/blocks', 'test/adapters/imageio', 'test/adapters/repository', 'test/activities'], oneOf: 2, whole: 'npm test -- test/adapters test/activities' },
+];
 
-/** Of each three neighbours one runs. */
+/** Of each two or three neighbours one runs. */
 function leftOutSuites(seed) {
-  const suites = labSuites.flatMap((room) => readdirSync(join(checkout, room)).filter((name) => name.endsWith('.test.ts')).sort().map((name) => `${room}/${name}`));
-  return suites.filter((_name, index) => index % 3 !== seed % 3);
+  return sharedRooms.flatMap(({ rooms, oneOf, whole }) => {
+    const suites = rooms.flatMap((room) => readdirSync(join(checkout, room)).filter((name) => name.endsWith('.test.ts')).sort().map((name) => `${room}/${name}`));
+    const leftOut = suites.filter((_name, index) => index % oneOf !== seed % oneOf);
+    console.log(`Left out by the seed ${seed}: ${leftOut.join(' ')} (all of them: ${whole})`);
+    return leftOut;
+  });
 }
 
 /** More than this is no noise. */
@@ -64,7 +74,6 @@ const mostSuitesTriedAgain = 8;
  */
 async function runWhole(env) {
   const leftOut = env.HOLDFAST_TESTS === 'share' ? leftOutSuites(Number(env.HOLDFAST_TEST_SEED)) : [];
-  if (leftOut.length > 0) console.log(`Left out by the seed ${env.HOLDFAST_TEST_SEED}, two thirds of the lab's own suites: ${leftOut.join(' ')} (all of them: npm run test:lab)`);
   const first = await runJest(leftOut.map((suite) => `--testPathIgnorePatterns=/${suite}$`), env);
   const suites = failedSuites(first.results);
   if (first.code === 0 || suites.length === 0 || suites.length > mostSuitesTriedAgain) return { ...first, told: [] };

@@ -16,8 +16,8 @@ import { reportText, type IncrementalReport, type Job, type JobRun } from './rep
 const gib = 1024 ** 3;
 const mib = 1024 ** 2;
 const text = { type: 'string' } as const;
-/** Slow enough that the list of changes can be fetched while the transfer is open. */
-const slowBytesPerSecond = 16 * mib;
+/** So slow that the list of changes can be fetched while the transfer is open, by a process that a busy machine takes seconds to start. */
+const slowCopySeconds = 8;
 
 function readOptions() {
   const { values } = parseArgs({ options: { address: text, namespace: text, engine: text, repository: text, connection: text, labState: text, rounds: text, small: { type: 'boolean', default: false }, dir: text, json: text } });
@@ -61,7 +61,7 @@ class Field {
   /** Outside of any time. */
   async countChanges(): Promise<IncrementalReport['changes']> {
     await this.lab.change(this.data, this.options.changedBytes);
-    const [dirtyBytes, { readBytes }] = await Promise.all([this.lab.dirtyBytes(this.data), this.backUp(this.data, { kind: 'incremental', strict: true, bandwidthBytesPerSecond: slowBytesPerSecond })]);
+    const [dirtyBytes, { readBytes }] = await Promise.all([this.lab.dirtyBytes(this.data), this.backUp(this.data, { kind: 'incremental', strict: true, bandwidthBytesPerSecond: this.options.changedBytes / slowCopySeconds })]);
     return { dirtyBytes, readBytes };
   }
 

@@ -3,7 +3,7 @@
 const { default: Sequencer } = require('@jest/test-sequencer');
 const path = require('node:path');
 
-const longest = ['test/crash/', 'test/e2e/', 'test/workflows/', 'test/client/'];
+const longest = ['test/crash/', 'test/e2e/', 'test/workflows/', 'test/client/', 'test/dev/parts', 'test/lab/sdk/', 'test/replay/', 'test/activities/'];
 
 module.exports = class LongestFirst extends Sequencer {
   sort(tests) {

@@ -1,5 +1,5 @@
 // The suites of the other flows on one stage, as backups.test.ts has those of backupVm: side by side, because they wait more than they compute.
-import { tellSeed } from '../support/share';
+import { someSuites, tellSeed } from '../support/share';
 import { shareStage } from './stage';
 
 tellSeed();
@@ -14,4 +14,4 @@ const suites: Readonly<Record<string, () => unknown>> = {
   'flows of the catalog': () => jest.requireActual('./catalog-flows.suite'),
 };
 
-for (const [name, register] of Object.entries(suites)) describe(name, () => void register());
+for (const [name, register] of someSuites(suites, 3)) describe(name, () => void register());
