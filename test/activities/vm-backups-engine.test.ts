@@ -86,6 +86,15 @@ describe.each<Style>(['live', 'hybrid'])('a %s backup', (style) => {
   });
 });
 
+test('a hybrid one that the engine ends at its restart, because we named it: its snapshot is removed, and what was read may be kept', async () => {
+  const of = desk.newBackup();
+  const { checkpointId } = await desk.start(of, 'hybrid');
+  await desk.control.ask('PUT', '/settings', { restartFailsNamedBackups: true });
+  await desk.control.inject({ kind: 'engine-restart' });
+  await desk.end(of, true);
+  await desk.expectNothingBut([checkpointId]);
+});
+
 test('a redefinition that fails asks for a full one, and the engine\'s words are told', async () => {
   const first = desk.newBackup();
   const { checkpointId } = await desk.start(first, 'live');
