@@ -18,6 +18,14 @@ export function backupKeepsState({ store }: Context, vmId: string): boolean {
   return all.some(isUnfinished) && all.some(({ kind }) => kind !== 'hybrid');
 }
 
+/**
+ * Of StopVmBackupCommand and StartVmBackupCommand.performNextOperation one waits for the other (LockingGroup.VM_BACKUP): an end that is asked for
+ * while the host starts a live backup is answered when that is over, and finds it ready.
+ */
+export function backupTurn(backupId: string): string {
+  return `backup ${backupId}`;
+}
+
 export function patchBackup({ store }: Context, id: string, change: Partial<BackupRecord>): void {
   store.write(() => {
     store.tables.backups.patch(id, { ...change, modifiedMs: Date.now() });

@@ -4,9 +4,10 @@ import { activeImage, isRunning, needVm, volumeRef, type Context } from '../cont
 import { notFound, operationFailed } from '../faults';
 import { refuse } from '../refusals';
 import { isFinal, type BackupRecord } from '../state/backup-model';
+import type { VmRecord } from '../state/model';
 import type { VmBackupOperation } from '../state/operations';
 import { without } from '../state/without';
-import { forgetCheckpoint, patchBackup } from './backup-state';
+import { backupTurn, forgetCheckpoint, patchBackup } from './backup-state';
 import { removeOwnSnapshot } from './hybrid-snapshot';
 import { removeScratchDisks } from './scratch-disks';
 
@@ -100,6 +101,12 @@ export async function finalizeBackup(context: Context, vmId: string, backupId: s
   if (backup?.vmId !== vm.id) throw notFound();
   if (context.store.tables.transfers.all().some((transfer) => transfer.backupId === backup.id && !isFinal(transfer.phase)))
     throw refuse('stop-backup/active-transfer');
+  await context.turns.run(backupTurn(backup.id), () => stopInTurn(context, vm, backup.id));
+}
+
+async function stopInTurn(context: Context, vm: VmRecord, backupId: string): Promise<void> {
+  const backup = context.store.tables.backups.get(backupId);
+  if (backup === undefined) throw notFound();
   const words = { vm: vm.id, backup: backup.id, phase: backup.phase };
   const over = ['finalizing', 'finalizing_failure', 'removing_snapshot', 'succeeded', 'failed'].includes(backup.phase);
   if (over) throw refuse('stop-backup/again', words);

@@ -189,12 +189,25 @@ test('a start that fails takes everything back: no checkpoint, no scratch disk, 
 
 test('finalizing a live backup too early ends it as failed', async () => {
   const { vmId, diskId } = await trackedVm(lab, 'early', 'live');
-  const release = lab.host.hold('startLiveBackup');
+  const release = lab.host.hold('createVolume');
   const id = idOf((await askBackup(lab, vmId, [diskId], 'live')).text);
   expect((await finalize(lab, vmId, id)).status).toBe(400);
   release();
   await lab.idle();
   expect([await phase(vmId, id), lab.host.liveBackups(), await checkpoints(vmId)]).toEqual(['failed', [], []]);
+});
+
+test('finalizing a live backup while the host starts it waits for that, and it succeeds', async () => {
+  const { vmId, diskId } = await trackedVm(lab, 'waits', 'live');
+  const release = lab.host.hold('startLiveBackup');
+  const id = idOf((await askBackup(lab, vmId, [diskId], 'live')).text);
+  await until('starting', async () => (await phase(vmId, id)) === 'starting');
+  const reply = finalize(lab, vmId, id);
+  expect(await phase(vmId, id)).toBe('starting');
+  release();
+  expect((await reply).status).toBe(200);
+  await lab.idle();
+  expect([await phase(vmId, id), await checkpoints(vmId)]).toEqual(['succeeded', [expect.anything()]]);
 });
 
 test.each([false, true])('force stops a VM in spite of its live backup, which can be finalized only when it runs again (%s)', async (again) => {

@@ -139,7 +139,7 @@ export const backupProvocations: Provocations<typeof backupRefusals> = {
   },
   'stop-backup/premature': async (lab) => {
     const { vmId, diskId } = await trackedVm(lab, 'a', 'live');
-    lab.host.hold('startLiveBackup');
+    lab.host.hold('createVolume');
     const reply = await askBackup(lab, vmId, [diskId], 'live');
     return finalize(lab, vmId, /id="([0-9a-f-]+)"/.exec(reply.text)?.[1] ?? '');
   },
