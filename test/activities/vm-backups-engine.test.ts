@@ -91,6 +91,7 @@ test('a hybrid one that the engine ends at its restart, because we named it: its
   const { checkpointId } = await desk.start(of, 'hybrid');
   await desk.control.ask('PUT', '/settings', { restartFailsNamedBackups: true });
   await desk.control.inject({ kind: 'engine-restart' });
+  expect(await failureOf(desk.attempt('ensureVmBackup', desk.asked(of, 'hybrid')))).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('event 10814') as string });
   await desk.end(of, true);
   await desk.expectNothingBut([checkpointId]);
 });
