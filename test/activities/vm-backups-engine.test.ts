@@ -96,6 +96,18 @@ test('a hybrid one that the engine ends at its restart, because we named it: its
   await desk.expectNothingBut([checkpointId]);
 });
 
+test('a live one that it ends so keeps the VM and its disks until the engine forgets it: the end waits for that', async () => {
+  const of = desk.newBackup();
+  await desk.start(of, 'live');
+  await desk.control.ask('PUT', '/settings', { restartFailsNamedBackups: true });
+  await desk.control.inject({ kind: 'engine-restart' });
+  expect((await desk.engine.getDisk(desk.diskId))?.status).toBe('locked');
+  const ended = desk.end(of, false);
+  await desk.control.ask('POST', '/clock', { advanceSeconds: 41 * 60 });
+  await ended;
+  await desk.expectNothingBut([]);
+});
+
 test('a redefinition that fails asks for a full one, and the engine\'s words are told', async () => {
   const first = desk.newBackup();
   const { checkpointId } = await desk.start(first, 'live');
