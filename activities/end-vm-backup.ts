@@ -54,14 +54,17 @@ async function look({ engine, catalog }: Outside, of: EndOfVmBackup): Promise<Vm
   return now;
 }
 
-/** One that is not ready yet ends as failed; a hybrid one goes on until it is, and ends then. What was seen of it last. */
+/**
+ * One that is not ready yet ends as failed; a hybrid one goes on until it is, and ends then. What was seen of it last, and its snapshot if that was
+ * ever seen: the engine names none of a hybrid one that failed, and does not look after it (HybridBackupCommand.endWithFailure).
+ */
 async function finalize(outside: Outside, of: EndOfVmBackup, found: VmBackup): Promise<VmBackup> {
   const { vmId, vmBackupId } = of;
   let seen = found;
   await outside.engine.finalizeVmBackup(vmId, vmBackupId);
   await waitFor(async () => {
     const now = await look(outside, of);
-    seen = now ?? seen;
+    seen = { ...seen, ...now };
     return !now || isOver(now) ? gone : `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
   });
   return seen;

@@ -117,8 +117,16 @@ async function lookAt(engine: Engine, input: EnsureVmBackupInput): Promise<VmBac
   if (!now || now.phase === 'failed') throw await failureOf(engine, input);
   if (now.phase === 'ready') return now;
   // `finalizing` is also the way of one that fails: the end alone tells.
+  if (now.phase === 'succeeded' && (await isGivenUp(engine, vmBackupId))) throw await failureOf(engine, input);
   if (now.phase === 'succeeded') throw new HoldfastError('backup.failed', `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText} before anything was read from it: somebody else has ended it. Find out who on the engine, then start again.`, { vmId, vmBackupId });
   return `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
+}
+
+const unmonitoredEvent = 10_814;
+
+/** A restarted engine fails the backups whose id was chosen for it, and calls a hybrid one a success soon after (HybridBackupCommand.performNextOperation). */
+async function isGivenUp(engine: Engine, vmBackupId: string): Promise<boolean> {
+  return (await engine.listEvents({ search: vmBackupId })).some(({ code }) => code === unmonitoredEvent);
 }
 
 async function failureOf(engine: Engine, input: EnsureVmBackupInput): Promise<HoldfastError> {

@@ -18,7 +18,7 @@ export interface ControlServer {
 const guestExec = z.strictObject({ script: z.string().min(1), timeoutMs: z.number().int().positive().optional() });
 
 const clock = z.strictObject({ advanceSeconds: z.number().positive() });
-const settings = z.strictObject({ detachWipesTracking: z.boolean(), vmsBelow47: z.array(z.string()), auditLogAgingDays: z.number().positive() }).partial();
+const settings = z.strictObject({ detachWipesTracking: z.boolean(), vmsBelow47: z.array(z.string()), restartFailsNamedBackups: z.boolean(), auditLogAgingDays: z.number().positive() }).partial();
 
 type Reply = { readonly status: number; readonly json: object };
 

@@ -3,9 +3,9 @@
 import { ageEvents } from './audit-log';
 import type { Context } from './context';
 import { runTransfer } from './commands/advance-transfer';
-import { operationOf } from './commands/end-backup';
+import { endPurged, operationOf } from './commands/end-backup';
 import { finalizeHybrid } from './commands/hybrid-backup';
-import { isFinal } from './state/backup-model';
+import { isFinal, type BackupRecord } from './state/backup-model';
 
 const minute = 60_000;
 const sweepEveryMs = 10 * minute;
@@ -60,9 +60,13 @@ export class Monitor {
     if (this.timer === undefined || clock.nowMs() - this.sweptMs < sweepEveryMs) return;
     this.sweptMs = clock.nowMs();
     const { backups, transfers } = store.tables;
+    const isDue = ({ phase, modifiedMs }: BackupRecord): boolean => (phase === 'succeeded' || phase === 'failed') && clock.elapsedMs(modifiedMs) > keptMs[phase];
+    for (const { id } of backups.where(isDue)) {
+      const operation = operationOf(this.context, id);
+      if (operation !== undefined) await this.context.background.run(`end purged backup ${id}`, () => endPurged(this.context, operation));
+    }
     store.write(() => {
-      for (const { id, phase, modifiedMs } of backups.all())
-        if ((phase === 'succeeded' || phase === 'failed') && clock.elapsedMs(modifiedMs) > keptMs[phase]) backups.delete(id);
+      for (const { id } of backups.where(isDue)) backups.delete(id);
       for (const { id, phase, updatedMs } of transfers.where((row) => isFinal(row.phase)))
         if (clock.elapsedMs(updatedMs) > keptMs[phase === 'finished_success' ? 'succeeded' : 'failed']) transfers.delete(id);
     });

@@ -1,5 +1,6 @@
 // Rows of the refusal table: VM backups, checkpoints, image transfers, and what others may not do meanwhile. See refusals.ts.
 import type { Refusal } from './refusal';
+import { inBackupRefusals } from './refusals-in-backup';
 
 const rules = 'engine-rules 4';
 const lockTable = 'engine-rules 1';
@@ -142,6 +143,13 @@ export const backupRefusals = {
     text: "vm '{vm}' backup '{backup}' is already in '{phase}' phase, no need to stop the backup again",
     source: `${rules}; lower-cased and in brackets as observed (section 7)`,
   },
+  'stop-backup/stopped': {
+    operation: 'finalize a hybrid backup',
+    condition: 'its end was asked for already, and the engine has not begun with it',
+    http: 400,
+    text: "vm '{vm}' backup '{backup}' is already stopped, no need to stop the backup again",
+    source: 'StopVmBackupCommand.executeCommand, isStopped; lower-cased like the row above',
+  },
   'stop-backup/premature': {
     operation: 'finalize a live or cold backup',
     condition: 'it is not ready yet: it fails',
@@ -164,27 +172,7 @@ export const backupRefusals = {
     text: `Cannot remove Checkpoint${locked}`,
     source: rules,
   },
-  'remove-snapshot/in-backup': {
-    operation: 'remove snapshot',
-    condition: 'the VM is in a backup, hybrid too',
-    http: 409,
-    text: `Cannot remove Snapshot. ${during}`,
-    source: 'engine-rules 3, Remove snapshot',
-  },
-  'remove-vm/in-backup': {
-    operation: 'remove VM',
-    condition: 'the VM is in a backup, hybrid too',
-    http: 409,
-    text: `Cannot remove VM. ${during}`,
-    source: 'engine-rules 3, Start VM',
-  },
-  'shutdown-vm/in-backup': {
-    operation: 'shut down VM without force',
-    condition: 'the VM is in a live backup',
-    http: 409,
-    text: `Cannot shutdown VM. ${during}`,
-    source: 'engine-rules 3, Start VM',
-  },
+  ...inBackupRefusals,
 
   'start-transfer/disk-unknown': {
     operation: 'start transfer',

@@ -122,6 +122,14 @@ describe('ending', () => {
     expect(desk.engine.countOf('removeSnapshot')).toBe(2);
   });
 
+  test('the snapshot of a hybrid one that fails is removed, though the engine does not name it any more', async () => {
+    Object.assign(desk.engine, { looks: 5, failingVmBackups: 1, failingOwnMerges: 1 });
+    const { vmId, diskIds: disks, description, vmBackupId } = stage.input();
+    await desk.engine.startVmBackup({ vmId, backupId: vmBackupId, diskIds: disks, description, legacy: false, requireConsistency: false });
+    await stage.ended(false);
+    expect([stage.backup?.phase, stage.backup?.snapshotId, desk.vm.snapshots.size]).toEqual(['failed', undefined, 0]);
+  });
+
   test('another\'s snapshot of the same description is left alone', async () => {
     const other = await desk.engine.createSnapshot({ vmId: desk.vm.id, description: 'Auto-generated for Backup VM', diskIds: stage.diskIds });
     while ((await desk.engine.getSnapshot(desk.vm.id, other.snapshot.id))?.status !== 'ok');

@@ -185,7 +185,12 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
     const vm = this.vms.get(vmId);
     for (const disk of diskIds.flatMap((id) => this.disks.get(id) ?? [])) if (backup.style !== 'hybrid') disk.status = 'ok';
     if (phase === 'failed' && backup.toCheckpointId !== undefined) this.dropCheckpoint(vmId, backup.toCheckpointId);
-    if (this.failingOwnMerges-- <= 0) vm?.snapshots.delete(backup.snapshotId ?? '');
+    const own = vm?.snapshots.get(backup.snapshotId ?? '');
+    const isLeft = this.failingOwnMerges-- > 0;
+    if (isLeft && own) own.status = 'ok';
+    else vm?.snapshots.delete(backup.snapshotId ?? '');
+    // The engine names no snapshot that is gone, and none at all of one that failed.
+    if (!isLeft || phase === 'failed') delete backup.snapshotId;
     backup.phase = phase;
     if (vm) this.report(backup, vm, phase === 'failed' ? 10_792 : 10_793);
   }

@@ -9,10 +9,32 @@ export function unfinishedBackup({ store }: Context, vmId: string): BackupRecord
   return store.tables.backups.where((backup) => backup.vmId === vmId && isUnfinished(backup))[0];
 }
 
+/**
+ * VmCommand.isVmDuringBackup, as starting, stopping and shutting down ask it (shouldBlockDuringBackup): a hybrid backup is no obstacle, but it
+ * becomes one by every live or cold backup of the VM that the engine still remembers, finished ones too.
+ */
+export function backupKeepsState({ store }: Context, vmId: string): boolean {
+  const all = store.tables.backups.where((backup) => backup.vmId === vmId);
+  return all.some(isUnfinished) && all.some(({ kind }) => kind !== 'hybrid');
+}
+
+/**
+ * Of StopVmBackupCommand and StartVmBackupCommand.performNextOperation one waits for the other (LockingGroup.VM_BACKUP): an end that is asked for
+ * while the host starts a live backup is answered when that is over, and finds it ready.
+ */
+export function backupTurn(backupId: string): string {
+  return `backup ${backupId}`;
+}
+
 export function patchBackup({ store }: Context, id: string, change: Partial<BackupRecord>): void {
   store.write(() => {
     store.tables.backups.patch(id, { ...change, modifiedMs: Date.now() });
   });
+}
+
+/** Inside a write: what the disks tell of themselves (StartVmBackupCommand.setDiskBackupModeIfSupported). */
+export function tellModes({ store }: Context, { disks }: Pick<BackupRecord, 'disks'>): void {
+  for (const { diskId, mode } of disks) store.tables.disks.patch(diskId, { backupMode: mode });
 }
 
 /** From one phase to the next, unless somebody asked for the end meanwhile. */
@@ -63,27 +85,30 @@ export function forgetCheckpoint({ store }: Context, id: string | undefined): vo
   checkpoints.delete(gone.id);
 }
 
-/** Inside a write: an older state of the disks is the current one now. */
+/** Inside a write: an older state of the disks is the current one now, and soon after they are removed, too. */
 export function invalidateCheckpoints({ store }: Context, vmId: string): void {
   for (const { id } of store.tables.checkpoints.where((checkpoint) => checkpoint.vmId === vmId))
     store.tables.checkpoints.patch(id, { state: 'invalid' });
 }
 
 /** Inside a write: a disk that is gone is in no checkpoint. */
-export function leaveCheckpoints({ store }: Context, diskId: string): CheckpointRecord[] {
+export function leaveCheckpoints({ store }: Context, diskId: string): void {
   const { checkpoints } = store.tables;
-  const left = checkpoints.where(({ diskIds }) => diskIds.includes(diskId));
-  for (const { id, diskIds } of left) checkpoints.patch(id, { diskIds: diskIds.filter((other) => other !== diskId) });
-  return left;
+  for (const { id, diskIds } of checkpoints.where((checkpoint) => checkpoint.diskIds.includes(diskId)))
+    checkpoints.patch(id, { diskIds: diskIds.filter((other) => other !== diskId) });
 }
 
-/** What a failed redefinition does: every checkpoint of the VM goes, in the engine and (as far as it can) on the host. */
+/**
+ * What a failed redefinition does, and going back to a snapshot (DeleteAllVmCheckpointsCommand): every checkpoint of the VM goes, on the host (as far
+ * as it can) and in the engine.
+ */
 export async function wipeCheckpoints(context: Context, vmId: string): Promise<void> {
-  context.store.write(() => {
-    for (const { id } of checkpointsOf(context, vmId)) forgetCheckpoint(context, id);
-  });
+  const { checkpoints } = context.store.tables;
   for (const { diskId } of attachmentsOf(context, vmId).filter(({ snapshotId }) => snapshotId === undefined))
     await forgetBitmaps(context, vmId, diskId);
+  context.store.write(() => {
+    for (const { id } of checkpoints.where((checkpoint) => checkpoint.vmId === vmId)) checkpoints.delete(id);
+  });
 }
 
 async function forgetBitmaps(context: Context, vmId: string, diskId: string): Promise<void> {
@@ -94,12 +119,16 @@ async function forgetBitmaps(context: Context, vmId: string, diskId: string): Pr
   });
 }
 
-/** Newer engines, when any attachment of the disk ends: its bitmaps go (best effort), it leaves every checkpoint, empty ones vanish. */
+/**
+ * Newer engines, when any attachment of the disk ends: its bitmaps go (best effort), it leaves every checkpoint, and empty ones vanish
+ * (DeleteAllCheckpointsByDiskId): of all VMs, and without a word to those that stand on them, which no list shows from then on.
+ */
 export async function wipeTracking(context: Context, vmId: string, diskId: string): Promise<void> {
   const owner = context.store.tables.attachments.where((other) => other.diskId === diskId && other.snapshotId === undefined)[0];
   await forgetBitmaps(context, owner?.vmId ?? vmId, diskId);
   context.store.write(() => {
-    for (const { id } of leaveCheckpoints(context, diskId))
-      if (context.store.tables.checkpoints.get(id)?.diskIds.length === 0) forgetCheckpoint(context, id);
+    leaveCheckpoints(context, diskId);
+    const { checkpoints } = context.store.tables;
+    for (const { id } of checkpoints.where(({ diskIds }) => diskIds.length === 0)) checkpoints.delete(id);
   });
 }

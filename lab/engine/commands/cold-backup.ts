@@ -10,7 +10,8 @@ export async function carryOutCold(context: Context, operation: VmBackupOperatio
   if (backup === undefined) return;
   const { toCheckpointId, vmId } = backup;
   try {
-    if (!advance(context, backup.id, 'adding_bitmaps', { phase: 'waiting_for_bitmaps' })) { await failBackup(context, operation); return; }
+    // StartVmBackupCommand.startAddBitmapJobs: the row names the checkpoint as soon as the jobs have begun, and goes on doing so if they fail.
+    if (!advance(context, backup.id, 'adding_bitmaps', { phase: 'waiting_for_bitmaps', checkpointVisible: true })) { await failBackup(context, operation); return; }
     const disks = backup.disks.flatMap(({ diskId, tracked }) => {
       const attachment = context.store.tables.attachments.get(attachmentId(vmId, diskId));
       const disk = attachment === undefined ? undefined : vmDisk(context, attachment);
@@ -21,6 +22,6 @@ export async function carryOutCold(context: Context, operation: VmBackupOperatio
     context.log(`backup ${backup.id}: ${String(error)}`);
     return failBackup(context, operation);
   }
-  if (!advance(context, backup.id, 'waiting_for_bitmaps', { phase: 'ready', checkpointVisible: true }))
+  if (!advance(context, backup.id, 'waiting_for_bitmaps', { phase: 'ready' }))
     await failBackup(context, operation);
 }

@@ -1,19 +1,24 @@
 // The two ways in which a backup ends, and how finalizing is asked for. Disks and locks are free before the last phase is told, since clients
 // take that for the permission to go on.
-import { activeImage, needVm, volumeRef, type Context } from '../context';
+import { activeImage, isRunning, needVm, volumeRef, type Context } from '../context';
 import { notFound, operationFailed } from '../faults';
 import { refuse } from '../refusals';
 import { isFinal, type BackupRecord } from '../state/backup-model';
+import type { VmRecord } from '../state/model';
 import type { VmBackupOperation } from '../state/operations';
-import { forgetCheckpoint, patchBackup } from './backup-state';
+import { without } from '../state/without';
+import { backupTurn, forgetCheckpoint, patchBackup } from './backup-state';
 import { removeOwnSnapshot } from './hybrid-snapshot';
 import { removeScratchDisks } from './scratch-disks';
 
 export async function failBackup(context: Context, operation: VmBackupOperation): Promise<void> {
   const backup = context.store.tables.backups.get(operation.backupId);
   if (backup === undefined) return;
-  patchBackup(context, backup.id, { phase: 'finalizing_failure' });
-  await takeBack(context, backup, operation).catch((error: unknown) => {
+  if (backup.kind === 'hybrid') return failHybrid(context, backup, operation);
+  // StartVmBackupCommand.performVmBackupOperation: whatever the host answers, the row names the checkpoint from then on, which goes below.
+  const isNamed = backup.kind === 'live' && backup.phase === 'starting' ? { checkpointVisible: true } : {};
+  patchBackup(context, backup.id, { phase: 'finalizing_failure', ...isNamed });
+  await takeBack(context, backup).catch((error: unknown) => {
     context.log(`taking back backup ${backup.id}: ${String(error)}`);
   });
   context.store.write(() => {
@@ -22,9 +27,23 @@ export async function failBackup(context: Context, operation: VmBackupOperation)
   await end(context, operation, 'failed');
 }
 
-async function takeBack(context: Context, backup: BackupRecord, operation: VmBackupOperation): Promise<void> {
+/**
+ * HybridBackupCommand.endWithFailure: failed first, and without its snapshot, for RemoveSnapshot refuses a VM that is in a backup; what becomes of
+ * the snapshot then is nobody's concern. The bitmaps stay with it.
+ */
+async function failHybrid(context: Context, { id, snapshotId }: BackupRecord, operation: VmBackupOperation): Promise<void> {
+  const { backups } = context.store.tables;
+  context.store.write(() => {
+    patchBackup(context, id, { phase: 'failed' });
+    const failed = backups.get(id);
+    if (failed !== undefined) backups.put(without(failed, 'snapshotId'));
+  });
+  await end(context, operation, 'failed');
+  await removeOwnSnapshot(context, snapshotId, operation);
+}
+
+async function takeBack(context: Context, backup: BackupRecord): Promise<void> {
   if (backup.kind === 'live') return context.backups.stopLiveBackup(backup.vmId, backup.id, { dropCheckpoint: true });
-  if (backup.kind === 'hybrid' && !(await removeOwnSnapshot(context, backup, operation))) return;
   if (backup.toCheckpointId === undefined) return;
   for (const { diskId } of backup.disks.filter(({ tracked }) => tracked)) {
     const image = activeImage(context, diskId);
@@ -56,8 +75,22 @@ async function end(context: Context, operation: VmBackupOperation, phase: 'succe
   });
 }
 
+/** StartVmBackupCommand.restoreCommandState finds no row any more, which ends the command: endWithFailure frees what it held all the time. */
+export async function endPurged(context: Context, operation: VmBackupOperation): Promise<void> {
+  const { backups } = context.store.tables;
+  const backup = backups.get(operation.backupId);
+  if (backup === undefined) return;
+  await end(context, operation, 'failed');
+  context.store.write(() => {
+    forgetCheckpoint(context, backup.toCheckpointId);
+    backups.delete(backup.id);
+  });
+}
+
 function unlock(context: Context, backup: BackupRecord): void {
-  if (backup.kind !== 'hybrid') for (const { diskId } of backup.disks) context.store.tables.disks.patch(diskId, { locked: false });
+  const { disks } = context.store.tables;
+  const held = backup.kind === 'hybrid' ? [] : backup.disks.flatMap(({ diskId }) => disks.get(diskId) ?? []);
+  for (const disk of held) disks.put({ ...without(disk, 'backupMode'), locked: false });
   context.locks.free(backup.id);
 }
 
@@ -68,9 +101,16 @@ export async function finalizeBackup(context: Context, vmId: string, backupId: s
   if (backup?.vmId !== vm.id) throw notFound();
   if (context.store.tables.transfers.all().some((transfer) => transfer.backupId === backup.id && !isFinal(transfer.phase)))
     throw refuse('stop-backup/active-transfer');
+  await context.turns.run(backupTurn(backup.id), () => stopInTurn(context, vm, backup.id));
+}
+
+async function stopInTurn(context: Context, vm: VmRecord, backupId: string): Promise<void> {
+  const backup = context.store.tables.backups.get(backupId);
+  if (backup === undefined) throw notFound();
   const words = { vm: vm.id, backup: backup.id, phase: backup.phase };
   const over = ['finalizing', 'finalizing_failure', 'removing_snapshot', 'succeeded', 'failed'].includes(backup.phase);
-  if (over || backup.stopAsked) throw refuse('stop-backup/again', words);
+  if (over) throw refuse('stop-backup/again', words);
+  if (backup.stopAsked) throw refuse('stop-backup/stopped', words);
   const operation = operationOf(context, backup.id);
   if (operation === undefined) throw refuse('stop-backup/again', words);
   if (backup.kind === 'hybrid') {
@@ -99,6 +139,8 @@ async function stop(context: Context, backup: BackupRecord, operation: VmBackupO
   patchBackup(context, backup.id, { phase: 'finalizing' });
   try {
     failWhenAsked(context, backup);
+    // StopVmBackupVDSCommand: vdsm knows no VM that has gone down, and says so (NoSuchVM). Of one that runs again it finds no backup, which is fine.
+    if (backup.kind === 'live' && (vm === undefined || !isRunning(vm))) throw new Error(`VM ${backup.vmId} is not on its host`);
     if (backup.kind === 'live') await context.backups.stopLiveBackup(backup.vmId, backup.id, { dropCheckpoint: false });
   } catch (error) {
     context.log(`stopping backup ${backup.id}: ${String(error)}`);

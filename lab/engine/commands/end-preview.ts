@@ -6,7 +6,7 @@ import { refuse, type Phrase } from '../refusals';
 import type { ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
 import type { DropVolumesOperation } from '../state/operations';
 import { without } from '../state/without';
-import { invalidateCheckpoints } from './backup-state';
+import { invalidateCheckpoints, wipeCheckpoints } from './backup-state';
 import { attachedElsewhere, inPreview } from './checks';
 import { applyConfiguration, lockVm, previewSnapshot } from './preview-snapshot';
 
@@ -57,6 +57,8 @@ export async function commitPreview(context: Context, vmId: string, actor: Actor
   } finally {
     release();
   }
+  // RestoreAllSnapshotsCommand.invalidateAndRemoveAllVmCheckpoints: a command of its own, which the answer does not wait for.
+  void context.background.run(`remove the checkpoints of VM ${vm.name}`, () => wipeCheckpoints(context, vm.id));
 }
 
 export async function undoPreview(context: Context, vmId: string, actor: Actor): Promise<void> {

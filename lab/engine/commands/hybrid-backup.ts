@@ -6,7 +6,7 @@ import { HttpFault } from '../faults';
 import type { BackedUpDisk, BackupRecord } from '../state/backup-model';
 import type { VmRecord } from '../state/model';
 import type { CreateSnapshotOperation, VmBackupOperation } from '../state/operations';
-import { addCheckpoint, advance, patchBackup } from './backup-state';
+import { addCheckpoint, advance, patchBackup, tellModes } from './backup-state';
 import { prepareSnapshot } from './create-snapshot';
 import { failBackup, succeedBackup } from './end-backup';
 import { carryOut as carryOutSnapshot, resumeCreateSnapshot } from './finish-snapshot';
@@ -93,6 +93,7 @@ async function afterSnapshot(context: Context, operation: VmBackupOperation): Pr
   }));
   context.store.write(() => {
     addCheckpoint(context, backup);
+    tellModes(context, backup);
     advance(context, backup.id, 'starting', { phase: 'ready', disks, checkpointVisible: true });
   });
 }
@@ -107,7 +108,7 @@ export async function finalizeHybrid(context: Context, operation: VmBackupOperat
     patchBackup(context, backup.id, { phase: 'removing_snapshot' });
   }
   await context.holds.slowFinalize({ what: 'backup', id: vm.id });
-  if (!(await removeOwnSnapshot(context, backup, operation))) context.events.record('backupLeftover', operation, { vm });
+  if (!(await removeOwnSnapshot(context, backup.snapshotId, operation))) context.events.record('backupLeftover', operation, { vm });
   await succeedBackup(context, operation);
 }
 

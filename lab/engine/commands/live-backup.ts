@@ -3,13 +3,17 @@ import { attachmentId, type Context } from '../context';
 import type { BackupDisk, StartedBackup } from '../../host/backup-port';
 import type { BackedUpDisk, BackupRecord } from '../state/backup-model';
 import type { VmBackupOperation } from '../state/operations';
-import { advance } from './backup-state';
+import { advance, backupTurn } from './backup-state';
 import { failBackup } from './end-backup';
 import { vmDisk } from './plug-disk';
 import { makeScratchDisks, removeScratchDisks, scratchVolume } from './scratch-disks';
 
 export async function carryOutLive(context: Context, operation: VmBackupOperation): Promise<void> {
   const made = await makeScratchDisks(context, operation);
+  await context.turns.run(backupTurn(operation.backupId), () => start(context, operation, made));
+}
+
+async function start(context: Context, operation: VmBackupOperation, made: boolean): Promise<void> {
   if (!made || !advance(context, operation.backupId, 'creating_scratch_disks', { phase: 'starting' }))
     return failBackup(context, operation);
   const backup = context.store.tables.backups.get(operation.backupId);

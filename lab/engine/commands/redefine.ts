@@ -25,7 +25,11 @@ async function whyNot(context: Context, vm: VmRecord, checkpointId: string, disk
   }
   for (const diskId of diskIds) {
     const image = activeImage(context, diskId);
-    if (image === undefined || context.store.tables.attachments.get(attachmentId(vm.id, diskId)) === undefined) continue;
+    const attachment = context.store.tables.attachments.get(attachmentId(vm.id, diskId));
+    if (image === undefined || attachment === undefined) continue;
+    // RedefineVmCheckpointCommand asks for all disks that the VM still has, vdsm (backup.py, _get_backup_disks) finds only those that are plugged.
+    if (!attachment.active) return `disk ${diskId} is not active`;
+    if (image.format !== 'cow') return `disk ${diskId} is raw now`;
     const bitmap = (await context.backups.bitmaps(vm.id, volumeRef(image))).find(({ name }) => name === checkpointId);
     if (bitmap === undefined) return `disk ${diskId} has lost its bitmap`;
     if (bitmap.inconsistent) return `the bitmap of disk ${diskId} is inconsistent`;

@@ -79,7 +79,7 @@ async function removeBitmaps(context: Context, vm: VmRecord, checkpoint: Checkpo
   for (const diskId of checkpoint.diskIds) {
     const image = activeImage(context, diskId);
     const isHere = context.store.tables.attachments.get(attachmentId(vm.id, diskId))?.active === true || !isRunning(vm);
-    if (image === undefined || !isHere) continue;
+    if (image?.format !== 'cow' || !isHere) continue;
     try {
       await context.backups.removeBitmap(vm.id, volumeRef(image), checkpoint.id);
     } catch (error) {

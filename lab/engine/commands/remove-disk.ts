@@ -55,7 +55,8 @@ function validateRemoval(context: Context, disk: DiskRecord): void {
       return vm !== undefined && isRunning(vm);
     });
   if (running) throw refuse('remove-disk/vm-not-down');
-  refuseLockedDisks([disk], 'remove-disk/locked');
+  // RemoveDiskCommand.canRemoveVmImageDisk: of a disk of no VM nobody asks; a lost backup's scratch disks are locked and can be removed.
+  if (disk.contentType !== 'backup_scratch') refuseLockedDisks([disk], 'remove-disk/locked');
   if (store.tables.templates.all().some((template) => template.disks.some(({ diskId }) => diskId === disk.id)))
     throw refuse('remove-disk/template');
   for (const { vmId } of holders) {

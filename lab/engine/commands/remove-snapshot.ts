@@ -25,11 +25,10 @@ export interface StartedRemoval {
 export async function removeSnapshot(context: Context, vmId: string, snapshotId: string, actor: Actor): Promise<StartedRemoval> {
   const vm = needVm(context, vmId);
   const snapshot = needSnapshot(context, vmId, snapshotId);
-  const release = context.locks.take('remove snapshot', 'Cannot remove Snapshot', [
-    { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
-  ]);
+  const release = takeForRemoval(context, vm);
   try {
-    await validate(context, vm, snapshot);
+    if (unfinishedBackup(context, vm.id) !== undefined) throw refuse('remove-snapshot/in-backup');
+    await validateRemoval(context, vm, snapshot);
     const operation = recordRemoval(context, vm, snapshot, actor);
     return { jobId: operation.jobId, settled: context.background.run(`remove snapshot ${snapshotId}`, () => carryOut(context, operation)) };
   } catch (error) {
@@ -41,13 +40,18 @@ export async function removeSnapshot(context: Context, vmId: string, snapshotId:
   }
 }
 
+export function takeForRemoval(context: Context, vm: VmRecord): () => void {
+  return context.locks.take('remove snapshot', 'Cannot remove Snapshot', [
+    { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
+  ]);
+}
+
 function disksOf({ store }: Context, images: readonly ImageRecord[]): DiskRecord[] {
   return images.flatMap((image) => store.tables.disks.get(image.diskId) ?? []);
 }
 
-async function validate(context: Context, vm: VmRecord, snapshot: SnapshotRecord): Promise<void> {
+export async function validateRemoval(context: Context, vm: VmRecord, snapshot: SnapshotRecord): Promise<void> {
   const disks = disksOf(context, imagesOfSnapshot(context, snapshot.id));
-  if (unfinishedBackup(context, vm.id) !== undefined) throw refuse('remove-snapshot/in-backup');
   const sharesDisk = (other: SnapshotRecord): boolean =>
     imagesOfSnapshot(context, other.id).some((image) => disks.some((disk) => disk.id === image.diskId));
   if (snapshotsOf(context, vm.id).some((other) => other.status === 'locked' && (other.id === snapshot.id || sharesDisk(other))))

@@ -6,7 +6,7 @@ import { refuse } from '../refusals';
 import { HostError, type HostVmEvent, type HostVmStatus } from '../../host/port';
 import type { DiskRecord, VmRecord } from '../state/model';
 import { without } from '../state/without';
-import { unfinishedBackup } from './backup-state';
+import { backupKeepsState } from './backup-state';
 import { refuseIllegalDisks, refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot } from './checks';
 import { vmDisk } from './plug-disk';
 
@@ -49,6 +49,7 @@ async function validateStart(context: Context, vm: VmRecord): Promise<void> {
   refuseInactiveDomains(context, disks, 'start-vm/domain-status');
   await refuseIllegalDisks(context, disks, 'start-vm/disks-illegal');
   if (disks.some((disk) => context.store.tables.domains.get(disk.domainId)?.backup === true)) throw refuse('start-vm/backup-domain');
+  if (backupKeepsState(context, vm.id)) throw refuse('start-vm/in-backup');
 }
 
 async function launch(context: Context, vm: VmRecord, actor: Actor): Promise<void> {
@@ -78,6 +79,7 @@ export async function stopVm(context: Context, vmId: string, actor: Actor, force
       ]);
   try {
     if (!isRunning(vm)) return;
+    if (!force && backupKeepsState(context, vm.id)) throw refuse('stop-vm/in-backup');
     context.expectedDown.add(vm.id);
     await asFault(context, context.host.stopVm(vm.id));
     context.store.write(() => {
@@ -92,7 +94,7 @@ export async function stopVm(context: Context, vmId: string, actor: Actor, force
 
 export async function shutdownVm(context: Context, vmId: string, actor: Actor, force = false): Promise<void> {
   const vm = needVm(context, vmId);
-  if (!force && unfinishedBackup(context, vm.id)?.kind === 'live') throw refuse('shutdown-vm/in-backup');
+  if (!force && backupKeepsState(context, vm.id)) throw refuse('shutdown-vm/in-backup');
   if (!isRunning(vm)) throw refuse('shutdown-vm/not-running');
   context.expectedDown.add(vm.id);
   try {

@@ -1,11 +1,12 @@
 // Scratch disks of a live backup: where the host keeps what the guest overwrites meanwhile. They are disks like others, on the domain of
-// the disk that they serve, and everybody sees them.
+// the disk that they serve, and everybody sees them. They are locked until the backup ends (RemoveScratchDisksCommand), and for good if it is lost.
 import { activeImage, volumeRef, type Context } from '../context';
 import { newId } from '../events';
 import { HostError, type VolumeRef } from '../../host/port';
 import type { BackupRecord } from '../state/backup-model';
 import type { DiskRecord } from '../state/model';
 import type { VmBackupOperation } from '../state/operations';
+import { without } from '../state/without';
 import { patchBackup } from './backup-state';
 import { dropDisk } from './remove-disk';
 
@@ -30,7 +31,6 @@ export async function makeScratchDisks(context: Context, operation: VmBackupOper
       return false;
     }
     store.write(() => {
-      store.tables.disks.patch(scratch.diskId, { locked: false });
       events.record('scratchMade', operation, subject);
     });
   }
@@ -50,7 +50,7 @@ function record(context: Context, backupId: string, source: DiskRecord, vmName: 
   const { store } = context;
   const createdMs = Date.now();
   const disk: DiskRecord = {
-    ...source,
+    ...without(source, 'backupMode'),
     id: newId(),
     alias: `VM ${vmName} backup ${backupId} scratch disk for ${source.alias}`,
     description: `Backup ${backupId} scratch disk`,

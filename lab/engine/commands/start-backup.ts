@@ -6,7 +6,7 @@ import { refuse } from '../refusals';
 import type { BackedUpDisk, BackupKind, BackupRecord } from '../state/backup-model';
 import type { DiskRecord, VmRecord } from '../state/model';
 import type { VmBackupOperation } from '../state/operations';
-import { addCheckpoint, patchBackup, unfinishedBackup } from './backup-state';
+import { addCheckpoint, patchBackup, tellModes, unfinishedBackup } from './backup-state';
 import { inPreview, refuseLockedDisks } from './checks';
 import { carryOutCold } from './cold-backup';
 import { failBackup } from './end-backup';
@@ -40,7 +40,7 @@ export async function startBackup(
   context.locks.hold(lease, 'backup', 'Cannot backup VM', locksOf(context, kind, vm, request.diskIds));
   try {
     const disks = validate(context, vm, request);
-    const { backup, operation } = record(context, { ...request, id }, kind, vm, disks, actor);
+    const { backup, operation } = record(context, { ...request, id, isNamed: request.id !== undefined }, kind, vm, disks, actor);
     context.locks.rename(lease, id);
     const { settled } = await begin(context, vm, backup, operation);
     return { backupId: id, settled };
@@ -90,7 +90,7 @@ function validate(context: Context, vm: VmRecord, request: BackupRequest): DiskR
 /** Shareable disks and LUNs: dropped without a word (live, cold), or left to the snapshot, which refuses them (hybrid). */
 function record(
   context: Context,
-  request: BackupRequest & { readonly id: string },
+  request: BackupRequest & { readonly id: string; readonly isNamed: boolean },
   kind: BackupKind,
   vm: VmRecord,
   wanted: readonly DiskRecord[],
@@ -104,7 +104,7 @@ function record(
   const nowMs = Date.now();
   return context.store.write(() => {
     const backup: BackupRecord = {
-      ...{ id: request.id, vmId: vm.id, kind, phase: 'initializing', disks, stopAsked: false, checkpointVisible: false },
+      ...{ id: request.id, isNamed: request.isNamed, vmId: vm.id, kind, phase: 'initializing', disks, stopAsked: false, checkpointVisible: false },
       ...{ description: request.description, requireConsistency: request.requireConsistency, createdMs: nowMs, modifiedMs: nowMs },
       ...(request.fromCheckpointId === undefined ? {} : { fromCheckpointId: request.fromCheckpointId }),
       ...(tracked ? { toCheckpointId: newId() } : {}),
@@ -114,20 +114,27 @@ function record(
     const operation: VmBackupOperation = { kind: 'vm-backup', id: newId(), ...actor, ...job, backupId: backup.id };
     context.store.tables.backups.put(backup);
     context.store.tables.operations.put(operation);
-    if (kind !== 'hybrid') for (const { diskId } of disks) context.store.tables.disks.patch(diskId, { locked: true });
+    if (kind !== 'hybrid') {
+      tellModes(context, backup);
+      for (const { diskId } of disks) context.store.tables.disks.patch(diskId, { locked: true });
+    }
     return { backup, operation };
   });
 }
 
-/** A disk that is not in the from-checkpoint is copied in full; raw ones are in none, nor are those without incremental backup. */
+/**
+ * A disk that is not in the from-checkpoint is copied in full, any other is called incremental, even one that has become raw since (a snapshot over
+ * a raw volume was merged): its bitmap is gone, and whoever needs it fails. Every cow disk gets into the new one, whether or not incremental backup is enabled
+ * on it (StartVmBackupCommand.createVmCheckpoint, isQcowFormat; that was asked for below 4.6 only).
+ */
 function backedUp(context: Context, disk: DiskRecord, fromCheckpointId: string | undefined): BackedUpDisk {
   const image = activeImage(context, disk.id);
-  const tracked = image?.format === 'cow' && disk.incrementalBackup;
+  const tracked = image?.format === 'cow';
   const from = context.store.tables.checkpoints.get(fromCheckpointId);
   return {
     diskId: disk.id,
     tracked,
-    mode: tracked && from?.diskIds.includes(disk.id) === true ? 'incremental' : 'full',
+    mode: from?.diskIds.includes(disk.id) === true ? 'incremental' : 'full',
     imageId: image?.id ?? '',
   };
 }

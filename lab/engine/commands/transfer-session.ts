@@ -71,6 +71,8 @@ async function serve(context: Context, transfer: TransferRecord): Promise<DataEx
   const image = store.tables.images.get(transfer.imageId);
   if (image === undefined) throw new HostError('no-such-volume', `volume ${transfer.imageId} does not exist`);
   const asFile = backup === undefined && transfer.format !== 'raw';
+  // TransferDiskImageCommand.getBitmap: of a volume that has become raw a cold backup shows everything, and a hybrid one asks in vain.
+  const isSince = mine?.mode === 'incremental' && (backup?.kind === 'hybrid' || image.format === 'cow');
   store.write(() => {
     store.tables.transfers.patch(transfer.id, { prepared: true });
   });
@@ -79,7 +81,7 @@ async function serve(context: Context, transfer: TransferRecord): Promise<DataEx
     volume: volumeRef(image),
     writable: transfer.direction === 'upload',
     shallow: transfer.shallow,
-    ...(mine?.mode === 'incremental' && backup?.fromCheckpointId !== undefined ? { changedSince: [backup.fromCheckpointId] } : {}),
+    ...(isSince && backup?.fromCheckpointId !== undefined ? { changedSince: [backup.fromCheckpointId] } : {}),
     asFile,
   });
 }

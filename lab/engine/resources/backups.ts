@@ -1,11 +1,11 @@
-// Backups of a VM and the disks in them. `backup_mode` is told only while a backup runs.
+// Backups of a VM and the disks in them.
 import { needVm, type Context } from '../context';
 import { finalizeBackup } from '../commands/end-backup';
 import { startBackup } from '../commands/start-backup';
 import { incomplete, invalidUuid, isUuid, notFound } from '../faults';
 import { bodyId, done, many, one, param, type Answer, type Call, type Route } from '../http/call';
 import { select } from '../http/search';
-import { isUnfinished, type BackupPhase, type BackupRecord } from '../state/backup-model';
+import type { BackupPhase, BackupRecord } from '../state/backup-model';
 import { wire, type Wire } from '../wire/description';
 import { diskView } from './disk-views';
 import { href, links, ref } from './links';
@@ -19,9 +19,15 @@ const phaseWords: Readonly<Partial<Record<BackupPhase, string>>> = {
   removing_snapshot: 'finalizing',
 };
 
-function view(backup: BackupRecord): Wire {
+/** vm_backups.snapshot_id goes with the snapshot (fk_backups_snapshots, ON DELETE SET DEFAULT). */
+function snapshotOf({ store }: Context, { snapshotId, vmId }: BackupRecord): { readonly snapshot?: ReturnType<typeof ref> } {
+  const isThere = snapshotId !== undefined && store.tables.snapshots.get(snapshotId)?.type === 'regular';
+  return isThere ? { snapshot: ref('vms', vmId, 'snapshots', snapshotId) } : {};
+}
+
+function view(context: Context, backup: BackupRecord): Wire {
   const own = ['vms', backup.vmId, 'backups', backup.id];
-  const { fromCheckpointId, toCheckpointId, hostId, snapshotId, vmId } = backup;
+  const { fromCheckpointId, toCheckpointId, hostId, vmId } = backup;
   return wire(
     'backup',
     {
@@ -33,7 +39,7 @@ function view(backup: BackupRecord): Wire {
       ...(fromCheckpointId === undefined ? {} : { from_checkpoint_id: fromCheckpointId }),
       ...(toCheckpointId === undefined || !backup.checkpointVisible ? {} : { to_checkpoint_id: toCheckpointId }),
       ...(hostId === undefined ? {} : { host: ref('hosts', hostId) }),
-      ...(snapshotId === undefined ? {} : { snapshot: ref('vms', vmId, 'snapshots', snapshotId) }),
+      ...snapshotOf(context, backup),
       vm: ref('vms', vmId),
     },
     links(own, ['disks']),
@@ -63,7 +69,7 @@ async function create(context: Context, call: Call): Promise<Answer> {
     },
     call.actor,
   );
-  return { kind: 'created', item: view(need(context, vm.id, backupId)) };
+  return { kind: 'created', item: view(context, need(context, vm.id, backupId)) };
 }
 
 function need({ store }: Context, vmId: string, id: string): BackupRecord {
@@ -72,16 +78,15 @@ function need({ store }: Context, vmId: string, id: string): BackupRecord {
   return backup;
 }
 
+/** A hybrid one's are known when it is ready (HybridBackupCommand.performNextOperation, addDiskToVmBackup). */
 async function diskViews(context: Context, backup: BackupRecord): Promise<Wire[]> {
   const own = ['vms', backup.vmId, 'backups', backup.id, 'disks'];
-  const found = backup.disks.flatMap(({ diskId, mode }) => {
-    const disk = context.store.tables.disks.get(diskId);
-    return disk === undefined ? [] : [{ disk, mode }];
-  });
+  const known = backup.kind === 'hybrid' && !backup.checkpointVisible ? [] : backup.disks;
+  const found = known.flatMap(({ diskId }) => context.store.tables.disks.get(diskId) ?? []);
   return Promise.all(
-    found.map(async ({ disk, mode }) => {
+    found.map(async (disk) => {
       const seen = await diskView(context, disk);
-      return { ...seen, fields: { ...seen.fields, href: href(...own, disk.id), ...(isUnfinished(backup) ? { backup_mode: mode } : {}) } };
+      return { ...seen, fields: { ...seen.fields, href: href(...own, disk.id) } };
     }),
   );
 }
@@ -99,7 +104,7 @@ export function backupRoutes(context: Context): Route[] {
     );
   };
   return [
-    { method: 'GET', path, query: ['max'], handle: (call) => many('backup', rows(call).map(view)) },
+    { method: 'GET', path, query: ['max'], handle: (call) => many('backup', rows(call).map((backup) => view(context, backup))) },
     {
       method: 'POST',
       path,
@@ -107,7 +112,7 @@ export function backupRoutes(context: Context): Route[] {
       body: { type: 'backup', accepts: ['id', 'description', 'from_checkpoint_id', 'disks.id'] },
       handle: (call) => create(context, call),
     },
-    { method: 'GET', path: `${path}/:backup`, handle: (call) => one(view(wanted(call))) },
+    { method: 'GET', path: `${path}/:backup`, handle: (call) => one(view(context, wanted(call))) },
     {
       method: 'POST',
       path: `${path}/:backup/finalize`,

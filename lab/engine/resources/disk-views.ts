@@ -1,6 +1,5 @@
 // How disks look: on their own, inside a snapshot, and each volume as a disk snapshot.
 import { activeImage, chainOf, imagesOf, volumeRef, type Context } from '../context';
-import { isUnfinished } from '../state/backup-model';
 import type { DiskRecord, ImageRecord, SnapshotRecord } from '../state/model';
 import { wire, type Wire, type WireObject } from '../wire/description';
 import { diskStatus, imageStatus } from '../volumes';
@@ -35,7 +34,7 @@ export async function diskView(context: Context, disk: DiskRecord): Promise<Wire
       actual_size: await actualBytes(context, image),
       total_size: sizes.reduce((sum, bytes) => sum + bytes, 0),
       backup: disk.incrementalBackup ? 'incremental' : 'none',
-      ...backupMode(context, disk),
+      ...(disk.backupMode === undefined ? {} : { backup_mode: disk.backupMode }),
       format: image?.format ?? 'raw',
       image_id: image?.id,
       provisioned_size: disk.virtualBytes,
@@ -46,12 +45,6 @@ export async function diskView(context: Context, disk: DiskRecord): Promise<Wire
     },
     links(['disks', disk.id], ['disksnapshots']),
   );
-}
-
-/** Only while a backup runs, and then the truth about this disk. */
-function backupMode({ store }: Context, { id }: DiskRecord): WireObject {
-  const running = store.tables.backups.where(isUnfinished).flatMap(({ disks }) => disks.filter(({ diskId }) => diskId === id));
-  return running[0] === undefined ? {} : { backup_mode: running[0].mode };
 }
 
 function lunView(disk: DiskRecord): Wire {

@@ -29,7 +29,7 @@ export type BackupPhase =
 export interface BackedUpDisk {
   readonly diskId: string;
   readonly mode: 'full' | 'incremental';
-  /** In the to-checkpoint: cow, with incremental backup enabled. */
+  /** In the to-checkpoint: cow. */
   readonly tracked: boolean;
   /** The volume that transfers read: the active one (cold), or the snapshot's (hybrid). A live backup is read where its export says. */
   readonly imageId: string;
@@ -45,8 +45,9 @@ export interface BackupRecord {
   readonly kind: BackupKind;
   readonly phase: BackupPhase;
   readonly fromCheckpointId?: string;
-  /** The checkpoint that begins with this backup; the API shows it once the host has it. */
+  /** The checkpoint that begins with this backup. */
   readonly toCheckpointId?: string;
+  /** The API shows it: since the host was asked for it (live, cold), or since the backup is ready (hybrid). */
   readonly checkpointVisible: boolean;
   readonly description: string;
   readonly requireConsistency: boolean;
@@ -57,6 +58,8 @@ export interface BackupRecord {
   readonly disks: readonly BackedUpDisk[];
   /** Hybrid: finalize was asked for, perhaps before `ready`. */
   readonly stopAsked: boolean;
+  /** The client chose the id: it is not the id of the engine's command then. */
+  readonly isNamed?: boolean;
 }
 
 export type TransferPhase =

@@ -65,6 +65,8 @@ export interface DiskRecord {
   readonly createdMs: number;
   /** Absent: data. */
   readonly contentType?: 'backup_scratch';
+  /** As the disk's last backup set it (base_disks.backup_mode); live and cold ones clear it at their end, hybrid ones never do. */
+  readonly backupMode?: 'full' | 'incremental';
   readonly lun?: LunRecord;
 }
 

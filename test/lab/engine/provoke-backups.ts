@@ -23,6 +23,14 @@ async function withBackup(lab: Lab, kind: 'live' | 'cold' | 'hybrid'): Promise<{
   return { vmId, diskId, backupId: await begin(lab, vmId, [diskId], kind) };
 }
 
+/** A finished backup of another kind that the engine has not forgotten yet. */
+async function hybridAfter(lab: Lab, kind: 'live' | 'cold'): Promise<string> {
+  const { vmId, diskId } = await trackedVm(lab, 'a', kind);
+  await backUp(lab, vmId, [diskId], kind);
+  await begin(lab, vmId, [diskId], 'hybrid');
+  return vmId;
+}
+
 const gib = 1024 ** 3;
 
 export const backupProvocations: Provocations<typeof backupRefusals> = {
@@ -70,9 +78,9 @@ export const backupProvocations: Provocations<typeof backupRefusals> = {
   },
   'start-backup/checkpoint-invalid': async (lab) => {
     const { vmId, diskId } = await trackedVm(lab, 'a');
-    const snapshotId = await lab.snapshot(vmId);
     const checkpoint = await backUp(lab, vmId, [diskId], 'cold');
-    await lab.action(`/vms/${vmId}/snapshots/${snapshotId}/restore`);
+    lab.host.failNext('removeBitmap', 'qemu-failed');
+    await lab.api('DELETE', `/vms/${vmId}/checkpoints/${checkpoint}`);
     return askBackup(lab, vmId, [diskId], 'hybrid', from(checkpoint));
   },
   'start-backup/vm-status': async (lab) => {
@@ -122,9 +130,16 @@ export const backupProvocations: Provocations<typeof backupRefusals> = {
     await finish(lab, vmId, backupId);
     return finalize(lab, vmId, backupId);
   },
+  'stop-backup/stopped': async (lab) => {
+    const { vmId, diskId } = await trackedVm(lab, 'a', 'live');
+    lab.host.hold('snapshot');
+    const id = /id="([0-9a-f-]+)"/.exec((await askBackup(lab, vmId, [diskId], 'hybrid')).text)?.[1] ?? '';
+    await finalize(lab, vmId, id);
+    return finalize(lab, vmId, id);
+  },
   'stop-backup/premature': async (lab) => {
     const { vmId, diskId } = await trackedVm(lab, 'a', 'live');
-    lab.host.hold('startLiveBackup');
+    lab.host.hold('createVolume');
     const reply = await askBackup(lab, vmId, [diskId], 'live');
     return finalize(lab, vmId, /id="([0-9a-f-]+)"/.exec(reply.text)?.[1] ?? '');
   },
@@ -148,6 +163,8 @@ export const backupProvocations: Provocations<typeof backupRefusals> = {
     return lab.api('DELETE', `/vms/${vmId}/snapshots/${snapshotId}`);
   },
   'remove-vm/in-backup': async (lab) => lab.api('DELETE', `/vms/${(await withBackup(lab, 'hybrid')).vmId}`),
+  'start-vm/in-backup': async (lab) => lab.action(`/vms/${await hybridAfter(lab, 'cold')}/start`),
+  'stop-vm/in-backup': async (lab) => lab.action(`/vms/${await hybridAfter(lab, 'live')}/stop`),
   'shutdown-vm/in-backup': async (lab) => lab.action(`/vms/${(await withBackup(lab, 'live')).vmId}/shutdown`),
 
   'start-transfer/disk-unknown': (lab) => askTransfer(lab, `<disk id="${unknownId}"/>`),

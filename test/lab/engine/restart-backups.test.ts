@@ -1,5 +1,6 @@
 // The engine is killed, or restarted by the lab, in the middle of backups and transfers: what it drove goes on with its locks, what nobody
 // drives any more is failed with event 10814.
+import { randomUUID } from 'node:crypto';
 import { childText } from '../../../lab/engine/xml';
 import { askBackup, begin, backupRow, finish, phaseOf, trackedVm, transfer, until, type Kind } from './backup-client';
 import { Lab } from './lab-client';
@@ -76,11 +77,35 @@ test('backups that nobody drives any more are failed with event 10814; what they
   expect([disks, await checkpoints(vmId), lab.engine.context.locks.list()]).toEqual([
     [
       ['data', 'ok'],
-      ['backup_scratch', 'ok'],
+      ['backup_scratch', 'locked'],
     ],
     1,
     [],
   ]);
+});
+
+// Its command has another id than the backup, by which the engine looks for it (GetUnmonitoredBackups).
+test.each(['live', 'cold', 'hybrid'] as const)('%s: a backup that the client named is failed by a restart, and what it holds is not let go', async (kind) => {
+  lab.engine.context.settings.restartFailsNamedBackups = true;
+  const { vmId, diskId } = await trackedVm(lab, 'named', kind === 'live' ? 'live' : 'cold');
+  const id = randomUUID();
+  await askBackup(lab, vmId, [diskId], kind, '', id);
+  await lab.idle();
+  const before = lab.engine.context.locks.list();
+  await lab.engine.restart(0);
+  lab.token = await lab.logIn('admin@internal');
+  await lab.idle();
+  const codes = async (...wanted: readonly number[]): Promise<number[]> => Promise.all(wanted.map(async (code) => (await lab.xml('GET', `/events?search=type%3D${code}`)).children.length));
+  const snapshots = async (): Promise<number> => (await lab.xml('GET', `/vms/${vmId}/snapshots`)).children.length;
+  if (kind === 'hybrid') {
+    expect([backupRow(lab, id)?.phase, await codes(10_814, 10_793), lab.engine.context.locks.list(), await snapshots(), await checkpoints(vmId)]).toEqual(['succeeded', [1, 1], [], 2, 1]);
+    return;
+  }
+  expect([backupRow(lab, id)?.phase, await codes(10_814, 10_792), lab.engine.context.locks.list()]).toEqual(['failed', [1, 0], before]);
+  expect((await lab.action(`/vms/${vmId}/backups/${id}/finalize`)).text).toContain("is already in 'failed' phase");
+  await lab.engine.advanceClock(41 * 60);
+  const disks = (await lab.xml('GET', '/disks')).children.map((disk) => [childText(disk, 'content_type'), childText(disk, 'status')]);
+  expect([backupRow(lab, id), await codes(10_792), lab.engine.context.locks.list(), disks, await checkpoints(vmId)]).toEqual([undefined, [1], [], [['data', 'ok']], 0]);
 });
 
 test('a transfer goes on over a restart of the engine: the daemon knows nothing of it', async () => {
