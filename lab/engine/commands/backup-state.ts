@@ -77,7 +77,7 @@ export function leaveCheckpoints({ store }: Context, diskId: string): Checkpoint
   return left;
 }
 
-/** What a failed redefinition does: every checkpoint of the VM goes, in the engine and (as far as it can) on the host. */
+/** What a failed redefinition and the commit of an older state do: every checkpoint of the VM goes, in the engine and (as far as it can) on the host. */
 export async function wipeCheckpoints(context: Context, vmId: string): Promise<void> {
   context.store.write(() => {
     for (const { id } of checkpointsOf(context, vmId)) forgetCheckpoint(context, id);

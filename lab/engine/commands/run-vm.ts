@@ -1,5 +1,5 @@
 // Start, stop, shut down, freeze, thaw. A VM's status is what the host reports (see watchVms), never an assumption.
-import { attachmentsOf, hostOf, isRunning, needVm, type Context } from '../context';
+import { attachmentsOf, hostOf, isRunning, needVm, statusWord, type Context } from '../context';
 import { operationFailed } from '../faults';
 import type { Actor } from '../events';
 import { refuse } from '../refusals';
@@ -42,11 +42,11 @@ function pluggedDisks(context: Context, vm: VmRecord): DiskRecord[] {
 }
 
 async function validateStart(context: Context, vm: VmRecord): Promise<void> {
-  if (isRunning(vm)) throw refuse('start-vm/running');
   refuseLockedSnapshot(context, vm.id, 'start-vm/during-snapshot');
+  if (isRunning(vm)) throw refuse('start-vm/running', { status: statusWord(vm.status) });
   const disks = pluggedDisks(context, vm);
-  refuseLockedDisks(disks, 'start-vm/disks-locked');
   refuseInactiveDomains(context, disks, 'start-vm/domain-status');
+  refuseLockedDisks(disks, 'start-vm/disks-locked');
   await refuseIllegalDisks(context, disks, 'start-vm/disks-illegal');
   if (disks.some((disk) => context.store.tables.domains.get(disk.domainId)?.backup === true)) throw refuse('start-vm/backup-domain');
 }
@@ -107,7 +107,7 @@ export async function shutdownVm(context: Context, vmId: string, actor: Actor, f
 export async function freezeOrThaw(context: Context, vmId: string, action: 'freeze' | 'thaw', actor: Actor): Promise<void> {
   const vm = needVm(context, vmId);
   const C = `Cannot ${action} VM` as const;
-  if (vm.status !== 'up') throw refuse('freeze-vm/not-up', { C });
+  if (vm.status !== 'up') throw refuse('freeze-vm/not-up', { C, status: statusWord(vm.status) });
   try {
     await context.host[action](vm.id);
   } catch (error) {

@@ -70,9 +70,10 @@ export const backupProvocations: Provocations<typeof backupRefusals> = {
   },
   'start-backup/checkpoint-invalid': async (lab) => {
     const { vmId, diskId } = await trackedVm(lab, 'a');
-    const snapshotId = await lab.snapshot(vmId);
     const checkpoint = await backUp(lab, vmId, [diskId], 'cold');
-    await lab.action(`/vms/${vmId}/snapshots/${snapshotId}/restore`);
+    // What a removal that could not take its bitmap leaves.
+    lab.host.failNext('removeBitmap', 'qemu-failed');
+    await lab.api('DELETE', `/vms/${vmId}/checkpoints/${checkpoint}`);
     return askBackup(lab, vmId, [diskId], 'hybrid', from(checkpoint));
   },
   'start-backup/vm-status': async (lab) => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab, Reply } from './lab-client';
-import { backupDomain, damage, lockedDisk, maintenance, merging, previewed, snapped } from './provoke-snapshots';
+import { backupDomain, damage, lockedDisk, maintenance, merging, snapped } from './provoke-snapshots';
 import { escapeXml } from '../../../lab/engine/xml';
 import type { vmRefusals } from '../../../lab/engine/refusals-vms';
 import type { Provocations } from './provocation';
@@ -115,7 +115,11 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
   },
   'remove-vm/delete-protected': async (lab) => lab.api('DELETE', `/vms/${await lab.vm('a', '<delete_protected>true</delete_protected>')}`),
   'remove-vm/during-snapshot': async (lab) => lab.api('DELETE', `/vms/${(await merging(lab)).vmId}`),
-  'remove-vm/preview': async (lab) => lab.api('DELETE', `/vms/${(await previewed(lab)).vmId}`),
+  'remove-vm/domain-status': async (lab) => {
+    const { vmId } = await lab.vmWithDisk('a');
+    await maintenance(lab);
+    return lab.api('DELETE', `/vms/${vmId}`);
+  },
   'remove-vm/disks-locked': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await lockedDisk(lab, diskId);
