@@ -178,12 +178,12 @@ export const backupRefusals = {
     text: `Cannot remove VM. ${during}`,
     source: 'engine-rules 3, Start VM',
   },
-  'shutdown-vm/in-backup': {
-    operation: 'shut down VM without force',
+  'stop-vm/in-backup': {
+    operation: 'stop or shut down VM without force',
     condition: 'the VM is in a live backup',
     http: 409,
-    text: `Cannot shutdown VM. ${during}`,
-    source: 'engine-rules 3, Start VM',
+    text: `{C}. ${during}`,
+    source: 'StopVmCommandBase.validate',
   },
 
   'start-transfer/disk-unknown': {

@@ -48,12 +48,12 @@ export const vmRefusals = {
     text: 'Cannot run VM. Running VM can not contain disks which are stored on a backup storage domain.',
     source: 'engine-rules 2',
   },
-  'shutdown-vm/not-running': {
-    operation: 'shut down VM',
-    condition: 'it is down',
+  'stop-vm/not-running': {
+    operation: 'stop or shut down VM',
+    condition: 'it is locked (still being made); of one that is down it is a success',
     http: 409,
-    text: 'Cannot shutdown VM. VM is not running.',
-    source: 'AppErrors',
+    text: '{C}. VM is not running.',
+    source: 'StopVmCommandBase.validate',
   },
   'freeze-vm/not-up': {
     operation: 'freeze or thaw',

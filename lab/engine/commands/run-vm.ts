@@ -2,7 +2,7 @@
 import { attachmentsOf, hostOf, isRunning, needVm, statusWord, type Context } from '../context';
 import { operationFailed } from '../faults';
 import type { Actor } from '../events';
-import { refuse } from '../refusals';
+import { refuse, type Phrase } from '../refusals';
 import { HostError, type HostVmEvent, type HostVmStatus } from '../../host/port';
 import type { DiskRecord, VmRecord } from '../state/model';
 import { without } from '../state/without';
@@ -67,17 +67,24 @@ async function launch(context: Context, vm: VmRecord, actor: Actor): Promise<voi
   }
 }
 
-/** Of a VM that is down it is a success (observed). */
+/**
+ * Stop and shutdown take no lock: a guest may be stopped in the middle of its snapshot. Of a VM that is down both are a success (StopVmCommandBase:
+ * shouldSkipCommandExecution; observed). `force`: in spite of a backup.
+ */
+function mayStop(context: Context, vm: VmRecord, C: Phrase, force: boolean): boolean {
+  if (vm.status === 'down') return false;
+  if (!force && unfinishedBackup(context, vm.id)?.kind === 'live') throw refuse('stop-vm/in-backup', { C });
+  if (!isRunning(vm)) throw refuse('stop-vm/not-running', { C });
+  return true;
+}
+
 export async function stopVm(context: Context, vmId: string, actor: Actor, force = false): Promise<void> {
   const vm = needVm(context, vmId);
-  // `force`: in spite of a backup, which holds the VM.
-  const release = force
-    ? () => undefined
-    : context.locks.take('stop VM', 'Cannot stop VM', [
-        { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
-      ]);
+  if (mayStop(context, vm, 'Cannot stop VM', force)) await destroyVm(context, vm, actor);
+}
+
+async function destroyVm(context: Context, vm: VmRecord, actor: Actor): Promise<void> {
   try {
-    if (!isRunning(vm)) return;
     context.expectedDown.add(vm.id);
     await asFault(context, context.host.stopVm(vm.id));
     context.store.write(() => {
@@ -86,14 +93,14 @@ export async function stopVm(context: Context, vmId: string, actor: Actor, force
     });
   } finally {
     context.expectedDown.delete(vm.id);
-    release();
   }
 }
 
 export async function shutdownVm(context: Context, vmId: string, actor: Actor, force = false): Promise<void> {
   const vm = needVm(context, vmId);
-  if (!force && unfinishedBackup(context, vm.id)?.kind === 'live') throw refuse('shutdown-vm/in-backup');
-  if (!isRunning(vm)) throw refuse('shutdown-vm/not-running');
+  if (!mayStop(context, vm, 'Cannot shutdown VM', force)) return;
+  // ShutdownVmCommand.canShutdownVm: a guest that is not up would not hear it.
+  if (vm.status !== 'up') return destroyVm(context, vm, actor);
   context.expectedDown.add(vm.id);
   try {
     await asFault(context, context.host.shutdownVm(vm.id));

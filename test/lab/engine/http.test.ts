@@ -195,16 +195,16 @@ describe('errors', () => {
   });
 
   test('faults of actions are nested, in XML and in JSON', async () => {
-    const reply = await lab.action(`/vms/${vmId}/shutdown`);
+    const reply = await lab.action(`/vms/${vmId}/freezefilesystems`);
     const action = parseXml(reply.text);
     expect([reply.status, action.name, childText(action, 'status')]).toEqual([409, 'action', 'failed']);
-    expect(childText(child(action, 'fault') ?? action, 'detail')).toBe('[Cannot shutdown VM. VM is not running.]');
-    const json = await lab.api('POST', `/vms/${vmId}/shutdown`, {
+    expect(childText(child(action, 'fault') ?? action, 'detail')).toBe('[Cannot freeze VM because the VM is in Down status.]');
+    const json = await lab.api('POST', `/vms/${vmId}/freezefilesystems`, {
       body: '{}',
       headers: { Accept: 'application/json', 'Content-Type': 'application/json' },
     });
     expect(JSON.parse(json.text)).toEqual({
-      fault: { detail: '[Cannot shutdown VM. VM is not running.]', reason: 'Operation Failed' },
+      fault: { detail: '[Cannot freeze VM because the VM is in Down status.]', reason: 'Operation Failed' },
       status: 'failed',
     });
   });

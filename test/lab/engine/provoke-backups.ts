@@ -149,7 +149,7 @@ export const backupProvocations: Provocations<typeof backupRefusals> = {
     return lab.api('DELETE', `/vms/${vmId}/snapshots/${snapshotId}`);
   },
   'remove-vm/in-backup': async (lab) => lab.api('DELETE', `/vms/${(await withBackup(lab, 'hybrid')).vmId}`),
-  'shutdown-vm/in-backup': async (lab) => lab.action(`/vms/${(await withBackup(lab, 'live')).vmId}/shutdown`),
+  'stop-vm/in-backup': async (lab) => lab.action(`/vms/${(await withBackup(lab, 'live')).vmId}/shutdown`),
 
   'start-transfer/disk-unknown': (lab) => askTransfer(lab, `<disk id="${unknownId}"/>`),
   'start-transfer/illegal': async (lab) => {

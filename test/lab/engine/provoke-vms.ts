@@ -38,6 +38,16 @@ function event(origin: string, customId: number): string {
   return `<event><origin>${origin}</origin><severity>normal</severity><custom_id>${customId}</custom_id><description>d</description></event>`;
 }
 
+/** As one that is still being made from a template. */
+async function lockedVm(lab: Lab): Promise<string> {
+  const vmId = await lab.vm('a');
+  const { store } = lab.engine.context;
+  store.write(() => {
+    store.tables.vms.patch(vmId, { status: 'image_locked' });
+  });
+  return vmId;
+}
+
 export const vmProvocations: Provocations<typeof vmRefusals> = {
   'start-vm/running': async (lab) => {
     const vmId = await lab.vm('a');
@@ -65,7 +75,7 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
     await backupDomain(lab);
     return start(lab, vmId);
   },
-  'shutdown-vm/not-running': async (lab) => lab.action(`/vms/${await lab.vm('a')}/shutdown`),
+  'stop-vm/not-running': async (lab) => lab.action(`/vms/${await lockedVm(lab)}/shutdown`),
   'freeze-vm/not-up': async (lab) => lab.action(`/vms/${await lab.vm('a')}/freezefilesystems`),
   'freeze-vm/failed': async (lab) => {
     const vmId = await lab.vm('a');
@@ -138,14 +148,7 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
     await lab.idle();
     return lab.api('DELETE', `/vms/${vmId}?detach_only=true`);
   },
-  'remove-vm/locked': async (lab) => {
-    const vmId = await lab.vm('a');
-    const { store } = lab.engine.context;
-    store.write(() => {
-      store.tables.vms.patch(vmId, { status: 'image_locked' });
-    });
-    return lab.api('DELETE', `/vms/${vmId}`);
-  },
+  'remove-vm/locked': async (lab) => lab.api('DELETE', `/vms/${await lockedVm(lab)}`),
 
   'nic/name-used': async (lab) => {
     const vmId = await lab.vm('a');
