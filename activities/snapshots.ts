@@ -45,7 +45,7 @@ export function createSnapshotActivities({ engineOf, catalog, limits = freezeLim
   const idOf = ({ runId, backupId }: SnapshotOfRun): string => holdingId(runId, 'snapshot', backupId);
 
   /**
-   * The id in the holding wins: lists leave out snapshots that are being removed. But the mark decides: when a creation fails, its id goes
+   * The id in the holding wins: a list leaves out a snapshot that vanishes while it is made. But the mark decides: when a creation fails, its id goes
    * back to the "Active VM", which nobody may remove.
    */
   const find = async (engine: Engine, of: SnapshotOfRun): Promise<{ snapshot?: Snapshot; knownId?: string }> => {

@@ -29,11 +29,7 @@ export const eventKinds = {
   snapshotCreated: kind(68, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' has been completed."),
   snapshotFailed: kind(69, 'error', "Failed to complete snapshot '{snapshot}' creation for VM '{vm}'."),
   snapshotRefused: kind(117, 'error', 'Failed to create Snapshot {snapshot} for VM {vm} (User: {user}).'),
-  snapshotLiveFailed: kind(
-    170,
-    'warning',
-    "Failed to create live snapshot '{snapshot}' for VM '{vm}'. VM restart is recommended. Note that using the created snapshot might cause data inconsistency.",
-  ),
+  snapshotDoubtful: kind(10_774, 'warning', 'Snapshot {snapshot} for VM {vm} (User: {user}), may be inconsistent as there was a failure during creation.'),
   snapshotRemovalAsked: kind(342, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' was initiated by {user}."),
   snapshotRemovalRefused: kind(343, 'error', 'Failed to remove Snapshot {snapshot} for VM {vm} (User: {user}).'),
   snapshotRemoved: kind(356, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' has been completed."),
@@ -42,7 +38,10 @@ export const eventKinds = {
   previewAsked: kind(46, 'normal', 'Snapshot-Preview {snapshot} for VM {vm} was initiated by {user}.'),
   previewDone: kind(71, 'normal', 'Snapshot-Preview {snapshot} for VM {vm} has been completed.'),
   previewFailed: kind(99, 'error', 'Failed to complete Snapshot-Preview {snapshot} for VM {vm}.'),
-  restored: kind(47, 'normal', 'VM {vm} restored from Snapshot by {user}.'),
+  commitAsked: kind(94, 'normal', 'Committing a Snapshot-Preview for VM {vm} was initialized by {user}.'),
+  commitDone: kind(95, 'normal', 'Committing a Snapshot-Preview for VM {vm} has been completed.'),
+  undoAsked: kind(650, 'normal', 'Undoing a Snapshot-Preview for VM {vm} was initialized by {user}.'),
+  undoDone: kind(651, 'normal', 'Undoing a Snapshot-Preview for VM {vm} has been completed.'),
   diskPlugged: kind(2000, 'normal', 'VM {vm} disk {disk} was plugged by {user}.'),
   diskPlugFailed: kind(2001, 'error', 'Failed to plug disk {disk} to VM {vm} (User: {user}).'),
   diskUnplugged: kind(2002, 'normal', 'VM {vm} disk {disk} was unplugged by {user}.'),
@@ -131,13 +130,13 @@ export class EventLog {
     });
   }
 
-  post(posted: PostedEvent, actor: Actor): EventRecord {
+  /** AddExternalEventCommand: of who posted it, and under which correlation id, the row keeps only what the body says. */
+  post(posted: PostedEvent): EventRecord {
     return this.append({
       ...posted,
       code: postedCodes[posted.severity],
       description: posted.description.slice(0, longestDescription),
-      correlationId: actor.correlationId,
-      user: actor.user,
+      correlationId: '',
     });
   }
 

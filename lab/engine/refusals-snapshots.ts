@@ -6,7 +6,7 @@ const during = 'The VM is performing an operation on a Snapshot. Please wait for
 const locked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
 const illegal = 'The following attached disks are in ILLEGAL status: {disks} - please remove them and try again.';
 const attached =
-  "The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to): {list}. Please detach them from those VMs and try again.";
+  "The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to):\n\n {list} \n\nPlease detach them from those VMs and try again.";
 
 export const snapshotRefusals = {
   'create-snapshot/disk-unknown': {
@@ -124,7 +124,7 @@ export const snapshotRefusals = {
   },
   'remove-snapshot/attached': {
     operation: 'remove snapshot',
-    condition: 'a disk of it is attached to another VM, active or not',
+    condition: 'the disk of any snapshot of the VM is attached to another VM, active or not',
     http: 409,
     text: `Cannot remove Snapshot. ${attached}`,
     source: rules,
@@ -218,8 +218,8 @@ export const snapshotRefusals = {
     operation: 'preview snapshot',
     condition: 'a disk of the snapshot left the VM',
     http: 409,
-    text: 'Cannot preview Snapshot. The following disks are either unplugged or unattached: {disks}.',
-    source: rules,
+    text: "Cannot preview Snapshot. The following VM's disks snapshots are not attached to VM {vm} (Disk Alias/Snapshot Description):\n\n {list} \n\n",
+    source: 'DiskImagesValidator.diskImagesSnapshotsAttachedToVm; AppErrors, VM_DISK_SNAPSHOT_NOT_ATTACHED_TO_VM',
   },
   'preview-snapshot/domain-status': {
     operation: 'preview snapshot',
@@ -228,16 +228,30 @@ export const snapshotRefusals = {
     text: "Cannot preview Snapshot. The relevant Storage Domain's status is {status}.",
     source: rules,
   },
+  'preview-snapshot/low-space': {
+    operation: 'preview snapshot',
+    condition: "a disk's domain is below its critical space",
+    http: 409,
+    text: 'Cannot preview Snapshot. Low disk space on Storage Domain {domain}.',
+    source: 'TryBackToAllSnapshotsOfVmCommand, allDomainsWithinThresholds',
+  },
   'commit-snapshot/not-in-preview': {
     operation: 'commit or undo a preview',
     condition: 'the VM previews nothing',
-    http: 409,
+    http: 400,
     text: "{C}. VM's Snapshot does not exist.",
     source: 'RestoreAllSnapshotsCommand: the snapshot in preview is asked for first; AppErrors',
   },
+  'commit-snapshot/domain-status': {
+    operation: 'commit or undo a preview',
+    condition: "a disk's domain is not active",
+    http: 409,
+    text: "{C}. The relevant Storage Domain's status is {status}.",
+    source: 'RestoreAllSnapshotsCommand, allDomainsExistAndActive',
+  },
   'commit-snapshot/attached': {
     operation: 'commit a preview',
-    condition: 'a snapshot disk that would go is attached to another VM',
+    condition: 'the disk of any snapshot of the VM is attached to another VM',
     http: 409,
     text: `Cannot revert to Snapshot. ${attached}`,
     source: rules,
@@ -246,7 +260,7 @@ export const snapshotRefusals = {
     operation: 'commit or undo a preview',
     condition: 'the VM runs from the preview',
     http: 409,
-    text: '{C}. At least one of the VMs is not down.',
-    source: rules,
+    text: '{C} because the VM is in {status} status.',
+    source: 'RestoreAllSnapshotsCommand, validateVmStatusUsingMatrix, whose table has forgotten Up; the lab has not',
   },
 } as const satisfies Readonly<Record<string, Refusal>>;

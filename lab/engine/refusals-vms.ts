@@ -10,8 +10,8 @@ export const vmRefusals = {
     operation: 'start VM',
     condition: 'it is not down',
     http: 409,
-    text: 'Cannot run VM. VM is running.',
-    source: 'AppErrors',
+    text: 'Cannot run VM because the VM is in {status} status.',
+    source: 'RunVmValidator.validateVmStatusUsingMatrix',
   },
   'start-vm/during-snapshot': {
     operation: 'start VM',
@@ -48,19 +48,19 @@ export const vmRefusals = {
     text: 'Cannot run VM. Running VM can not contain disks which are stored on a backup storage domain.',
     source: 'engine-rules 2',
   },
-  'shutdown-vm/not-running': {
-    operation: 'shut down VM',
-    condition: 'it is down',
+  'stop-vm/not-running': {
+    operation: 'stop or shut down VM',
+    condition: 'it is locked (still being made); of one that is down it is a success',
     http: 409,
-    text: 'Cannot shutdown VM. VM is not running.',
-    source: 'AppErrors',
+    text: '{C}. VM is not running.',
+    source: 'StopVmCommandBase.validate',
   },
   'freeze-vm/not-up': {
     operation: 'freeze or thaw',
     condition: 'the VM is not up',
     http: 409,
-    text: '{C}. VM is not up.',
-    source: 'AppErrors',
+    text: '{C} because the VM is in {status} status.',
+    source: 'FreezeVmCommand and ThawVmCommand, failVmStatusIllegal',
   },
   'freeze-vm/failed': {
     operation: 'freeze or thaw',
@@ -162,12 +162,12 @@ export const vmRefusals = {
     text: `Cannot remove VM. ${during}`,
     source: rules,
   },
-  'remove-vm/preview': {
+  'remove-vm/domain-status': {
     operation: 'remove VM',
-    condition: 'it previews a snapshot',
+    condition: "a disk's domain is not active",
     http: 409,
-    text: 'Cannot remove VM. VM is previewing a Snapshot.',
-    source: rules,
+    text: "Cannot remove VM. The relevant Storage Domain's status is {status}.",
+    source: 'RemoveVmCommand.validate, allDomainsExistAndActive',
   },
   'remove-vm/disks-locked': {
     operation: 'remove VM',
@@ -178,9 +178,9 @@ export const vmRefusals = {
   },
   'remove-vm/attached': {
     operation: 'remove VM',
-    condition: 'a snapshot disk of it is attached to another VM',
+    condition: 'the disk of a snapshot of it is attached to another VM',
     http: 409,
-    text: "Cannot remove VM. The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to): {list}. Please detach them from those VMs and try again.",
+    text: "Cannot remove VM. The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to):\n\n {list} \n\nPlease detach them from those VMs and try again.",
     source: rules,
   },
   'remove-vm/detach-with-snapshots': {
@@ -199,7 +199,7 @@ export const vmRefusals = {
   },
   'remove-vm/locked': {
     operation: 'remove VM',
-    condition: 'it is locked (still being made, or removed)',
+    condition: 'it is locked (still being made)',
     http: 409,
     text: 'Cannot remove VM: VM is locked. Please try again in a few minutes.',
     source: rules,

@@ -157,7 +157,7 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
   }
   private ownSnapshot(vm: FakeVm, disks: readonly FakeDisk[]): FakeSnapshot {
     const volumes = new Map(disks.map((disk) => [disk.settings.diskId, disk.volume]));
-    const snapshot: FakeSnapshot = { id: randomUUID(), description: 'Auto-generated for Backup VM', status: 'locked', type: 'regular', createdAt: new Date().toISOString(), removing: false, ovf: this.ovfOf(vm, disks), volumes };
+    const snapshot: FakeSnapshot = { id: randomUUID(), description: 'Auto-generated for Backup VM', status: 'locked', type: 'regular', createdAt: new Date().toISOString(), ovf: this.ovfOf(vm, disks), volumes };
     for (const disk of disks) disk.volume = randomUUID();
     vm.snapshots.set(snapshot.id, snapshot);
     return snapshot;

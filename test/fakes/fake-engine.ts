@@ -49,7 +49,7 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
       const { settings, status, storageType, shareable, contentType, actualBytes } = look(disk);
       return [{ settings: { ...settings, active: attachment.active, interface: attachment.interface, bootable: attachment.bootable }, status, storageType, shareable, contentType, actualBytes }];
     }));
-  listSnapshots = (vmId: string): Promise<readonly Snapshot[]> => this.read('listSnapshots', () => [...this.vmOf(vmId).snapshots.values()].filter((each) => !each.removing).map((each) => snapshotView(look(each))));
+  listSnapshots = (vmId: string): Promise<readonly Snapshot[]> => this.read('listSnapshots', () => [...this.vmOf(vmId).snapshots.values()].map((each) => snapshotView(look(each))));
   getSnapshot = (vmId: string, snapshotId: string): Promise<Snapshot | undefined> =>
     this.read('getSnapshot', () => {
       const { snapshots = new Map<string, FakeSnapshot>() } = this.vms.get(vmId) ?? {};
@@ -99,7 +99,7 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
       const volumes = new Map(disks.map((disk) => [disk.settings.diskId, disk.volume]));
       const ovf = this.ovfOf(vm, disks);
       for (const disk of disks) disk.volume = randomUUID();
-      const snapshot: FakeSnapshot = { id, description, status: 'locked', type: 'regular', createdAt: new Date().toISOString(), removing: false, ovf, volumes };
+      const snapshot: FakeSnapshot = { id, description, status: 'locked', type: 'regular', createdAt: new Date().toISOString(), ovf, volumes };
       const event = (code: number): void => this.tell(vm, code, `Snapshot '${description}' of VM '${vm.name}'`, correlationId);
       event(45);
       const end = this.snapshotEnd;
@@ -118,12 +118,12 @@ export class FakeEngine extends FakeEngineBackups implements Engine {
       this.refuseInBackup(vmId);
       if (snapshot.status !== 'ok') refuse('engine.locked', 'The VM is performing an operation on a Snapshot.');
       if (!['up', 'down', 'paused'].includes(vm.status)) refuse('engine.conflict', `VM ${vm.name} must be in status Down, Up or Paused.`);
-      for (const other of this.vms.values()) for (const each of other.attachments.values()) if (each.snapshotId === snapshotId) refuse('engine.conflict', `The following VM's disks snapshots are attached to other VMs: ${each.diskId}. Please detach them from those VMs and try again.`);
+      for (const other of this.vms.values()) for (const each of other.attachments.values()) if (each.snapshotId !== undefined && vm.snapshots.has(each.snapshotId)) refuse('engine.conflict', `The following VM's disks snapshots are attached to other VMs: ${each.diskId}. Please detach them from those VMs and try again.`);
       const merged = this.failingMerges-- <= 0;
-      Object.assign(snapshot, { status: 'locked', removing: true });
+      snapshot.status = 'locked';
       snapshot.moving = { looks: this.looks, then: () => {
         if (merged) vm.snapshots.delete(snapshotId);
-        else Object.assign(snapshot, { status: 'ok', removing: false });
+        else snapshot.status = 'ok';
       } };
       return { correlationId: randomUUID() };
     });

@@ -19,7 +19,7 @@ export function look<Object extends Moving>(object: Object): Object {
   return object;
 }
 
-export type FakeSnapshot = { -readonly [Key in keyof Snapshot]: Snapshot[Key] } & Moving & { removing: boolean; ovf: string; readonly volumes: ReadonlyMap<string, string> };
+export type FakeSnapshot = { -readonly [Key in keyof Snapshot]: Snapshot[Key] } & Moving & { ovf: string; readonly volumes: ReadonlyMap<string, string> };
 export type FakeAttachment = { -readonly [Key in keyof Attachment]: Attachment[Key] } & Moving;
 export type FakeDisk = { settings: DiskSettings; volume: string } & { -readonly [Key in keyof Omit<VmDisk, 'settings'>]: VmDisk[Key] } & Moving;
 

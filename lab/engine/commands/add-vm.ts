@@ -87,17 +87,16 @@ export async function importVm(context: Context, request: ImportRequest, actor: 
   const jobId = store.write(() => {
     putVm(context, vm);
     for (const nic of ovf.nics) store.tables.nics.put(nicFromOvf(context, nic, vm, request.regenerateIds));
-    context.events.record('vmImportAsked', actor, { vm });
-    return context.jobs.open(`Creating VM ${name} from configuration in Cluster ${store.tables.places.get(clusterId)?.name ?? ''}`, actor)
+    return context.jobs.open(`Importing VM ${name} from configuration to Cluster ${store.tables.places.get(clusterId)?.name ?? ''}`, actor)
       .jobId;
   });
   // The disks go to the VM that the OVF names, whatever the new one's id is: the engine's own mistake (observed).
   const failed: string[] = [];
   for (const disk of ovf.disks) if (!(await isAttachedFromOvf(context, vm, ovf.vmId, disk, actor))) failed.push(context.store.tables.disks.get(disk.diskId)?.alias ?? disk.diskId);
-  context.events.record(failed.length === 0 ? 'vmImported' : 'vmImportedInPart', actor, { vm, disk: failed.join(', ') });
   store.write(() => {
+    // Of the import itself nothing is told, only of the disks that it attaches (ImportVmFromConfigurationCommand: setCommandShouldBeLogged).
+    if (ovf.disks.length > 0) context.events.record(failed.length === 0 ? 'vmImported' : 'vmImportedInPart', actor, { vm, disk: failed.join(',') });
     context.jobs.end(jobId, 'finished');
-    context.events.record('vmCreatedDone', actor, { vm });
   });
   return vm;
 }

@@ -1,7 +1,7 @@
 // Validations that several operations share. Each refuses with the row of the operation that asks.
-import { aliases, isRunning, snapshotsOf, statusWord, type Context } from '../context';
+import { aliases, isRunning, ownImageDisks, snapshotsOf, statusWord, type Context } from '../context';
 import { refuse, type RefusalKey } from '../refusals';
-import type { DiskRecord, SnapshotRecord, VmRecord } from '../state/model';
+import type { DiskRecord, VmRecord } from '../state/model';
 import { illegalDisks } from '../volumes';
 
 export function refuseLockedSnapshot(context: Context, vmId: string, key: RefusalKey): void {
@@ -26,11 +26,16 @@ export async function refuseIllegalDisks(context: Context, disks: readonly DiskR
   if (found !== '') throw refuse(key, { disks: found });
 }
 
-export function refuseInactiveDomains({ store }: Context, disks: readonly DiskRecord[], key: RefusalKey): void {
+export function refuseInactiveDomains(
+  { store }: Context,
+  disks: readonly DiskRecord[],
+  key: RefusalKey,
+  parameters: Readonly<Record<string, string>> = {},
+): void {
   const inactive = disks
     .map((disk) => store.tables.domains.get(disk.domainId))
     .find((domain) => domain !== undefined && domain.status !== 'active');
-  if (inactive !== undefined) throw refuse(key, { status: statusWord(inactive.status) });
+  if (inactive !== undefined) throw refuse(key, { ...parameters, status: statusWord(inactive.status) });
 }
 
 const gib = 1024 ** 3;
@@ -50,19 +55,19 @@ export async function refuseLowSpace(
   }
 }
 
-/** `(Disk Alias/Snapshot Description/VM attached to)` for every disk of these snapshots that another VM holds, active or not. */
-export function attachedElsewhere({ store }: Context, snapshots: readonly SnapshotRecord[]): string {
-  const ids = new Set(snapshots.map((snapshot) => snapshot.id));
-  return store.tables.attachments
-    .where((attachment) => attachment.snapshotId !== undefined && ids.has(attachment.snapshotId))
-    .map((attachment) =>
-      [
-        store.tables.disks.get(attachment.diskId)?.alias,
-        store.tables.snapshots.get(attachment.snapshotId)?.description,
-        store.tables.vms.get(attachment.vmId)?.name,
-      ].join('/'),
+/**
+ * Disks of the VM of which other VMs hold a snapshot, active or not. Of *any* snapshot, whichever is to go, and in the engine's own punctuation
+ * (VmValidator.vmNotHavingDeviceSnapshotsAttachedToOtherVms, DiskImagesValidator.diskImagesSnapshotsNotAttachedToOtherVms: it goes by the disk's id).
+ */
+export function attachedElsewhere(context: Context, vmId: string): string {
+  const { attachments, snapshots, vms } = context.store.tables;
+  return ownImageDisks(context, vmId)
+    .flatMap(({ disk }) =>
+      attachments
+        .where(({ diskId, snapshotId }) => diskId === disk.id && snapshotId !== undefined)
+        .map((held) => `${disk.alias} ,${snapshots.get(held.snapshotId)?.description ?? ''}, ${vms.get(held.vmId)?.name ?? ''}`),
     )
-    .join(', ');
+    .join('%n');
 }
 
 export function refuseRunning(vm: VmRecord, key: RefusalKey, parameters: Readonly<Record<string, string>> = {}): void {

@@ -105,11 +105,13 @@ function chooseDisks(context: Context, vm: VmRecord, { disks: named }: SnapshotR
   const unknown = named.filter(({ diskId }) => disks.get(diskId) === undefined);
   if (unknown.length > 0) throw refuse('create-snapshot/disk-unknown', { disks: unknown.map(({ diskId }) => diskId).join(', ') });
   const chosen = named.flatMap(({ diskId }) => disks.get(diskId) ?? []);
-  const notSnapable = chosen.filter((disk) => disk.kind === 'lun' || disk.shareable);
+  const isAttached = ({ id }: DiskRecord): boolean => attachments.get(`${vm.id}/${id}`) !== undefined;
+  const notSnapable = chosen.filter((disk) => isAttached(disk) && (disk.kind === 'lun' || disk.shareable));
   if (notSnapable.length > 0) throw refuse('create-snapshot/not-snapable', { disks: aliases(notSnapable) });
-  const strangers = chosen.filter((disk) => !own.some(({ id }) => id === disk.id) || attachments.get(`${vm.id}/${disk.id}`) === undefined);
+  const strangers = chosen.filter((disk) => !isAttached(disk));
   if (strangers.length > 0) throw refuse('create-snapshot/not-attached', { vm: vm.name, disks: aliases(strangers) });
-  return chosen;
+  // A disk of which the VM holds another's snapshot is attached, and silently left out (getDisksList: ONLY_ACTIVE).
+  return chosen.filter(({ id }) => own.some((disk) => disk.id === id));
 }
 
 /** One write: the rows, the locks that survive (disks locked, snapshot locked), the job, the event, the operation. */

@@ -1,6 +1,6 @@
 // What follows the answer to "create snapshot": the host's work, its success or its being taken back, and how an engine
 // that was killed meanwhile goes on from what the host really did.
-import { isRunning, type Context } from '../context';
+import type { Context } from '../context';
 import { HostError, type SnapshotDisk, type VolumeRef } from '../../host/port';
 import type { CreateSnapshotOperation, SnapshotVolume } from '../state/operations';
 
@@ -15,14 +15,21 @@ export function moveImages({ store }: Context, fromSnapshotId: string, toSnapsho
 
 export async function carryOut(context: Context, operation: CreateSnapshotOperation): Promise<void> {
   const { disks, vmId } = operation;
+  const wasRunning = isQemuThere(context, vmId);
   try {
     if (disks.length > 0) await context.host.snapshot(vmId, disks.map(forHost));
   } catch (error) {
     context.log(`snapshot ${operation.snapshotId} of VM ${vmId}: ${String(error)}`);
-    takeBack(context, operation, error);
+    if (isQemuThere(context, vmId)) takeBack(context, operation);
+    else await leave(context, operation, wasRunning);
     return;
   }
   complete(context, operation);
+}
+
+/** Whom the engine can ask which volumes are open (ImagesHandler.isSnapshotUsed). */
+function isQemuThere({ host }: Context, vmId: string): boolean {
+  return !['down', 'not_responding'].includes(host.vmStatus(vmId));
 }
 
 function forHost({ diskId, current, currentFormat, next, toCheckpointId }: SnapshotVolume): SnapshotDisk {
@@ -46,8 +53,11 @@ function complete(context: Context, operation: CreateSnapshotOperation): void {
   });
 }
 
-/** The host does all disks or none, so a failure leaves nothing: the row vanishes and Active gets its id back. */
-function takeBack(context: Context, operation: CreateSnapshotOperation, error: unknown): void {
+/**
+ * Of a guest that does not write to the new volumes nothing is left: the row vanishes and Active gets its id back (CreateSnapshotForVmCommand.endVmCommand).
+ * Event 170 is a host's that refuses the job at once, which this one never does; of a job that fails 69 is all that is told.
+ */
+function takeBack(context: Context, operation: CreateSnapshotOperation): void {
   const { store } = context;
   context.volumes.forget();
   store.write(() => {
@@ -64,14 +74,42 @@ function takeBack(context: Context, operation: CreateSnapshotOperation, error: u
     moveImages(context, operation.newActiveId, operation.snapshotId, []);
     operations.delete(operation.id);
     const vm = vms.get(operation.vmId);
-    const beforeTheGuest =
-      !(error instanceof HostError) || error.code === 'no-space' || error.code === 'no-such-volume' || vm === undefined || !isRunning(vm);
-    context.events.record(beforeTheGuest ? 'snapshotFailed' : 'snapshotLiveFailed', operation, {
-      ...(vm === undefined ? {} : { vm }),
-      snapshot: description,
-    });
+    context.events.record('snapshotFailed', operation, { ...(vm === undefined ? {} : { vm }), snapshot: description });
     context.jobs.end(operation.jobId, 'failed');
   });
+}
+
+/**
+ * Where no QEMU can be asked the engine takes the new volumes for used: the snapshot ends `ok`, with 10774 and 69, whether or not its volumes are there.
+ * Those of a live snapshot are, because the engine has them made before it asks the guest; those of a VM that was down are what has failed.
+ */
+async function leave(context: Context, operation: CreateSnapshotOperation, areThere: boolean): Promise<void> {
+  const { store } = context;
+  if (areThere) await makeEmptyVolumes(context, operation);
+  context.volumes.forget();
+  store.write(() => {
+    const { snapshots, disks, vms, operations, backups } = store.tables;
+    snapshots.patch(operation.snapshotId, { status: 'ok' });
+    for (const { diskId } of operation.disks) disks.patch(diskId, { locked: false });
+    if (operation.backupId !== undefined) backups.patch(operation.backupId, { phase: 'finalizing_failure' });
+    operations.delete(operation.id);
+    const vm = vms.get(operation.vmId);
+    const subject = { ...(vm === undefined ? {} : { vm }), snapshot: snapshots.get(operation.snapshotId)?.description ?? '' };
+    context.events.record('snapshotDoubtful', operation, subject);
+    context.events.record('snapshotFailed', operation, subject);
+    context.jobs.end(operation.jobId, 'failed');
+  });
+}
+
+/** The host has withdrawn them with the live snapshot. Without bitmaps, as the engine has them made of a running VM. */
+async function makeEmptyVolumes({ host, log }: Context, { disks, snapshotId }: CreateSnapshotOperation): Promise<void> {
+  for (const { current, currentFormat, next, virtualBytes } of disks) {
+    try {
+      await host.createVolume({ ...next, format: 'cow', virtualBytes, sparse: true, backing: { volumeId: current.volumeId, format: currentFormat } });
+    } catch (error) {
+      log(`snapshot ${snapshotId}: volume ${next.volumeId}: ${String(error)}`);
+    }
+  }
 }
 
 /** After a crash: how far the host had got is found in its files and its QEMU, not guessed. */
@@ -105,7 +143,7 @@ async function goOnLive(context: Context, operation: CreateSnapshotOperation): P
       await carryOut(context, operation);
     } else {
       context.log(`snapshot ${operation.snapshotId} cannot be resumed: ${String(error)}`);
-      takeBack(context, operation, error);
+      takeBack(context, operation);
     }
   }
 }

@@ -85,7 +85,8 @@ async function afterSnapshot(context: Context, operation: VmBackupOperation): Pr
   const backup = context.store.tables.backups.get(operation.backupId);
   const snapshot = context.store.tables.snapshots.get(backup?.snapshotId);
   if (backup === undefined) return;
-  if (snapshot?.type !== 'regular' || snapshot.status !== 'ok') return failBackup(context, operation);
+  // One that failed may be `ok` all the same (finish-snapshot.ts), and then the backup is on its way out.
+  if (snapshot?.type !== 'regular' || snapshot.status !== 'ok' || backup.phase !== 'starting') return failBackup(context, operation);
   const images = imagesOfSnapshot(context, snapshot.id);
   const disks = backup.disks.map((disk): BackedUpDisk => ({
     ...disk,

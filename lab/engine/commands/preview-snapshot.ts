@@ -1,14 +1,22 @@
 // Previews a snapshot: puts fresh volumes on top of the snapshot's and lets them be the active
 // ones; the old active ones wait under a snapshot of type `preview` until commit drops them or undo brings them back.
-import { activeImage, activeSnapshot, aliases, imagesOfSnapshot, needVm, volumeRef, type Context } from '../context';
+import { activeImage, activeSnapshot, imagesOfSnapshot, needVm, ownImageDisks, volumeRef, type Context } from '../context';
 import { newId, type Actor } from '../events';
 import { operationFailed } from '../faults';
 import { readOvf } from '../ovf/reader';
 import { snapshotConfiguration } from './configuration';
 import { refuse, type Phrase } from '../refusals';
-import type { DiskRecord, ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
+import type { ImageRecord, SnapshotRecord, VmRecord } from '../state/model';
 import type { PreviewSnapshotOperation } from '../state/operations';
-import { refuseIllegalDisks, refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot, refusePreview, refuseRunning } from './checks';
+import {
+  refuseIllegalDisks,
+  refuseInactiveDomains,
+  refuseLockedDisks,
+  refuseLockedSnapshot,
+  refuseLowSpace,
+  refusePreview,
+  refuseRunning,
+} from './checks';
 
 export function lockVm(context: Context, vm: VmRecord, C: Phrase): () => void {
   return context.locks.take(C, C, [{ kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } }]);
@@ -34,18 +42,20 @@ async function validate(context: Context, vm: VmRecord, snapshotId: string | und
   refusePreview(context, vm.id, 'preview-snapshot/preview');
   if (snapshot.configuration === undefined)
     throw refuse('preview-snapshot/no-configuration', { snapshot: snapshot.description, vm: vm.name });
-  const { disks, attachments } = context.store.tables;
-  const frozen = imagesOfSnapshot(context, snapshot.id).flatMap((image): DiskRecord[] => {
-    const disk = disks.get(image.diskId);
-    return disk === undefined ? [] : [disk];
-  });
-  await refuseIllegalDisks(context, frozen, 'preview-snapshot/disks-illegal');
-  refuseLockedDisks(frozen, 'preview-snapshot/disks-locked');
-  const gone = frozen.filter(
-    (disk) => attachments.get(`${vm.id}/${disk.id}`)?.snapshotId !== undefined || attachments.get(`${vm.id}/${disk.id}`) === undefined,
+  // All of the VM's own disks, also those that the snapshot does not have; without any nothing more is asked (TryBackToAllSnapshotsOfVmCommand).
+  const own = ownImageDisks(context, vm.id).map(({ disk }) => disk);
+  if (own.length === 0) return snapshot;
+  await refuseIllegalDisks(context, own, 'preview-snapshot/disks-illegal');
+  refuseLockedDisks(own, 'preview-snapshot/disks-locked');
+  const gone = imagesOfSnapshot(context, snapshot.id).filter(({ diskId }) => !own.some(({ id }) => id === diskId));
+  const list = gone.map(({ diskId }) => `${context.store.tables.disks.get(diskId)?.alias ?? ''} ,${snapshot.description}`).join('%n');
+  if (list !== '') throw refuse('preview-snapshot/not-attached', { vm: vm.name, list });
+  refuseInactiveDomains(context, own, 'preview-snapshot/domain-status');
+  await refuseLowSpace(
+    context,
+    own.map(({ domainId }) => domainId),
+    'preview-snapshot/low-space',
   );
-  if (gone.length > 0) throw refuse('preview-snapshot/not-attached', { disks: aliases(gone) });
-  refuseInactiveDomains(context, frozen, 'preview-snapshot/domain-status');
   return snapshot;
 }
 

@@ -59,7 +59,7 @@ export async function validateRemoval(context: Context, vm: VmRecord, snapshot: 
   refusePreview(context, vm.id, 'remove-snapshot/preview');
   if (snapshot.type !== 'regular') throw refuse('remove-snapshot/not-regular');
   refuseStatus(vm, ['down', 'up', 'paused'], 'remove-snapshot/vm-status');
-  refuseAttached(context, snapshot);
+  refuseAttached(context, vm.id);
   refuseLockedDisks(disks, 'remove-snapshot/disks-locked');
   // A live removal over an illegal volume is the way to repeat one that failed.
   if (!isRunning(vm)) await refuseIllegalDisks(context, disks, 'remove-snapshot/disks-illegal');
@@ -72,8 +72,8 @@ export async function validateRemoval(context: Context, vm: VmRecord, snapshot: 
   );
 }
 
-function refuseAttached(context: Context, snapshot: SnapshotRecord): void {
-  const list = attachedElsewhere(context, [snapshot]);
+function refuseAttached(context: Context, vmId: string): void {
+  const list = attachedElsewhere(context, vmId);
   if (list !== '') throw refuse('remove-snapshot/attached', { list });
 }
 
@@ -92,7 +92,7 @@ export function recordRemoval(
   const { store } = context;
   return store.write(() => {
     // An attach locks the appliance and the disk, not this VM: it may have come while the files were looked at.
-    refuseAttached(context, snapshot);
+    refuseAttached(context, vm.id);
     store.tables.snapshots.patch(snapshot.id, { status: 'locked' });
     for (const image of imagesOfSnapshot(context, snapshot.id)) store.tables.disks.patch(image.diskId, { locked: true });
     const job = context.jobs.open(`Removing Snapshot ${snapshot.description} from VM ${vm.name}`, actor);

@@ -1,8 +1,8 @@
 // Start, stop, shut down, freeze, thaw. A VM's status is what the host reports (see watchVms), never an assumption.
-import { attachmentsOf, hostOf, isRunning, needVm, type Context } from '../context';
+import { attachmentsOf, hostOf, isRunning, needVm, statusWord, type Context } from '../context';
 import { operationFailed } from '../faults';
 import type { Actor } from '../events';
-import { refuse } from '../refusals';
+import { refuse, type Phrase } from '../refusals';
 import { HostError, type HostVmEvent, type HostVmStatus } from '../../host/port';
 import type { DiskRecord, VmRecord } from '../state/model';
 import { without } from '../state/without';
@@ -42,11 +42,11 @@ function pluggedDisks(context: Context, vm: VmRecord): DiskRecord[] {
 }
 
 async function validateStart(context: Context, vm: VmRecord): Promise<void> {
-  if (isRunning(vm)) throw refuse('start-vm/running');
   refuseLockedSnapshot(context, vm.id, 'start-vm/during-snapshot');
+  if (isRunning(vm)) throw refuse('start-vm/running', { status: statusWord(vm.status) });
   const disks = pluggedDisks(context, vm);
-  refuseLockedDisks(disks, 'start-vm/disks-locked');
   refuseInactiveDomains(context, disks, 'start-vm/domain-status');
+  refuseLockedDisks(disks, 'start-vm/disks-locked');
   await refuseIllegalDisks(context, disks, 'start-vm/disks-illegal');
   if (disks.some((disk) => context.store.tables.domains.get(disk.domainId)?.backup === true)) throw refuse('start-vm/backup-domain');
   if (backupKeepsState(context, vm.id)) throw refuse('start-vm/in-backup');
@@ -68,18 +68,24 @@ async function launch(context: Context, vm: VmRecord, actor: Actor): Promise<voi
   }
 }
 
-/** Of a VM that is down it is a success (observed). */
+/**
+ * Stop and shutdown take no lock: a guest may be stopped in the middle of its snapshot. Of a VM that is down both are a success (StopVmCommandBase:
+ * shouldSkipCommandExecution; observed). `force`: in spite of a backup.
+ */
+function mayStop(context: Context, vm: VmRecord, C: Phrase, force: boolean): boolean {
+  if (vm.status === 'down') return false;
+  if (!force && backupKeepsState(context, vm.id)) throw refuse(C === 'Cannot stop VM' ? 'stop-vm/in-backup' : 'shutdown-vm/in-backup');
+  if (!isRunning(vm)) throw refuse('stop-vm/not-running', { C });
+  return true;
+}
+
 export async function stopVm(context: Context, vmId: string, actor: Actor, force = false): Promise<void> {
   const vm = needVm(context, vmId);
-  // `force`: in spite of a backup, which holds the VM.
-  const release = force
-    ? () => undefined
-    : context.locks.take('stop VM', 'Cannot stop VM', [
-        { kind: 'VM', id: vm.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
-      ]);
+  if (mayStop(context, vm, 'Cannot stop VM', force)) await destroyVm(context, vm, actor);
+}
+
+async function destroyVm(context: Context, vm: VmRecord, actor: Actor): Promise<void> {
   try {
-    if (!isRunning(vm)) return;
-    if (!force && backupKeepsState(context, vm.id)) throw refuse('stop-vm/in-backup');
     context.expectedDown.add(vm.id);
     await asFault(context, context.host.stopVm(vm.id));
     context.store.write(() => {
@@ -88,14 +94,14 @@ export async function stopVm(context: Context, vmId: string, actor: Actor, force
     });
   } finally {
     context.expectedDown.delete(vm.id);
-    release();
   }
 }
 
 export async function shutdownVm(context: Context, vmId: string, actor: Actor, force = false): Promise<void> {
   const vm = needVm(context, vmId);
-  if (!force && backupKeepsState(context, vm.id)) throw refuse('shutdown-vm/in-backup');
-  if (!isRunning(vm)) throw refuse('shutdown-vm/not-running');
+  if (!mayStop(context, vm, 'Cannot shutdown VM', force)) return;
+  // ShutdownVmCommand.canShutdownVm: a guest that is not up would not hear it.
+  if (vm.status !== 'up') return destroyVm(context, vm, actor);
   context.expectedDown.add(vm.id);
   try {
     await asFault(context, context.host.shutdownVm(vm.id));
@@ -109,7 +115,7 @@ export async function shutdownVm(context: Context, vmId: string, actor: Actor, f
 export async function freezeOrThaw(context: Context, vmId: string, action: 'freeze' | 'thaw', actor: Actor): Promise<void> {
   const vm = needVm(context, vmId);
   const C = `Cannot ${action} VM` as const;
-  if (vm.status !== 'up') throw refuse('freeze-vm/not-up', { C });
+  if (vm.status !== 'up') throw refuse('freeze-vm/not-up', { C, status: statusWord(vm.status) });
   try {
     await context.host[action](vm.id);
   } catch (error) {

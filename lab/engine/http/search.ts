@@ -1,31 +1,26 @@
-// The engine's search language, as far as clients use it: `name=web* and status=up or id=…`, `sortby name desc`, `page 2`.
-// A field that the collection does not have is an error, so that a typing mistake never selects everything.
+// The engine's search language, as far as clients use it: `name=web* and status=up or id=…`, `sortby name desc`, `page 2`. A field that the lab
+// does not have is an error: the engine may know it, and where it does not, it looks for the whole as free text.
 import { HttpFault } from '../faults';
 import type { Call } from './call';
+import { parseSearch, type Condition, type Search, type Term } from './search-terms';
 
 /** How to read a searchable field of a row. A field may have several values (tags). */
 export type SearchFields<T> = Readonly<Record<string, (row: T) => string | number | undefined | readonly string[]>>;
 
 type Test<T> = (row: T) => boolean;
 const resultsPerPage = 100;
+/** Free text is looked for in columns of text alone (buildFreeTextConditionSql): not in numbers, dates, UUIDs and enumerations. */
+const notFreeText: ReadonlySet<string> = new Set(['id', 'status', 'severity', 'type', 'time', 'custom_event_id', 'creationdate']);
 
 export function select<T>(rows: readonly T[], call: Call, fields: SearchFields<T>): T[] {
-  const text = call.query.get('search')?.trim() ?? '';
   const max = call.following ? undefined : call.query.int('max');
-  const matcher = new Matcher(fields, call.query.flag('case_sensitive'));
-  const [withoutPage, page] = cut(text, /\bpage\s+(\d+)\s*$/i);
-  const [condition, sortField, direction] = cut(withoutPage, /\bsortby\s+(\w+)(?:\s+(asc|desc))?\s*$/i);
-  const found = condition === '' ? [...rows] : rows.filter(matcher.parse(condition));
-  if (sortField !== undefined) matcher.sort(found, sortField, direction?.toLowerCase() === 'desc');
+  const search = parseSearch(call.query.get('search')?.trim() ?? '');
+  if (search === undefined) return [];
+  const found = new Matcher(fields, call.query.flag('case_sensitive')).find(rows, search);
   const size = max !== undefined && max >= 0 ? max : undefined;
-  if (page === undefined) return size === undefined ? found : found.slice(0, size);
+  if (search.page === undefined) return size === undefined ? found : found.slice(0, size);
   const perPage = size ?? resultsPerPage;
-  return found.slice((Number(page) - 1) * perPage, Number(page) * perPage);
-}
-
-function cut(text: string, pattern: RegExp): [rest: string, first: string | undefined, second: string | undefined] {
-  const match = pattern.exec(text);
-  return match === null ? [text, undefined, undefined] : [text.slice(0, match.index).trim(), match[1], match[2]];
+  return found.slice((search.page - 1) * perPage, search.page * perPage);
 }
 
 function searchError(detail: string): HttpFault {
@@ -38,12 +33,14 @@ class Matcher<T> {
     private readonly caseSensitive: boolean,
   ) {}
 
-  parse(text: string): Test<T> {
-    const alternatives = splitOutsideQuotes(text, 'or').map((part) => splitOutsideQuotes(part, 'and').map((term) => this.term(term)));
-    return (row) => alternatives.some((all) => all.every((test) => test(row)));
+  find(rows: readonly T[], { groups, sortBy }: Search): T[] {
+    const tests = groups.map((alternatives) => alternatives.map((all) => all.map((term) => this.term(term))));
+    const found = rows.filter((row) => tests.every((alternatives) => alternatives.some((all) => all.every((test) => test(row)))));
+    if (sortBy !== undefined) this.sort(found, sortBy.field, sortBy.descending);
+    return found;
   }
 
-  sort(rows: T[], name: string, descending: boolean): void {
+  private sort(rows: T[], name: string, descending: boolean): void {
     const read = this.field(name);
     rows.sort((left, right) => {
       const [a, b] = [read(left), read(right)];
@@ -60,25 +57,26 @@ class Matcher<T> {
     return read;
   }
 
-  private term(text: string): Test<T> {
-    const match = /^([\w.]+)\s*(!=|>=|<=|=|>|<)\s*(.*)$/s.exec(text.trim());
-    if (match === null) return this.freeText(unquote(text.trim()));
-    const [, name = '', operator = '=', raw = ''] = match;
-    const read = this.field(name);
-    if (operator === '=' || operator === '!=') {
-      const pattern = this.pattern(unquote(raw));
-      const equals = (row: T): boolean => values(read(row)).some((value) => pattern.test(value));
-      return operator === '=' ? equals : (row): boolean => !equals(row);
+  private term(term: Term): Test<T> {
+    return term.kind === 'free-text' ? this.freeText(term.value) : this.condition(term);
+  }
+
+  private condition({ field, relation, value }: Condition): Test<T> {
+    const read = this.field(field);
+    if (relation === '=' || relation === '!=') {
+      const pattern = this.pattern(value);
+      const equals = (row: T): boolean => values(read(row)).some((each) => pattern.test(each));
+      return relation === '=' ? equals : (row): boolean => !equals(row);
     }
-    const bound = Number(unquote(raw));
-    if (Number.isNaN(bound)) throw searchError(`"${raw}" is not a number.`);
-    return (row) => compare(Number(values(read(row))[0]), operator, bound);
+    const bound = Number(value);
+    if (Number.isNaN(bound)) throw searchError(`"${value}" is not a number.`);
+    return (row) => compare(Number(values(read(row))[0]), relation, bound);
   }
 
   private freeText(text: string): Test<T> {
-    if (text === '' || text === '*') return () => true;
-    const pattern = this.pattern(text.includes('*') ? text : `*${text}*`);
-    return (row) => Object.values(this.fields).some((read) => values(read(row)).some((value) => pattern.test(value)));
+    const pattern = this.pattern(`*${text}*`);
+    const searched = Object.entries(this.fields).flatMap(([name, read]) => (notFreeText.has(name) ? [] : [read]));
+    return (row) => searched.some((read) => values(read(row)).some((value) => pattern.test(value)));
   }
 
   private pattern(text: string): RegExp {
@@ -95,8 +93,8 @@ function values(value: string | number | undefined | readonly string[]): readonl
   return typeof value === 'object' ? value : [String(value)];
 }
 
-function compare(value: number, operator: string, bound: number): boolean {
-  switch (operator) {
+function compare(value: number, relation: string, bound: number): boolean {
+  switch (relation) {
     case '>':
       return value > bound;
     case '<':
@@ -106,18 +104,4 @@ function compare(value: number, operator: string, bound: number): boolean {
     default:
       return value <= bound;
   }
-}
-
-function unquote(text: string): string {
-  const trimmed = text.trim();
-  return /^(["']).*\1$/s.test(trimmed) ? trimmed.slice(1, -1) : trimmed;
-}
-
-function splitOutsideQuotes(text: string, word: 'and' | 'or'): string[] {
-  const parts: string[][] = [[]];
-  for (const token of text.match(/"[^"]*"|'[^']*'|\s+|[^\s"']+/g) ?? []) {
-    if (token.toLowerCase() === word) parts.push([]);
-    else parts.at(-1)?.push(token);
-  }
-  return parts.map((tokens) => tokens.join(''));
 }

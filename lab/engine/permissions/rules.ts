@@ -46,10 +46,25 @@ const newVm: Rule = (call, context) => {
   return [create, { permit: 'import_export_vm', on: 'system' }, ...properties];
 };
 
-const newEvent: Rule = ({ body }) => {
-  const on = (scope: Scope, id: string | undefined): readonly Subject[] => (id === undefined ? [] : [{ permit: 'inject_external_events', on: scope, id: id.toLowerCase() }]);
-  const subjects = [...on('vm', body.word('vm.id')), ...on('storage_domain', body.word('storage_domain.id'))];
-  return subjects.length > 0 ? subjects : [{ permit: 'inject_external_events', on: 'system' }];
+function injecting(objects: Readonly<Partial<Record<Scope, string | undefined>>>, ofUser = false): readonly Subject[] {
+  const subjects = scopes.flatMap((on): Subject[] => {
+    const id = objects[on]?.toLowerCase();
+    return id === undefined ? [] : [{ permit: 'inject_external_events', on, id }];
+  });
+  return subjects.length > 0 && !ofUser ? subjects : [...subjects, { permit: 'inject_external_events', on: 'system' }];
+}
+
+const newEvent: Rule = ({ body }) => injecting({ vm: body.word('vm.id'), storage_domain: body.word('storage_domain.id') });
+
+/**
+ * RemoveAuditLogByIdCommand: AUDIT_LOG_MANAGEMENT is asked of alerts alone, of all others what posting them would have asked, and of the engine's own the
+ * user's object as well, above which is System alone.
+ */
+const removeEvent: Rule = (call, { store }) => {
+  const event = store.tables.events.get(param(call, 'event'));
+  if (event === undefined) return [];
+  if (event.severity === 'alert') return [{ permit: 'audit_log_management', on: 'system' }];
+  return injecting({ vm: event.vmId, storage_domain: event.domainId }, event.user !== undefined);
 };
 
 const newNic: Rule = (call, context) => {
@@ -115,7 +130,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   // TransferImageStatus asks on System, whatever the transfer is of.
   ...Object.fromEntries(['finalize', 'cancel', 'pause', 'resume', 'extend'].map((action) => [`POST /imagetransfers/:transfer/${action}`, onSystem('create_disk')])),
   'POST /events': newEvent,
-  'DELETE /events/:event': onSystem('audit_log_management'),
+  'DELETE /events/:event': removeEvent,
   'POST /tags': onSystem('tag_management'),
   'DELETE /tags/:tag': onSystem('tag_management'),
   'POST /vms/:vm/tags': onSystem('tag_management'),

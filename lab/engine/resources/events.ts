@@ -36,8 +36,13 @@ function fields({ store }: Context): SearchFields<EventRecord> {
     severity: (event) => event.severity,
     type: (event) => event.code,
     origin: (event) => event.origin,
+    // `vm=` is no field of events but free text in the VM that they are about (a cross reference), which by its name is the same.
     vm: (event) => store.tables.vms.get(event.vmId)?.name,
-    custom_id: (event) => event.customId,
+    event_vm: (event) => store.tables.vms.get(event.vmId)?.name,
+    _event_vm_id: (event) => event.vmId,
+    event_storage: (event) => store.tables.domains.get(event.domainId)?.name,
+    _event_storage_id: (event) => event.domainId,
+    custom_event_id: (event) => event.customId,
     usrname: (event) => event.user,
     time: (event) => event.timeMs,
   };
@@ -61,17 +66,14 @@ function post(context: Context, call: Call): Answer {
     throw refuse('event/custom-id-used');
   // An id that no VM has is taken as it is (observed).
   const [vmId, domainId] = [bodyId(call, 'vm.id'), bodyId(call, 'storage_domain.id')];
-  const event = context.events.post(
-    {
-      severity,
-      origin,
-      customId,
-      description,
-      ...(vmId === undefined ? {} : { vmId }),
-      ...(domainId === undefined ? {} : { domainId }),
-    },
-    call.actor,
-  );
+  const event = context.events.post({
+    severity,
+    origin,
+    customId,
+    description,
+    ...(vmId === undefined ? {} : { vmId }),
+    ...(domainId === undefined ? {} : { domainId }),
+  });
   return { kind: 'created', item: view(event) };
 }
 

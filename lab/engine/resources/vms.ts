@@ -82,6 +82,11 @@ function searchFields(context: Context): SearchFields<VmRecord> {
   };
 }
 
+/** The default sort of the engine's search, which pages lie in. */
+function byName(vms: readonly VmRecord[]): VmRecord[] {
+  return [...vms].sort((left, right) => left.name.localeCompare(right.name));
+}
+
 async function create(context: Context, call: Call): Promise<Answer> {
   const { body } = call;
   if (!body.has('cluster.id') && !body.has('cluster.name')) throw incomplete('VirtualMachine', ['cluster.id|name']);
@@ -202,7 +207,7 @@ export function vmRoutes(context: Context): Route[] {
       path: '/vms',
       query: ['search', 'max', 'case_sensitive'],
       handle: async (call) =>
-        many('vm', await Promise.all(select(vms.all(), call, searchFields(context)).map((vm) => vmView(context, vm, call.allContent)))),
+        many('vm', await Promise.all(select(byName(vms.all()), call, searchFields(context)).map((vm) => vmView(context, vm, call.allContent)))),
     },
     {
       method: 'GET',

@@ -31,7 +31,7 @@ test("a snapshot's disk: plugged into the running appliance as a throw-away laye
     expect.objectContaining({ diskId, transient: true, bus: 'virtio_scsi', top: expect.objectContaining({ volumeId: frozen }) as object }),
   ]);
   const refused = await lab.api('DELETE', `/vms/${vmId}/snapshots/${snapshotId}`);
-  expect([refused.status, refused.text]).toEqual([409, expect.stringContaining('source_Disk1/for the appliance/appliance')]);
+  expect([refused.status, refused.text]).toEqual([409, expect.stringContaining('source_Disk1 ,for the appliance, appliance')]);
   await lab.xml('DELETE', `/vms/${appliance}/diskattachments/${diskId}?correlation_id=detach-1`);
   expect(await lab.eventCodes('detach-1')).toEqual([2018]);
   expect(lab.host.plugged(appliance)).toEqual([]);

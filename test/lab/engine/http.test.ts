@@ -148,9 +148,27 @@ describe('shapes', () => {
     expect(await names('name=s-* and name!=s-two sortby name desc')).toEqual(['s-three', 's-one']);
     expect(await names('name=S-ONE or name="s-two"')).toEqual(['s-one', 's-two']);
     expect(await names('name=S-ONE', '&case_sensitive=true')).toBeUndefined();
-    expect(await names('name=s-* sortby name page 2', '&max=2')).toEqual(['s-two']);
+    expect(await names('name=s-* sortby name asc page 2', '&max=2')).toEqual(['s-two']);
+    expect(await names('name=s-* or name=shape and status=down s-t')).toEqual(['s-three', 's-two']);
     expect(await names(`id=${vmId} and status=down`)).toEqual(['shape']);
     expect((await lab.api('GET', '/vms?search=colour%3Dred')).status).toBe(400);
+  });
+
+  test.each([
+    ['a direction is missing before the page', 'name=s-* sortby name page 1'],
+    ['two words without quotes', 's one'],
+    ['a single quote', "name='s-one'"],
+    ['a quote that does not end', 'name="s-one'],
+    ['nothing to join', 'name=s-one and'],
+    ['no value', 'name='],
+  ])('a search that is none is no error, it finds nothing: %s', async (_, search) => {
+    expect(await lab.json('GET', `/vms?search=${encodeURIComponent(search)}`)).toEqual({});
+  });
+
+  test('free text is not looked for in ids, numbers and statuses; without sortby VMs come by name', async () => {
+    expect(await lab.json('GET', `/vms?search=${vmId}`)).toEqual({});
+    const found = (await lab.json('GET', '/vms'))['vm'] as { name: string }[];
+    expect(found.map(({ name }) => name)).toEqual(found.map(({ name }) => name).sort((left, right) => left.localeCompare(right)));
   });
 
   test('Expect: 201-created answers when the work is done', async () => {
@@ -177,16 +195,16 @@ describe('errors', () => {
   });
 
   test('faults of actions are nested, in XML and in JSON', async () => {
-    const reply = await lab.action(`/vms/${vmId}/shutdown`);
+    const reply = await lab.action(`/vms/${vmId}/freezefilesystems`);
     const action = parseXml(reply.text);
     expect([reply.status, action.name, childText(action, 'status')]).toEqual([409, 'action', 'failed']);
-    expect(childText(child(action, 'fault') ?? action, 'detail')).toBe('[Cannot shutdown VM. VM is not running.]');
-    const json = await lab.api('POST', `/vms/${vmId}/shutdown`, {
+    expect(childText(child(action, 'fault') ?? action, 'detail')).toBe('[Cannot freeze VM because the VM is in Down status.]');
+    const json = await lab.api('POST', `/vms/${vmId}/freezefilesystems`, {
       body: '{}',
       headers: { Accept: 'application/json', 'Content-Type': 'application/json' },
     });
     expect(JSON.parse(json.text)).toEqual({
-      fault: { detail: '[Cannot shutdown VM. VM is not running.]', reason: 'Operation Failed' },
+      fault: { detail: '[Cannot freeze VM because the VM is in Down status.]', reason: 'Operation Failed' },
       status: 'failed',
     });
   });
@@ -231,6 +249,14 @@ describe('errors', () => {
 });
 
 describe('events', () => {
+  test('a posted event keeps neither its user nor the correlation id of its request; it is found by its VM, by name and by free text', async () => {
+    const body = `<event><origin>test</origin><severity>normal</severity><custom_id>99</custom_id><description>posted</description><vm id="${vmId}"/></event>`;
+    const event = await lab.xml('POST', '/events?correlation_id=posted-1', body);
+    expect([child(event, 'user'), child(event, 'correlation_id')]).toEqual([undefined, undefined]);
+    for (const search of ['event_vm=shape and custom_event_id=99', `${vmId} and custom_event_id=99`, 'vm=shape and custom_event_id=99'])
+      expect((await lab.json('GET', `/events?search=${encodeURIComponent(search)}`))['event']).toMatchObject([{ id: event.attributes['id'] }]);
+  });
+
   test('from gives greater indexes, newest first; with max the newest; a deleted one still answers by id', async () => {
     const post = (customId: number): Promise<string> =>
       lab.post(

@@ -135,6 +135,21 @@ test('a disk is not changed through its attachment by one who may only plug it',
   }
 });
 
+test('taking an event away asks for AUDIT_LOG_MANAGEMENT of an alert alone, of any other for what posting it asked for', async () => {
+  const own = await Lab.start();
+  try {
+    const user = await permitted(own, ['login', 'inject_external_events']);
+    const removed = async (severity: string, customId: number): Promise<number> => {
+      const body = `<event><origin>test</origin><severity>${severity}</severity><custom_id>${customId}</custom_id><description>d</description></event>`;
+      return (await user.api('DELETE', `/events/${await own.post('/events', body)}`)).status;
+    };
+    expect([await removed('warning', 1), await removed('alert', 2)]).toEqual([200, 403]);
+    expect((await user.api('DELETE', '/events/99999')).status).toBe(404);
+  } finally {
+    await own.remove();
+  }
+});
+
 test('every rule is about a route that the lab has', () => {
   const routes = new Set(allRoutes(lab.engine.context, { transfers: true }).map(({ method, path }) => `${method} ${path}`));
   expect(Object.keys(rules).filter((route) => !routes.has(route))).toEqual([]);

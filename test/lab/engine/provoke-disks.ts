@@ -6,7 +6,7 @@ import type { Provocations } from './provocation';
 
 const unknownId = '11111111-2222-4333-8444-555555555555';
 
-async function lun(lab: Lab): Promise<string> {
+export async function lun(lab: Lab): Promise<string> {
   return lab.post(
     '/disks',
     '<disk><alias>lun</alias><lun_storage><type>iscsi</type><logical_units><logical_unit id="36001"><address>localhost</address><port>3260</port><target>iqn.x</target></logical_unit></logical_units></lun_storage></disk>',

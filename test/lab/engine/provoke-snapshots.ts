@@ -141,10 +141,10 @@ export const snapshotProvocations: Provocations<typeof snapshotRefusals> = {
     lab.host.report(vmId, 'not_responding');
     return remove(lab, vmId, snapshotId);
   },
-  // An attachment that is not active blocks as well.
+  // An attachment that is not active blocks as well, and one of another snapshot.
   'remove-snapshot/attached': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
-    await lab.attach(await lab.vm('appliance'), diskId, '<active>false</active>', snapshotId);
+    await lab.attach(await lab.vm('appliance'), diskId, '<active>false</active>', await lab.snapshot(vmId, 'later'));
     return remove(lab, vmId, snapshotId);
   },
   'remove-snapshot/disks-locked': async (lab) => {
@@ -202,6 +202,7 @@ export const snapshotProvocations: Provocations<typeof snapshotRefusals> = {
   },
   'preview-snapshot/not-attached': async (lab) => {
     const { vmId, diskId, snapshotId } = await snapped(lab);
+    await lab.attach(vmId, await lab.disk('other'));
     // No request leads there, because a disk in a snapshot cannot be detached: what a removed attachment would leave.
     lab.engine.context.store.write(() => {
       lab.engine.context.store.tables.attachments.delete(`${vmId}/${diskId}`);
@@ -212,6 +213,16 @@ export const snapshotProvocations: Provocations<typeof snapshotRefusals> = {
     const { vmId, snapshotId } = await snapped(lab);
     await maintenance(lab);
     return preview(lab, vmId, snapshotId);
+  },
+  'preview-snapshot/low-space': async (lab) => {
+    const { vmId, snapshotId } = await snapped(lab);
+    lab.host.availableBytes = 1024;
+    return preview(lab, vmId, snapshotId);
+  },
+  'commit-snapshot/domain-status': async (lab) => {
+    const { vmId } = await previewed(lab);
+    await maintenance(lab);
+    return lab.action(`/vms/${vmId}/undosnapshot`);
   },
   'commit-snapshot/not-in-preview': async (lab) => lab.action(`/vms/${await lab.vm('a')}/commitsnapshot`),
   'commit-snapshot/attached': async (lab) => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab, Reply } from './lab-client';
-import { backupDomain, damage, lockedDisk, maintenance, merging, previewed, snapped } from './provoke-snapshots';
+import { backupDomain, damage, lockedDisk, maintenance, merging, snapped } from './provoke-snapshots';
 import { escapeXml } from '../../../lab/engine/xml';
 import type { vmRefusals } from '../../../lab/engine/refusals-vms';
 import type { Provocations } from './provocation';
@@ -38,6 +38,16 @@ function event(origin: string, customId: number): string {
   return `<event><origin>${origin}</origin><severity>normal</severity><custom_id>${customId}</custom_id><description>d</description></event>`;
 }
 
+/** As one that is still being made from a template. */
+async function lockedVm(lab: Lab): Promise<string> {
+  const vmId = await lab.vm('a');
+  const { store } = lab.engine.context;
+  store.write(() => {
+    store.tables.vms.patch(vmId, { status: 'image_locked' });
+  });
+  return vmId;
+}
+
 export const vmProvocations: Provocations<typeof vmRefusals> = {
   'start-vm/running': async (lab) => {
     const vmId = await lab.vm('a');
@@ -65,7 +75,7 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
     await backupDomain(lab);
     return start(lab, vmId);
   },
-  'shutdown-vm/not-running': async (lab) => lab.action(`/vms/${await lab.vm('a')}/shutdown`),
+  'stop-vm/not-running': async (lab) => lab.action(`/vms/${await lockedVm(lab)}/shutdown`),
   'freeze-vm/not-up': async (lab) => lab.action(`/vms/${await lab.vm('a')}/freezefilesystems`),
   'freeze-vm/failed': async (lab) => {
     const vmId = await lab.vm('a');
@@ -115,7 +125,11 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
   },
   'remove-vm/delete-protected': async (lab) => lab.api('DELETE', `/vms/${await lab.vm('a', '<delete_protected>true</delete_protected>')}`),
   'remove-vm/during-snapshot': async (lab) => lab.api('DELETE', `/vms/${(await merging(lab)).vmId}`),
-  'remove-vm/preview': async (lab) => lab.api('DELETE', `/vms/${(await previewed(lab)).vmId}`),
+  'remove-vm/domain-status': async (lab) => {
+    const { vmId } = await lab.vmWithDisk('a');
+    await maintenance(lab);
+    return lab.api('DELETE', `/vms/${vmId}`);
+  },
   'remove-vm/disks-locked': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await lockedDisk(lab, diskId);
@@ -134,14 +148,7 @@ export const vmProvocations: Provocations<typeof vmRefusals> = {
     await lab.idle();
     return lab.api('DELETE', `/vms/${vmId}?detach_only=true`);
   },
-  'remove-vm/locked': async (lab) => {
-    const vmId = await lab.vm('a');
-    const { store } = lab.engine.context;
-    store.write(() => {
-      store.tables.vms.patch(vmId, { status: 'image_locked' });
-    });
-    return lab.api('DELETE', `/vms/${vmId}`);
-  },
+  'remove-vm/locked': async (lab) => lab.api('DELETE', `/vms/${await lockedVm(lab)}`),
 
   'nic/name-used': async (lab) => {
     const vmId = await lab.vm('a');

@@ -29,7 +29,7 @@ const lockProvocations: Provocations<
     const vmId = await lab.vm('a');
     lab.host.hold('startVm');
     await lab.action(`/vms/${vmId}/start`);
-    return lab.action(`/vms/${vmId}/stop`);
+    return lab.api('POST', `/vms/${vmId}/snapshots`, { body: newSnapshot('s') });
   },
   'lock/hot-plug-disk': async (lab) => {
     const { vmId, diskId, release } = await hotPlug(lab);

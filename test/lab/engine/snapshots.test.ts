@@ -58,7 +58,7 @@ test('its configuration names only the frozen volume and no storage domain', asy
   expect(disks.children.map((disk) => [disk.attributes['id'], childText(disk, 'image_id')])).toEqual([[diskId, frozen]]);
 });
 
-test('remove: locked while the volumes merge, then 404 with a Fault; events 342 and 356; the base volume takes the place of the top', async () => {
+test('remove: locked while the volumes merge, in the list as well, then 404 with a Fault; events 342 and 356; the base volume takes the place of the top', async () => {
   const { vmId, diskId } = await lab.vmWithDisk('merge');
   await lab.start(vmId);
   const base = childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id');
@@ -67,7 +67,7 @@ test('remove: locked while the volumes merge, then 404 with a Fault; events 342 
   const removal = await lab.xml('DELETE', `/vms/${vmId}/snapshots/${snapshotId}?correlation_id=merge-1`);
   const jobId = child(removal, 'job')?.attributes['id'] ?? '';
   expect(childText(await lab.xml('GET', `/vms/${vmId}/snapshots/${snapshotId}`), 'snapshot_status')).toBe('locked');
-  expect((await snapshots(vmId)).map((snapshot) => snapshot.attributes['id'])).not.toContain(snapshotId);
+  expect((await snapshots(vmId)).map((snapshot) => [snapshot.attributes['id'], childText(snapshot, 'snapshot_status')])).toContainEqual([snapshotId, 'locked']);
   release();
   await lab.idle();
   const gone = await lab.api('GET', `/vms/${vmId}/snapshots/${snapshotId}`);
@@ -93,19 +93,60 @@ test('removing the older of two snapshots rewrites the volume in the configurati
   expect(JSON.stringify(await ovfOf(vmId, second))).toContain(`${diskId}/${image}`);
 });
 
-test('a failed live snapshot is taken back: event 170, 404, Active has its id again, and the next one works', async () => {
+test('a failed live snapshot is taken back: event 69, 404, Active has its id again, and the next one works', async () => {
   const { vmId, diskId } = await lab.vmWithDisk('fails');
   await lab.start(vmId);
   const image = childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id');
   lab.host.failNext('snapshot', 'qemu-failed');
   const snapshotId = await lab.post(`/vms/${vmId}/snapshots?correlation_id=fails-1`, newSnapshot('broken'));
   await lab.idle();
-  expect(await lab.eventCodes('fails-1')).toEqual([45, 170]);
+  expect(await lab.eventCodes('fails-1')).toEqual([45, 69]);
   const rows = await snapshots(vmId);
   expect(rows.map((row) => [row.attributes['id'], childText(row, 'snapshot_type')])).toEqual([[snapshotId, 'active']]);
   expect(childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id')).toBe(image);
   await lab.snapshot(vmId);
   expect(await snapshots(vmId)).toHaveLength(2);
+});
+
+test('of a VM that is down a failed snapshot stays, ok and without its volumes: events 10774 and 69', async () => {
+  const { vmId, diskId } = await lab.vmWithDisk('cold');
+  const before = childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id');
+  lab.host.failNext('snapshot', 'no-space');
+  const snapshotId = await lab.post(`/vms/${vmId}/snapshots?correlation_id=cold-1`, newSnapshot('hollow'));
+  await lab.idle();
+  expect(await lab.eventCodes('cold-1')).toEqual([45, 10_774, 69]);
+  expect(childText(await lab.xml('GET', `/vms/${vmId}/snapshots/${snapshotId}`), 'snapshot_status')).toBe('ok');
+  const disk = await lab.xml('GET', `/disks/${diskId}`);
+  expect([childText(disk, 'status'), childText(disk, 'image_id') === before]).toEqual(['illegal', false]);
+  expect((await lab.action(`/vms/${vmId}/start`)).status).toBe(500);
+});
+
+test('of a VM that is stopped meanwhile it stays as well, ok and on new volumes, from which the VM starts again', async () => {
+  const { vmId, diskId } = await lab.vmWithDisk('dies');
+  await lab.start(vmId);
+  const release = lab.host.hold('snapshot');
+  lab.host.failNext('snapshot', 'qemu-failed');
+  const snapshotId = await lab.post(`/vms/${vmId}/snapshots?correlation_id=dies-1`, newSnapshot('doubtful'));
+  // Stop takes no lock.
+  expect((await lab.action(`/vms/${vmId}/stop`)).status).toBe(200);
+  release();
+  await lab.idle();
+  expect(await lab.eventCodes('dies-1')).toEqual([45, 10_774, 69]);
+  expect(childText(await lab.xml('GET', `/vms/${vmId}/snapshots/${snapshotId}`), 'snapshot_status')).toBe('ok');
+  await lab.start(vmId);
+  expect(lab.host.plugged(vmId)[0]?.top.volumeId).toBe(childText(await lab.xml('GET', `/disks/${diskId}`), 'image_id'));
+});
+
+test('while another VM holds any snapshot of the disk, none of its snapshots is removed', async () => {
+  const { vmId, diskId } = await lab.vmWithDisk('held');
+  const [first, second] = [await lab.snapshot(vmId, 'first'), await lab.snapshot(vmId, 'second')];
+  const appliance = await lab.vm('holder');
+  await lab.attach(appliance, diskId, '<active>false</active>', second);
+  const refused = await lab.api('DELETE', `/vms/${vmId}/snapshots/${first}`);
+  expect([refused.status, refused.text]).toEqual([409, expect.stringContaining('held_Disk1 ,second, holder') as string]);
+  await lab.xml('DELETE', `/vms/${appliance}/diskattachments/${diskId}`);
+  expect((await lab.api('DELETE', `/vms/${vmId}/snapshots/${first}`)).status).toBe(200);
+  await lab.idle();
 });
 
 test('a failed merge leaves the snapshot, with 359 and 357, and a repeat goes through', async () => {
@@ -140,6 +181,7 @@ test('preview shows the snapshot on fresh volumes, undo brings everything back, 
     (await lab.action(`/vms/${vmId}/snapshots/${first}/restore`, '<action><restore_memory>false</restore_memory></action>')).status,
   ).toBe(200);
   expect((await snapshots(vmId)).map((row) => row.attributes['id'])).not.toContain(second);
+  expect(await lab.eventCodes('RestoreSnapshot')).toEqual([46, 71, 94, 95]);
   expect(await image()).not.toBe(before);
   await lab.start(vmId);
   expect(lab.host.plugged(vmId)[0]?.top.volumeId).toBe(await image());

@@ -62,8 +62,8 @@ test('it takes a snapshot of a running VM', () => {
 
 test("it attaches a snapshot's disk to the appliance, which keeps the snapshot from being removed, and detaches it", () => {
   const why =
-    "Cannot remove Snapshot. The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to): " +
-    'demo_Disk1/sdk walk/appliance. Please detach them from those VMs and try again.';
+    "Cannot remove Snapshot. The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to):\n\n " +
+    'demo_Disk1 ,sdk walk, appliance \n\nPlease detach them from those VMs and try again.';
   expect(seen['attach']).toEqual({ before: [], is_the_disk: true, active: true, removal_meanwhile: [409, why], detached: true, after: [] });
 });
 
