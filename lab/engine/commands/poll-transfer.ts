@@ -49,17 +49,13 @@ async function look(context: Context, { id, ticket }: TransferRecord): Promise<T
   }
 }
 
-/** Every byte was read (holes that were skipped do not count) and nobody was at it for two polls. */
+/**
+ * Every byte was read (holes that were skipped do not count), and nobody is at it, as when it was last looked at: a transfer begins like that, so
+ * what is read between two polls is over at the first one (TransferDiskImageCommand.finalizeDownloadIfNecessary).
+ */
 function isReadToTheEnd(before: TransferRecord, now: TicketState): boolean {
   const total = before.ticket?.sizeBytes ?? 0;
-  return (
-    before.direction === 'download' &&
-    total > 0 &&
-    now.transferredBytes === total &&
-    before.transferredBytes === total &&
-    !now.active &&
-    !before.active
-  );
+  return before.direction === 'download' && total > 0 && now.transferredBytes === total && !now.active && !before.active;
 }
 
 /** The daemon tells whole seconds: what the clock was put forward within the one that it cut off counts. */
