@@ -7,7 +7,7 @@ import type { TransferPhase, TransferRecord } from '../state/backup-model';
 import type { ImageTransferOperation } from '../state/operations';
 import { pollTransfer } from './poll-transfer';
 import { removeDisk } from './remove-disk';
-import { startSession, stopSession } from './transfer-session';
+import { renewTicket, startSession, stopSession } from './transfer-session';
 
 export function transferSubject({ store }: Context, { direction, diskId }: TransferRecord): EventSubject & { readonly direction: string } {
   return { direction: direction === 'upload' ? 'Upload' : 'Download', disk: store.tables.disks.get(diskId)?.alias ?? diskId };
@@ -57,6 +57,7 @@ async function step(context: Context, transfer: TransferRecord): Promise<boolean
   switch (transfer.phase) {
     case 'resuming':
       say(context, transfer, 'transferResumed');
+      await renewTicket(context, transfer);
       return move(context, transfer, 'transferring');
     case 'cancelled_user':
       say(context, transfer, 'transferCancelled');

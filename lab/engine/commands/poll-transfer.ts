@@ -18,15 +18,15 @@ export async function pollTransfer(context: Context, transfer: TransferRecord, s
     });
   };
   const bySystem: TransferPhase = transfer.direction === 'upload' ? 'paused_system' : 'cancelled_system';
-  if (!(await renewTicket(context, transfer))) {
-    stop('transferRenewalFailed', bySystem);
-    return;
-  }
+  const isRenewed = await renewTicket(context, transfer);
+  if (!isRenewed) stop('transferRenewalFailed', bySystem);
+  // All the same (handleTransferring): a ticket that is gone is told twice.
   const state = await look(context, transfer);
   if (state === undefined) {
     stop('transferTicketMissing', bySystem);
     return;
   }
+  if (!isRenewed) return;
   const transferredBytes = state.transferredBytes ?? transfer.transferredBytes;
   context.store.write(() => {
     context.store.tables.transfers.patch(transfer.id, { active: state.active, transferredBytes });

@@ -83,9 +83,12 @@ test('an upload pauses and resumes; paused it waits for ever', async () => {
   expect(phaseOf(lab, id)).toBe('paused_user');
   // The ticket's idle time goes on counting, in the real engine too: who resumes has to be at it before the next poll.
   lab.imageio.of(id).active = true;
+  const { renewals } = lab.imageio.of(id);
   await ask(id, 'resume');
   await lab.idle();
   expect([phaseOf(lab, id), await codes()]).toEqual(['transferring', expect.arrayContaining([1073, 1074])]);
+  // What ran out meanwhile is renewed before anybody is told to go on (handleResuming).
+  expect(lab.imageio.of(id).renewals).toBe(renewals + 1);
 });
 
 test.each([
