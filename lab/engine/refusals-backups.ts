@@ -4,7 +4,7 @@ import { inBackupRefusals } from './refusals-in-backup';
 
 const rules = 'engine-rules 4';
 const lockTable = 'engine-rules 1';
-const api = 'ovirt-api 2.6';
+const generalFailure = 'General command validation failure.';
 const during = 'The VM is during a backup operation.';
 const locked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
 
@@ -56,7 +56,7 @@ export const backupRefusals = {
     operation: 'start backup',
     condition: 'a disk is not attached to this VM',
     http: 500,
-    text: 'General command validation failure.',
+    text: generalFailure,
     source: `${rules}, observed`,
   },
   'start-backup/disks-inactive': {
@@ -176,10 +176,10 @@ export const backupRefusals = {
 
   'start-transfer/disk-unknown': {
     operation: 'start transfer',
-    condition: 'the disk or disk snapshot does not exist',
-    http: 400,
-    text: 'Cannot transfer Virtual Disk. The specified disk does not exist.',
-    source: `${rules}; text believed`,
+    condition: 'the disk or disk snapshot does not exist, or a hybrid backup has no volume of it (yet, or any more)',
+    http: 500,
+    text: generalFailure,
+    source: 'TransferDiskImageCommand.validateImageTransfer looks at the disk before isDiskExists is asked',
   },
   'start-transfer/illegal': {
     operation: 'start transfer',
@@ -197,17 +197,17 @@ export const backupRefusals = {
   },
   'start-transfer/hybrid-snapshot': {
     operation: 'start transfer of a hybrid backup',
-    condition: 'the disk is not in the backup’s snapshot, or that has gone',
+    condition: 'its snapshot has gone, and left the volume',
     http: 400,
     text: "Cannot transfer Virtual Disk. VM's Snapshot does not exist.",
-    source: `${rules}; text believed`,
+    source: `${rules}; AppErrors`,
   },
   'start-transfer/backup-unknown': {
     operation: 'start transfer of a backup',
     condition: 'the backup does not exist',
-    http: 400,
-    text: 'Cannot transfer Virtual Disk. The specified VM backup does not exist.',
-    source: rules,
+    http: 500,
+    text: generalFailure,
+    source: 'TransferDiskImageCommand.isHybridBackup asks its kind before isVmBackupReady is asked',
   },
   'start-transfer/backup-not-ready': {
     operation: 'start transfer of a backup',
@@ -248,15 +248,15 @@ export const backupRefusals = {
     operation: 'pause transfer',
     condition: 'it is a download',
     http: 400,
-    text: 'Pausing an image download is not supported.',
-    source: `${api}, ${rules}; text believed`,
+    text: "Cannot pause image download as it's handled by the client. Note that it can be canceled if you wish to stop it.",
+    source: 'AppErrors, ACTION_TYPE_FAILED_CANNOT_PAUSE_IMAGE_DOWNLOAD',
   },
   'update-disk/configuration': {
     operation: 'edit disk',
     condition: 'incremental backup is asked for on a raw disk',
-    http: 409,
-    text: 'Cannot edit Virtual Disk. Disk configuration ({format} {allocation} backup-{backup}) is incompatible with the storage domain type.',
-    source: 'engine-rules 3, as for a new disk',
+    http: 400,
+    text: 'Cannot edit Virtual Disk. Incremental backup is not supported for RAW format disks.',
+    source: 'UpdateDiskCommand.isIncrementalBackupChangedOnRawDisk; AppErrors',
   },
   'resize-disk/smaller': {
     operation: 'edit disk',

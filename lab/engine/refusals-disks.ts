@@ -1,166 +1,14 @@
-// Rows of the refusal table: disks, disk attachments and storage domains. See refusals.ts.
+// Rows of the refusal table: disks, their attachments and storage domains. See refusals.ts.
 import type { Refusal } from './refusal';
+import { attachmentRefusals } from './refusals-attachments';
 
 const rules = 'engine-rules 3';
 const backup = 'engine-rules 2';
 const locked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
-const onBackupDomain = 'Running VM can not contain disks which are stored on a backup storage domain.';
+const addToVm = 'AddDiskCommand.checkIfImageDiskCanBeAdded';
 
 export const diskRefusals = {
-  'attach-disk/unknown': {
-    operation: 'attach disk',
-    condition: 'the disk does not exist',
-    http: 400,
-    text: 'Cannot attach Virtual Disk. The specified disk does not exist.',
-    source: rules,
-  },
-  'attach-disk/snapshot-unknown': {
-    operation: 'attach disk',
-    condition: 'the snapshot does not exist or does not have that disk',
-    http: 400,
-    text: "Cannot attach Virtual Disk. VM's Snapshot does not exist.",
-    source: `${rules}; AppErrors`,
-  },
-  'attach-disk/snapshot-not-regular': {
-    operation: 'attach disk',
-    condition: 'the snapshot is the active one',
-    http: 409,
-    text: 'Cannot attach Virtual Disk. The operation is only allowed for regular snapshots.',
-    source: rules,
-  },
-  'attach-disk/snapshot-status': {
-    operation: 'attach disk',
-    condition: 'the snapshot is locked or in preview',
-    http: 409,
-    text: 'Cannot attach Virtual Disk. The snapshot is in {status} status.',
-    source: rules,
-  },
-  'attach-disk/illegal': {
-    operation: 'attach disk',
-    condition: 'the active volume is illegal',
-    http: 400,
-    text: 'Cannot attach Virtual Disk. Disk is in an illegal state. Disks in an illegal state can only be deleted.',
-    source: `${rules}; AppErrors, ILLEGAL_DISK_OPERATION`,
-  },
-  'attach-disk/locked': {
-    operation: 'attach disk',
-    condition: 'the disk is locked',
-    http: 409,
-    text: `Cannot attach Virtual Disk${locked}`,
-    source: rules,
-  },
-  'attach-disk/vm-status': {
-    operation: 'attach disk',
-    condition: 'the VM is neither Up, Paused nor Down',
-    http: 409,
-    text: 'Cannot attach Virtual Disk because the VM is in {status} status.',
-    source: rules,
-  },
-  'attach-disk/boot-in-use': {
-    operation: 'attach disk',
-    condition: 'the VM has a boot disk already',
-    http: 409,
-    text: 'Cannot attach Virtual Disk. Disk {disk} in VM {vm} is already marked as boot.',
-    source: `${rules}; text believed`,
-  },
-  'attach-disk/already-attached': {
-    operation: 'attach disk',
-    condition: 'this disk, or any snapshot of it, is attached to this VM',
-    http: 409,
-    text: 'Cannot attach Virtual Disk. The disk is already attached to VM.',
-    source: rules,
-  },
-  'attach-disk/not-shareable': {
-    operation: 'attach disk',
-    condition: 'a disk that is not shareable is attached elsewhere',
-    http: 409,
-    text: 'Cannot attach Virtual Disk. The disk is not shareable and is already attached to a VM.',
-    source: `${rules}; AppErrors`,
-  },
-  'attach-disk/backup-domain': {
-    operation: 'attach disk',
-    condition: 'the disk is on a backup storage domain',
-    http: 400,
-    text: `Cannot attach Virtual Disk. ${onBackupDomain}`,
-    source: backup,
-  },
-  'attach-disk/domain-status': {
-    operation: 'attach disk',
-    condition: "the disk's domain is not active",
-    http: 409,
-    text: "Cannot attach Virtual Disk. The relevant Storage Domain's status is {status}.",
-    source: rules,
-  },
-  'attach-disk/interface': {
-    operation: 'attach disk',
-    condition: 'the VM runs and the interface cannot be hot-plugged',
-    http: 400,
-    text: 'Cannot hot plug Virtual Disk: The disk interface is not supported by the VM OS: {os}.',
-    source: `${rules}; AppErrors, DISK_INTERFACE_UNSUPPORTED`,
-  },
-  'attach-disk/during-snapshot': {
-    operation: 'attach disk',
-    condition: 'a snapshot of the VM that gets the disk is locked',
-    http: 409,
-    text: 'Cannot attach Virtual Disk. The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.',
-    source: rules,
-  },
-  'attach-disk/preview': {
-    operation: 'attach disk',
-    condition: 'the VM that gets the disk previews a snapshot',
-    http: 409,
-    text: 'Cannot attach Virtual Disk. VM is previewing a Snapshot.',
-    source: rules,
-  },
-  'attach-disk/lun': {
-    operation: 'attach disk',
-    condition: 'a LUN would have to be plugged into a running VM',
-    http: 400,
-    text: 'Cannot hot plug Virtual Disk. The lab has no LUN behind disk {disk}: direct LUNs are records only.',
-    source: 'limit of the lab',
-  },
-  'plug-disk/already': {
-    operation: 'PUT active=true',
-    condition: 'the disk is active',
-    http: 409,
-    text: 'Disk is already activated.',
-    source: rules,
-  },
-  'unplug-disk/already': {
-    operation: 'PUT active=false',
-    condition: 'the disk is not active',
-    http: 409,
-    text: 'Disk is already deactivated.',
-    source: rules,
-  },
-  'plug-disk/backup-domain': {
-    operation: 'PUT active=true',
-    condition: 'the VM runs and the disk is on a backup storage domain',
-    http: 400,
-    text: `Cannot hot plug Virtual Disk. ${onBackupDomain}`,
-    source: backup,
-  },
-  'plug-disk/vm-status': {
-    operation: 'PUT active',
-    condition: 'the VM is neither Up, Paused nor Down',
-    http: 409,
-    text: '{C} because the VM is in {status} status.',
-    source: rules,
-  },
-  'detach-disk/vm-status': {
-    operation: 'detach disk',
-    condition: 'the VM is neither Up nor Down',
-    http: 409,
-    text: 'Cannot detach Virtual Disk because the VM is in {status} status.',
-    source: rules,
-  },
-  'detach-disk/in-snapshot': {
-    operation: 'detach disk',
-    condition: "the VM's own disk has snapshots",
-    http: 409,
-    text: "Cannot detach Virtual Disk. The disk is already configured in a snapshot. In order to detach it, remove the disk's snapshots.",
-    source: rules,
-  },
+  ...attachmentRefusals,
 
   'add-disk/domain-unknown': {
     operation: 'add disk',
@@ -211,6 +59,20 @@ export const diskRefusals = {
     text: 'Cannot add Virtual Disk. The selected disk ID: {id} is already used by the following existing disk: {disk}.',
     source: rules,
   },
+  'add-disk/during-snapshot': {
+    operation: 'add disk to a VM',
+    condition: 'a snapshot of the VM is locked',
+    http: 409,
+    text: 'Cannot add Virtual Disk. The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.',
+    source: addToVm,
+  },
+  'add-disk/preview': {
+    operation: 'add disk to a VM',
+    condition: 'the VM previews a snapshot',
+    http: 409,
+    text: 'Cannot add Virtual Disk. VM is previewing a Snapshot.',
+    source: addToVm,
+  },
   'remove-disk/vm-not-down': {
     operation: 'remove disk',
     condition: 'plugged to a VM that is not down',
@@ -221,16 +83,23 @@ export const diskRefusals = {
   'remove-disk/template': {
     operation: 'remove disk',
     condition: "the disk is a template's",
+    http: 400,
+    text: "Cannot remove Virtual Disk. A storage domain must be specified when deleting one of a template's disk's copies.",
+    source: 'RemoveDiskCommand.canRemoveDiskBasedOnImageStorageCheck; AppErrors',
+  },
+  'remove-disk/domain-status': {
+    operation: 'remove disk',
+    condition: "the disk's domain is not active",
     http: 409,
-    text: 'Cannot remove Virtual Disk. The disk belongs to a Template.',
-    source: 'refusal believed, text of the lab',
+    text: "Cannot remove Virtual Disk. The relevant Storage Domain's status is {status}.",
+    source: 'RemoveDiskCommand.canRemoveDiskBasedOnImageStorageCheck',
   },
   'remove-disk/locked': {
     operation: 'remove disk',
     condition: 'the disk is locked',
     http: 409,
-    text: `Cannot remove Virtual Disk${locked}`,
-    source: rules,
+    text: 'Cannot remove Virtual Disk. Related operation is currently in progress. Please try again later.',
+    source: 'RemoveDiskCommand.canRemoveDiskBasedOnImageStorageCheck, ACTION_TYPE_FAILED_OBJECT_LOCKED',
   },
   'remove-disk/during-snapshot': {
     operation: 'remove disk',

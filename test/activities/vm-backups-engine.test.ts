@@ -119,6 +119,21 @@ test('a redefinition that fails asks for a full one, and the engine\'s words are
   await desk.expectNothingBut([]);
 });
 
+test('bitmaps that the host has lost: the one request for a transfer fails with the event that says so, and all of it can be ended', async () => {
+  const first = desk.newBackup();
+  const { checkpointId } = await desk.start(first, 'hybrid');
+  await desk.end(first, true);
+  await desk.control.inject({ kind: 'bitmaps-forgotten', vmId: desk.vmId });
+  const second = desk.newBackup();
+  await desk.start(second, 'hybrid', { fromCheckpointId: checkpointId });
+  const transfer = desk.download(second);
+  expect(await failureOf(desk.attempt('ensureTransfer', transfer))).toMatchObject({ type: 'transfer.failed', details: [expect.objectContaining({ eventCode: 1068 })] });
+  expect(await desk.engine.listTransfers()).toHaveLength(1);
+  await desk.retried('ensureTransferEnded', { ...transfer, outcome: 'cancel' });
+  await desk.end(second, false);
+  await desk.expectNothingBut([checkpointId]);
+});
+
 test('no room for scratch disks is no reason for a full one', async () => {
   await desk.control.inject({ kind: 'scratch-full', vmId: desk.vmId });
   const of = desk.newBackup();

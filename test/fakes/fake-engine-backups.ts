@@ -117,7 +117,7 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
   }
   protected override needReadyBackup(vmBackupId: string, diskId: string): void {
     const backup = this.vmBackups.get(vmBackupId);
-    if (backup?.modes.has(diskId) !== true) refuse('engine.not-found', 'The specified VM backup does not exist.');
+    if (backup?.modes.has(diskId) !== true) refuse('engine.conflict', 'General command validation failure.');
     if (backup.phase !== 'ready' || backup.endAsked === true) refuse('engine.conflict', `The VM backup is not in READY phase, backup phase is ${backup.phase.toUpperCase()}.`);
   }
 

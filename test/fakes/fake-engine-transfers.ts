@@ -25,7 +25,7 @@ export abstract class FakeEngineTransfers extends FakeEngineEvents implements Tr
   createTransfer = (request: NewTransfer): Promise<ImageTransfer> =>
     this.change('createTransfer', () => {
       const { diskId, direction, vmBackupId, correlationId } = request;
-      const disk = this.diskOf(diskId);
+      const disk = this.disks.get(diskId) ?? refuse('engine.conflict', 'General command validation failure.');
       if (disk.status === 'illegal') refuse('disk.illegal', `disk ${disk.settings.alias} is in ILLEGAL status`);
       if (vmBackupId !== undefined) this.needReadyBackup(vmBackupId, diskId);
       else this.needIdle(disk);

@@ -5,7 +5,7 @@ import { refuse } from '../refusals';
 import type { VolumeFormat } from '../../host/port';
 import type { AttachmentRecord, DiskRecord, DomainRecord, LunRecord, VmRecord } from '../state/model';
 import type { AddDiskOperation } from '../state/operations';
-import { refuseLowSpace } from './checks';
+import { refuseLockedSnapshot, refuseLowSpace, refusePreview } from './checks';
 import { record as recordAttachment } from './attach-disk';
 import { plug, refuseHotPlug } from './plug-disk';
 import { dropDisk } from './remove-disk';
@@ -46,7 +46,7 @@ export async function addDisk(context: Context, wanted: NewDisk, actor: Actor, p
           { kind: 'VM', id: place.vm.id, mode: 'shared', othersGet: { key: 'lock/related-operation' } },
         ]);
   try {
-    const domain = await validate(context, wanted);
+    const domain = await validate(context, wanted, place?.vm);
     const operation = record(context, wanted, domain, actor, place);
     const settled = context.background.run(`add disk ${operation.diskId}`, async () => {
       try {
@@ -62,7 +62,7 @@ export async function addDisk(context: Context, wanted: NewDisk, actor: Actor, p
   }
 }
 
-async function validate(context: Context, wanted: NewDisk): Promise<DomainRecord> {
+async function validate(context: Context, wanted: NewDisk, vm: VmRecord | undefined): Promise<DomainRecord> {
   const { domain, format, sparse } = wanted;
   if (domain === undefined) throw refuse('add-disk/domain-unknown');
   if (domain.status !== 'active') throw refuse('add-disk/domain-status', { status: statusWord(domain.status) });
@@ -76,6 +76,10 @@ async function validate(context: Context, wanted: NewDisk): Promise<DomainRecord
   if (wanted.imageId !== undefined && images.get(wanted.imageId) !== undefined) throw refuse('add-disk/image-id-used');
   const same = disks.get(wanted.id);
   if (same !== undefined) throw refuse('add-disk/id-used', { id: same.id, disk: same.alias });
+  if (vm !== undefined) {
+    refuseLockedSnapshot(context, vm.id, 'add-disk/during-snapshot');
+    refusePreview(context, vm.id, 'add-disk/preview');
+  }
   return domain;
 }
 

@@ -1,13 +1,13 @@
 // The phases of an image transfer (ovirt-api.md 2.8, engine-rules.md section 4). Requests only write a phase; what it means is done here, by
 // whoever comes first: the request's own background work or the poll. One at a time per transfer.
 import { volumeRef, type Context } from '../context';
-import type { EventName, EventSubject } from '../events';
-import { HostError } from '../../host/port';
+import type { Actor, EventName, EventSubject } from '../events';
+import { HttpFault } from '../faults';
 import type { TransferPhase, TransferRecord } from '../state/backup-model';
 import type { ImageTransferOperation } from '../state/operations';
 import { pollTransfer } from './poll-transfer';
-import { dropDisk } from './remove-disk';
-import { startSession, stopSession } from './transfer-session';
+import { removeDisk } from './remove-disk';
+import { renewTicket, startSession, stopSession } from './transfer-session';
 
 export function transferSubject({ store }: Context, { direction, diskId }: TransferRecord): EventSubject & { readonly direction: string } {
   return { direction: direction === 'upload' ? 'Upload' : 'Download', disk: store.tables.disks.get(diskId)?.alias ?? diskId };
@@ -23,6 +23,16 @@ export function operationOfTransfer({ store }: Context, id: string): ImageTransf
   return store.tables.operations.all().find((row): row is ImageTransferOperation => row.kind === 'image-transfer' && row.transferId === id);
 }
 
+/** The session of a new transfer. False: there is none, and the transfer goes on to its end by itself. */
+export async function beginTransfer(context: Context, id: string): Promise<boolean> {
+  const begun = await context.turns.run(id, async () => {
+    const transfer = context.store.tables.transfers.get(id);
+    return transfer !== undefined && (await initialize(context, transfer));
+  });
+  if (!begun) void context.background.run(`transfer ${id}`, () => runTransfer(context, id));
+  return begun;
+}
+
 /** Goes on until the transfer waits for somebody. `polled`: it is time to look at the ticket. */
 export function runTransfer(context: Context, id: string, polled = false): Promise<void> {
   return context.turns.run(id, async () => {
@@ -35,20 +45,19 @@ export function runTransfer(context: Context, id: string, polled = false): Promi
   });
 }
 
+const system: Actor = { user: 'SYSTEM', correlationId: '' };
+
 /** The events of a transfer are filed under whoever began it. */
 export function say(context: Context, transfer: TransferRecord, name: EventName): void {
-  const operation = operationOfTransfer(context, transfer.id);
-  const actor = operation ?? { user: 'SYSTEM', correlationId: '' };
-  context.events.record(name, actor, transferSubject(context, transfer));
+  context.events.record(name, operationOfTransfer(context, transfer.id) ?? system, transferSubject(context, transfer));
 }
 
 /** False: nothing more to do for now. */
 async function step(context: Context, transfer: TransferRecord): Promise<boolean> {
   switch (transfer.phase) {
-    case 'initializing':
-      return initialize(context, transfer);
     case 'resuming':
       say(context, transfer, 'transferResumed');
+      await renewTicket(context, transfer);
       return move(context, transfer, 'transferring');
     case 'cancelled_user':
       say(context, transfer, 'transferCancelled');
@@ -61,8 +70,11 @@ async function step(context: Context, transfer: TransferRecord): Promise<boolean
     case 'finalizing_cleanup':
       return cleanUp(context, transfer);
     case 'finished_cleanup':
-      end(context, transfer, 'finished_failure');
+      fail(context, transfer);
       return false;
+    // Its request's alone: an engine that died meanwhile leaves it so until somebody cancels it (TransferDiskImageCommand.handleInitializing
+    // returns where there is no child command).
+    case 'initializing':
     case 'transferring':
     case 'paused_system':
     case 'paused_user':
@@ -80,17 +92,13 @@ function move({ store }: Context, { id, phase }: TransferRecord, to: TransferPha
   return true;
 }
 
+/** What was asked for meanwhile is lost: updateEntityPhase asks nobody. */
 async function initialize(context: Context, transfer: TransferRecord): Promise<boolean> {
   const problem = await startSession(context, transfer);
-  if (problem === undefined) return move(context, transfer, 'transferring');
-  say(context, transfer, problem);
-  // Without a host it is over at once; a ticket or an export that cannot be made stops it, as at any later time.
-  if (problem === 'transferNoHost') {
-    await discard(context, transfer);
-    end(context, transfer, 'finished_failure');
-    return false;
-  }
-  return move(context, transfer, stopped(transfer));
+  if (problem?.event !== undefined) say(context, transfer, problem.event);
+  if (problem?.isOver === true) fail(context, transfer);
+  else enter(context, transfer.id, problem === undefined ? 'transferring' : stopped(transfer));
+  return problem === undefined;
 }
 
 /** What the system does to a transfer that cannot go on. */
@@ -102,6 +110,7 @@ async function finishWell(context: Context, transfer: TransferRecord): Promise<b
   if (!(await stopSession(context, transfer))) return false;
   if (transfer.direction === 'upload' && !(await isVerified(context, transfer))) return move(context, transfer, 'finalizing_failure');
   await context.holds.slowFinalize({ what: 'transfer', id: transfer.diskId });
+  unlock(context, transfer);
   end(context, transfer, 'finished_success');
   return false;
 }
@@ -119,37 +128,46 @@ async function isVerified(context: Context, transfer: TransferRecord): Promise<b
 
 async function cleanUp(context: Context, transfer: TransferRecord): Promise<boolean> {
   if (!(await stopSession(context, transfer))) return false;
-  await discard(context, transfer);
-  if (transfer.phase === 'finalizing_cleanup') {
-    // The engine has a number for it, 1053, but no sentence, and so logs nothing.
-    return move(context, transfer, 'finished_cleanup');
-  }
-  end(context, transfer, 'finished_failure');
+  // The engine has a number for it, 1053, but no sentence, and so logs nothing.
+  if (transfer.phase === 'finalizing_cleanup') return move(context, transfer, 'finished_cleanup');
+  fail(context, transfer);
   return false;
 }
 
-/** An upload that did not succeed takes its disk with it. */
-async function discard(context: Context, transfer: TransferRecord): Promise<void> {
-  const disk = context.store.tables.disks.get(transfer.diskId);
-  if (transfer.direction === 'download' || disk?.domainId === undefined) return;
-  try {
-    await context.host.removeDisk(disk.domainId, disk.id);
-  } catch (error) {
-    if (!(error instanceof HostError)) throw error;
-    context.log(`disk ${disk.id} of transfer ${transfer.id}: ${error.message}`);
+/** An upload that did not succeed takes its disk with it (endWithFailure). A removal that an engine which died had begun goes on by itself. */
+function fail(context: Context, transfer: TransferRecord): void {
+  const { operations } = context.store.tables;
+  if (!operations.all().some((row) => row.kind === 'remove-disk' && row.diskId === transfer.diskId)) {
+    unlock(context, transfer);
+    if (transfer.direction === 'upload') discard(context, transfer);
   }
-  context.volumes.forget();
-  context.store.write(() => {
-    dropDisk(context, disk);
+  end(context, transfer, 'finished_failure');
+}
+
+/** RemoveDisk has the transfer's lock, may be refused (then the disk stays), and its host's work outlasts the transfer. */
+function discard(context: Context, { id, diskId }: TransferRecord): void {
+  if (context.store.tables.disks.get(diskId) === undefined) return;
+  const { user, correlationId } = operationOfTransfer(context, id) ?? system;
+  context.locks.free(id);
+  try {
+    removeDisk(context, diskId, { user, correlationId });
+  } catch (error) {
+    if (!(error instanceof HttpFault)) throw error;
+    context.log(`disk ${diskId} of transfer ${id}: ${error.message}`);
+  }
+}
+
+/** Also of a disk whose live or cold backup had locked it: setImageStatus(OK) asks nobody. A hybrid one's transfer has its snapshot's volume. */
+function unlock({ store }: Context, { ofSnapshot, backupId, diskId }: TransferRecord): void {
+  if (ofSnapshot || store.tables.backups.get(backupId)?.kind === 'hybrid') return;
+  store.write(() => {
+    store.tables.disks.patch(diskId, { locked: false });
   });
 }
 
-/** The disk is unlocked, then the engine's lock goes, then the phase is told. */
+/** The engine's lock goes, then the phase is told. */
 function end(context: Context, transfer: TransferRecord, phase: 'finished_success' | 'finished_failure'): void {
   const { store } = context;
-  store.write(() => {
-    if (transfer.backupId === undefined && !transfer.ofSnapshot) store.tables.disks.patch(transfer.diskId, { locked: false });
-  });
   context.locks.free(transfer.id);
   context.volumes.forget();
   const operation = operationOfTransfer(context, transfer.id);

@@ -19,15 +19,16 @@ const wanted: Readonly<Record<Exclude<TransferAction, 'extend'>, TransferPhase>>
 export function askTransfer(context: Context, id: string, action: TransferAction, actor: Actor): void {
   const { store } = context;
   const transfer = store.tables.transfers.get(id);
-  if (transfer === undefined || isFinal(transfer.phase)) return;
+  if (transfer === undefined) return;
+  if (action === 'pause' && transfer.direction === 'download') throw refuse('pause-transfer/download');
+  if (action === 'resume' && !transfer.phase.startsWith('paused_')) throw refuse('resume-transfer/not-paused');
+  if (isFinal(transfer.phase)) return;
   if (action === 'extend') {
     store.write(() => {
       store.tables.transfers.patch(id, { updatedMs: Date.now() });
     });
     return;
   }
-  if (action === 'pause' && transfer.direction === 'download') throw refuse('pause-transfer/download');
-  if (action === 'resume' && !transfer.phase.startsWith('paused_')) throw refuse('resume-transfer/not-paused');
   store.write(() => {
     if (action === 'pause') context.events.record('transferPaused', actor, transferSubject(context, transfer));
     enter(context, id, wanted[action]);
@@ -35,7 +36,7 @@ export function askTransfer(context: Context, id: string, action: TransferAction
   void context.background.run(`${action} transfer ${id}`, () => runTransfer(context, id));
 }
 
-/** A new engine takes its locks again and goes on where the last one was. */
+/** A new engine takes its locks again and goes on where the last one was; what was `initializing` stays so (see `step`). */
 export async function resumeTransfer(context: Context, operation: ImageTransferOperation): Promise<void> {
   const transfer = context.store.tables.transfers.get(operation.transferId);
   const disk = context.store.tables.disks.get(transfer?.diskId);

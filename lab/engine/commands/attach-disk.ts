@@ -20,7 +20,7 @@ import { diskStatus } from '../volumes';
 import { wipeTracking } from './backup-state';
 import { refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot, refusePreview, refuseStatus } from './checks';
 import { isTemplateDisk } from './copy-template';
-import { forgetAttachment, hotPlugLocks, plug, refuseHotPlug, unplug } from './plug-disk';
+import { forgetAttachment, plug, refuseHotPlug, unplug } from './plug-disk';
 
 export type AttachRequest = Omit<AttachmentRecord, 'id'>;
 
@@ -29,7 +29,7 @@ export async function attachDisk(context: Context, request: AttachRequest, actor
   const disk = context.store.tables.disks.get(request.diskId);
   if (disk === undefined) throw refuse('attach-disk/unknown');
   const hot = request.active && isRunning(vm);
-  const release = context.locks.take('attach disk', 'Cannot attach Virtual Disk', locksFor(vm, disk, request, hot));
+  const release = context.locks.take('attach disk', 'Cannot attach Virtual Disk', locksFor(vm, disk, request));
   try {
     await validate(context, vm, disk, request, hot);
     // Once more: a removal of the snapshot locks its own VM, not this one, and may have begun while the files were looked at.
@@ -46,10 +46,11 @@ export async function attachDisk(context: Context, request: AttachRequest, actor
   }
 }
 
-function locksFor(vm: VmRecord, disk: DiskRecord, request: AttachRequest, hot: boolean): Parameters<Context['locks']['take']>[2] {
+/** Not of the VM, even when it runs (AttachDiskToVmCommand.getExclusiveLocks). */
+function locksFor(vm: VmRecord, disk: DiskRecord, request: AttachRequest): Parameters<Context['locks']['take']>[2] {
   const related = { othersGet: { key: 'lock/related-operation' } } as const;
   return [
-    ...(hot ? hotPlugLocks(vm, disk) : [{ kind: 'DISK', id: disk.id, mode: 'exclusive', ...related } as const]),
+    ...(disk.shareable ? [] : [{ kind: 'DISK', id: disk.id, mode: 'exclusive', ...related } as const]),
     ...(request.bootable ? [{ kind: 'VM_DISK_BOOT', id: vm.id, mode: 'exclusive', ...related } as const] : []),
   ];
 }

@@ -1,19 +1,19 @@
 // Validations that several operations share. Each refuses with the row of the operation that asks.
 import { aliases, isRunning, ownImageDisks, snapshotsOf, statusWord, type Context } from '../context';
-import { refuse, type RefusalKey } from '../refusals';
-import type { DiskRecord, VmRecord } from '../state/model';
+import { refuse, type RefusalKey, type RefusalParameters } from '../refusals';
+import type { DiskRecord, SnapshotRecord, VmRecord } from '../state/model';
 import { illegalDisks } from '../volumes';
 
-export function refuseLockedSnapshot(context: Context, vmId: string, key: RefusalKey): void {
-  if (snapshotsOf(context, vmId).some((snapshot) => snapshot.status === 'locked')) throw refuse(key);
+export function refuseLockedSnapshot(context: Context, vmId: string, key: RefusalKey, parameters: RefusalParameters = {}): void {
+  if (snapshotsOf(context, vmId).some((snapshot) => snapshot.status === 'locked')) throw refuse(key, parameters);
 }
 
 export function inPreview(context: Context, vmId: string): boolean {
   return snapshotsOf(context, vmId).some((snapshot) => snapshot.status === 'in_preview' || snapshot.type === 'preview');
 }
 
-export function refusePreview(context: Context, vmId: string, key: RefusalKey): void {
-  if (inPreview(context, vmId)) throw refuse(key);
+export function refusePreview(context: Context, vmId: string, key: RefusalKey, parameters: RefusalParameters = {}): void {
+  if (inPreview(context, vmId)) throw refuse(key, parameters);
 }
 
 export function refuseLockedDisks(disks: readonly DiskRecord[], key: RefusalKey): void {

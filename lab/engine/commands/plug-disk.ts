@@ -9,7 +9,7 @@ import { stuckUnplug } from '../injected/faulty-host';
 import type { AttachmentRecord, DiskRecord, ImageRecord, VmRecord } from '../state/model';
 import type { PlugDiskOperation, UnplugDiskOperation } from '../state/operations';
 import { without } from '../state/without';
-import { refuseStatus } from './checks';
+import { refuseInactiveDomains, refuseLockedSnapshot, refusePreview, refuseStatus } from './checks';
 
 /** The volume that an attachment shows: the disk's active one, or a snapshot's. */
 export function attachedImage(context: Context, attachment: AttachmentRecord): ImageRecord | undefined {
@@ -166,12 +166,7 @@ export async function setActive(
   const C = active ? 'Cannot hot plug Virtual Disk' : 'Cannot hot unplug Virtual Disk';
   const release = context.locks.take(active ? 'hot plug' : 'hot unplug', C, hotPlugLocks(vm, disk));
   try {
-    if (attachment.active === active) throw refuse(active ? 'plug-disk/already' : 'unplug-disk/already');
-    refuseStatus(vm, ['up', 'paused', 'down'], 'plug-disk/vm-status', { C });
-    if (active && isRunning(vm)) {
-      refuseHotPlug(vm, disk, attachment.interface);
-      if (context.store.tables.domains.get(disk.domainId)?.backup === true) throw refuse('plug-disk/backup-domain');
-    }
+    validatePlug(context, vm, disk, attachment, active, C);
     await change(context, vm, attachment, active, actor);
     context.events.record(active ? 'diskPlugged' : 'diskUnplugged', actor, { vm, disk: disk.alias });
   } catch (error) {
@@ -182,7 +177,26 @@ export async function setActive(
   }
 }
 
-export function hotPlugLocks(vm: VmRecord, disk: DiskRecord): Parameters<Context['locks']['take']>[2] {
+/** In the order of HotPlugDiskToVmCommand.validate. */
+function validatePlug(
+  context: Context,
+  vm: VmRecord,
+  disk: DiskRecord,
+  attachment: AttachmentRecord,
+  active: boolean,
+  C: 'Cannot hot plug Virtual Disk' | 'Cannot hot unplug Virtual Disk',
+): void {
+  refuseStatus(vm, ['up', 'paused', 'down'], 'plug-disk/vm-status', { C });
+  const hot = active && isRunning(vm);
+  if (hot) refuseHotPlug(vm, disk, attachment.interface);
+  refuseLockedSnapshot(context, vm.id, 'plug-disk/during-snapshot', { C });
+  refusePreview(context, vm.id, 'plug-disk/preview', { C });
+  if (!hot) return;
+  refuseInactiveDomains(context, [disk], 'plug-disk/domain-status');
+  if (context.store.tables.domains.get(disk.domainId)?.backup === true) throw refuse('plug-disk/backup-domain');
+}
+
+function hotPlugLocks(vm: VmRecord, disk: DiskRecord): Parameters<Context['locks']['take']>[2] {
   return [
     { kind: 'DISK', id: disk.id, mode: 'exclusive', othersGet: { key: 'lock/hot-plug-disk', parameters: { disks: disk.alias } } },
     { kind: 'VM', id: vm.id, mode: 'shared', othersGet: { key: 'lock/hot-plug-vm' } },

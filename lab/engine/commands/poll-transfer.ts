@@ -18,15 +18,15 @@ export async function pollTransfer(context: Context, transfer: TransferRecord, s
     });
   };
   const bySystem: TransferPhase = transfer.direction === 'upload' ? 'paused_system' : 'cancelled_system';
-  if (!(await renewTicket(context, transfer))) {
-    stop('transferRenewalFailed', bySystem);
-    return;
-  }
+  const isRenewed = await renewTicket(context, transfer);
+  if (!isRenewed) stop('transferRenewalFailed', bySystem);
+  // All the same (handleTransferring): a ticket that is gone is told twice.
   const state = await look(context, transfer);
   if (state === undefined) {
     stop('transferTicketMissing', bySystem);
     return;
   }
+  if (!isRenewed) return;
   const transferredBytes = state.transferredBytes ?? transfer.transferredBytes;
   context.store.write(() => {
     context.store.tables.transfers.patch(transfer.id, { active: state.active, transferredBytes });
@@ -49,17 +49,13 @@ async function look(context: Context, { id, ticket }: TransferRecord): Promise<T
   }
 }
 
-/** Every byte was read (holes that were skipped do not count) and nobody was at it for two polls. */
+/**
+ * Every byte was read (holes that were skipped do not count), and nobody is at it, as when it was last looked at: a transfer begins like that, so
+ * what is read between two polls is over at the first one (TransferDiskImageCommand.finalizeDownloadIfNecessary).
+ */
 function isReadToTheEnd(before: TransferRecord, now: TicketState): boolean {
   const total = before.ticket?.sizeBytes ?? 0;
-  return (
-    before.direction === 'download' &&
-    total > 0 &&
-    now.transferredBytes === total &&
-    before.transferredBytes === total &&
-    !now.active &&
-    !before.active
-  );
+  return before.direction === 'download' && total > 0 && now.transferredBytes === total && !now.active && !before.active;
 }
 
 /** The daemon tells whole seconds: what the clock was put forward within the one that it cut off counts. */

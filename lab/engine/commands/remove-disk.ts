@@ -5,7 +5,7 @@ import { refuse } from '../refusals';
 import type { DiskRecord } from '../state/model';
 import type { RemoveDiskOperation } from '../state/operations';
 import { leaveCheckpoints } from './backup-state';
-import { inPreview, refuseLockedDisks, refuseLockedSnapshot } from './checks';
+import { inPreview, refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot } from './checks';
 import { forgetAttachment } from './plug-disk';
 
 export function removeDisk(context: Context, diskId: string, actor: Actor): { readonly jobId: string; readonly settled: Promise<void> } {
@@ -14,7 +14,7 @@ export function removeDisk(context: Context, diskId: string, actor: Actor): { re
   const vmIds = store.tables.attachments.where((attachment) => attachment.diskId === diskId).map(({ vmId }) => vmId);
   const release = context.locks.take('remove disk', 'Cannot remove Virtual Disk', [
     { kind: 'DISK', id: disk.id, mode: 'exclusive', othersGet: { key: 'lock/remove-disk', parameters: { disk: disk.alias } } },
-    ...vmIds.map((id) => ({ kind: 'VM', id, mode: 'shared', othersGet: { key: 'lock/related-operation' } }) as const),
+    ...vmIds.map((id) => ({ kind: 'VM', id, mode: 'shared', othersGet: { key: 'lock/remove-disk', parameters: { disk: disk.alias } } }) as const),
   ]);
   try {
     validateRemoval(context, disk);
@@ -55,10 +55,11 @@ function validateRemoval(context: Context, disk: DiskRecord): void {
       return vm !== undefined && isRunning(vm);
     });
   if (running) throw refuse('remove-disk/vm-not-down');
-  // RemoveDiskCommand.canRemoveVmImageDisk: of a disk of no VM nobody asks; a lost backup's scratch disks are locked and can be removed.
-  if (disk.contentType !== 'backup_scratch') refuseLockedDisks([disk], 'remove-disk/locked');
   if (store.tables.templates.all().some((template) => template.disks.some(({ diskId }) => diskId === disk.id)))
     throw refuse('remove-disk/template');
+  refuseInactiveDomains(context, [disk], 'remove-disk/domain-status');
+  // RemoveDiskCommand.canRemoveVmImageDisk: of a disk of no VM nobody asks; a lost backup's scratch disks are locked and can be removed.
+  if (disk.contentType !== 'backup_scratch') refuseLockedDisks([disk], 'remove-disk/locked');
   for (const { vmId } of holders) {
     refuseLockedSnapshot(context, vmId, 'remove-disk/during-snapshot');
     if (inPreview(context, vmId)) throw refuse('remove-disk/preview');

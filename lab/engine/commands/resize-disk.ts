@@ -10,25 +10,19 @@ import { refuseLowSpace } from './checks';
 
 const volumeAlignment = 4096;
 
+/** Its caller has the disk's lock. */
 export async function resizeDisk(context: Context, disk: DiskRecord, wantedBytes: number, actor: Actor): Promise<void> {
   const virtualBytes = Math.ceil(wantedBytes / volumeAlignment) * volumeAlignment;
   if (virtualBytes < disk.virtualBytes) throw refuse('resize-disk/smaller');
   if (virtualBytes === disk.virtualBytes || disk.kind !== 'image') return;
-  const release = context.locks.take('resize disk', 'Cannot edit Virtual Disk', [
-    { kind: 'DISK', id: disk.id, mode: 'exclusive', othersGet: { key: 'lock/related-operation' } },
-  ]);
-  try {
-    await refuseLowSpace(context, [disk.domainId], 'resize-disk/low-space', disk.sparse ? 0 : virtualBytes - disk.virtualBytes);
-    const job = context.jobs.open(`Extending Disk ${disk.alias}`, actor);
-    const operation: ResizeDiskOperation = { kind: 'resize-disk', id: newId(), ...actor, ...job, diskId: disk.id, virtualBytes };
-    context.store.write(() => {
-      context.store.tables.disks.patch(disk.id, { locked: true });
-      context.store.tables.operations.put(operation);
-    });
-    if (!(await carryOutResize(context, operation))) throw operationFailed(400, '');
-  } finally {
-    release();
-  }
+  await refuseLowSpace(context, [disk.domainId], 'resize-disk/low-space', disk.sparse ? 0 : virtualBytes - disk.virtualBytes);
+  const job = context.jobs.open(`Extending Disk ${disk.alias}`, actor);
+  const operation: ResizeDiskOperation = { kind: 'resize-disk', id: newId(), ...actor, ...job, diskId: disk.id, virtualBytes };
+  context.store.write(() => {
+    context.store.tables.disks.patch(disk.id, { locked: true });
+    context.store.tables.operations.put(operation);
+  });
+  if (!(await carryOutResize(context, operation))) throw operationFailed(400, '');
 }
 
 /** False: the host could not. A repeat after a restart changes nothing that was done. */

@@ -1,15 +1,17 @@
 // Starts an image transfer of a disk, of a disk snapshot or of a disk in a backup. What follows is advance-transfer.ts.
-import { activeImage, attachmentsOf, isRunning, volumeRef, type Context } from '../context';
+import { activeImage, attachmentsOf, volumeRef, type Context } from '../context';
 import { newId, type Actor } from '../events';
+import { operationFailed } from '../faults';
 import { refuse } from '../refusals';
 import type { BackupRecord, TransferRecord } from '../state/backup-model';
 import type { DiskRecord, ImageRecord } from '../state/model';
 import type { ImageTransferOperation } from '../state/operations';
 import { imageStatus } from '../volumes';
 import { refuseInactiveDomains, refuseLockedDisks } from './checks';
-import { transferSubject, runTransfer } from './advance-transfer';
+import { beginTransfer, transferSubject } from './advance-transfer';
 
-export interface TransferRequest extends Pick<TransferRecord, 'direction' | 'format' | 'shallow' | 'inactivitySeconds' | 'policy'> {
+export interface TransferRequest extends Pick<TransferRecord, 'direction' | 'shallow' | 'inactivitySeconds' | 'policy'> {
+  readonly format: 'raw' | 'cow' | undefined;
   /** A disk, or one volume of it (a disk snapshot). */
   readonly of: { readonly diskId: string } | { readonly imageId: string };
   readonly backupId?: string;
@@ -20,13 +22,14 @@ interface Source {
   readonly disk: DiskRecord;
   readonly image: ImageRecord;
   readonly ofSnapshot: boolean;
+  readonly backup: BackupRecord | undefined;
 }
 
-export async function startTransfer(
-  context: Context,
-  request: TransferRequest,
-  actor: Actor,
-): Promise<{ transferId: string; settled: Promise<void> }> {
+/**
+ * The session is begun within the request (TransferDiskImageCommand.executeCommand). Where it cannot be, the request has failed without a
+ * message, and all the same there is a transfer, which goes on to its end.
+ */
+export async function startTransfer(context: Context, request: TransferRequest, actor: Actor): Promise<string> {
   const source = find(context, request);
   const id = newId();
   if (request.backupId === undefined)
@@ -37,21 +40,32 @@ export async function startTransfer(
       transferLocks(context, request.direction, source.disk, source.ofSnapshot),
     );
   try {
-    const image = await validate(context, request, source);
-    record(context, id, request, { ...source, image }, actor);
+    await validate(context, request, source);
+    record(context, id, request, source, actor);
   } catch (error) {
     context.locks.free(id);
     throw error;
   }
-  return { transferId: id, settled: context.background.run(`transfer ${id}`, () => runTransfer(context, id)) };
+  if (!(await beginTransfer(context, id))) throw operationFailed(400, '');
+  return id;
 }
 
-function find(context: Context, { of }: TransferRequest): Source {
-  const { disks, images } = context.store.tables;
-  const image = 'diskId' in of ? activeImage(context, of.diskId) : images.get(of.imageId);
+/** What TransferDiskImageCommand.getDiskImage does not find is an exception in validate, for which CommandBase.internalValidate has one sentence. */
+function find(context: Context, { of, backupId }: TransferRequest): Source {
+  const { disks, images, backups } = context.store.tables;
+  const backup = backups.get(backupId);
+  if (backupId !== undefined && backup === undefined) throw refuse('start-transfer/backup-unknown');
+  const named = 'diskId' in of ? activeImage(context, of.diskId) : images.get(of.imageId);
+  const image = backup?.kind === 'hybrid' ? images.get(snapshotVolumeId(backup, named?.diskId)) : named;
   const disk = disks.get(image?.diskId);
   if (image === undefined || disk === undefined) throw refuse('start-transfer/disk-unknown');
-  return { disk, image, ofSnapshot: 'imageId' in of };
+  return { disk, image, ofSnapshot: 'imageId' in of, backup };
+}
+
+/** Known once a hybrid backup's snapshot is made. */
+function snapshotVolumeId({ phase, disks }: BackupRecord, diskId: string | undefined): string | undefined {
+  if (phase === 'initializing' || phase === 'starting') return undefined;
+  return disks.find((each) => each.diskId === diskId)?.imageId;
 }
 
 /** A disk's snapshot shares the disk, and its VMs; an upload has the disk alone. */
@@ -69,50 +83,44 @@ export function transferLocks(
   ];
 }
 
-/** Returns the volume that is served: a hybrid backup's is its snapshot's. */
-async function validate(context: Context, request: TransferRequest, { disk, image, ofSnapshot }: Source): Promise<ImageRecord> {
+async function validate(context: Context, request: TransferRequest, { disk, image, ofSnapshot, backup }: Source): Promise<void> {
   if ((await imageStatus(context, { ...disk, locked: false }, image)) === 'illegal')
     throw refuse('start-transfer/illegal', { disks: disk.alias });
   refuseInactiveDomains(context, [disk], 'start-transfer/domain-status');
-  if (request.backupId !== undefined) return validateBackup(context, request, disk, image);
-  const users = ofSnapshot ? [] : runningUsers(context, disk);
-  if (users.length > 0) throw refuse('start-transfer/plugged', { disk: disk.alias, vms: users.join(', ') });
+  if (backup !== undefined) {
+    validateBackup(context, request, backup);
+    return;
+  }
+  const users = ofSnapshot ? [] : pluggedTo(context, disk);
+  if (users.length > 0) throw refuse('start-transfer/plugged', { disk: disk.alias, vms: users.join(',') });
   refuseLockedDisks([disk], 'start-transfer/locked');
-  return image;
 }
 
-function validateBackup({ store }: Context, request: TransferRequest, disk: DiskRecord, image: ImageRecord): ImageRecord {
-  const backup = store.tables.backups.get(request.backupId);
-  if (backup?.kind === 'hybrid' && hybridImage(store.tables, backup, disk) === undefined && backup.phase === 'ready')
+/** Whether the disk is in a live or cold backup nobody asks. */
+function validateBackup({ store }: Context, { format }: TransferRequest, backup: BackupRecord): void {
+  if (backup.kind === 'hybrid' && store.tables.snapshots.get(backup.snapshotId) === undefined)
     throw refuse('start-transfer/hybrid-snapshot');
-  if (backup?.disks.some(({ diskId }) => diskId === disk.id) !== true) throw refuse('start-transfer/backup-unknown');
   if (backup.phase !== 'ready' || backup.stopAsked) throw refuse('start-transfer/backup-not-ready', { phase: backup.phase.toUpperCase() });
-  if (request.format === 'cow') throw refuse('start-transfer/backup-format');
-  return (backup.kind === 'hybrid' ? hybridImage(store.tables, backup, disk) : undefined) ?? image;
+  if (format === 'cow') throw refuse('start-transfer/backup-format');
 }
 
-function hybridImage(tables: Context['store']['tables'], backup: BackupRecord, disk: DiskRecord): ImageRecord | undefined {
-  const known = tables.images.get(backup.disks.find(({ diskId }) => diskId === disk.id)?.imageId);
-  return known?.snapshotId === backup.snapshotId ? known : undefined;
-}
-
-function runningUsers(context: Context, disk: DiskRecord): string[] {
+/** DiskValidator.isDiskPluggedToAnyNonDownVm(false): VMs that have a snapshot of it count too. */
+function pluggedTo(context: Context, disk: DiskRecord): string[] {
   return context.store.tables.vms
     .all()
-    .filter(
-      (vm) =>
-        isRunning(vm) && attachmentsOf(context, vm.id).some((row) => row.diskId === disk.id && row.active && row.snapshotId === undefined),
-    )
-    .map(({ name }) => name);
+    .filter((vm) => vm.status !== 'down' && attachmentsOf(context, vm.id).some((row) => row.diskId === disk.id && row.active))
+    .map(({ name }) => name)
+    .sort();
 }
 
-function record(context: Context, id: string, request: TransferRequest, { disk, image, ofSnapshot }: Source, actor: Actor): void {
+function record(context: Context, id: string, request: TransferRequest, { disk, image, ofSnapshot, backup }: Source, actor: Actor): void {
   const { store } = context;
   const { direction, format, shallow, inactivitySeconds, policy, backupId, hostId } = request;
   const nowMs = Date.now();
   store.write(() => {
     const transfer: TransferRecord = {
-      ...{ id, direction, format, shallow, inactivitySeconds, policy, ofSnapshot },
+      ...{ id, direction, shallow, inactivitySeconds, policy, ofSnapshot },
+      ...{ format: format ?? image.format, asFile: backup === undefined && format !== 'raw' },
       ...{ phase: 'initializing', diskId: disk.id, imageId: volumeRef(image).volumeId, createdMs: nowMs, updatedMs: nowMs },
       ...{ active: false, transferredBytes: 0, prepared: false },
       ...(backupId === undefined ? {} : { backupId }),
@@ -123,7 +131,7 @@ function record(context: Context, id: string, request: TransferRequest, { disk, 
     const operation: ImageTransferOperation = { kind: 'image-transfer', id: newId(), ...actor, ...job, transferId: id };
     store.tables.transfers.put(transfer);
     store.tables.operations.put(operation);
-    if (backupId === undefined && !ofSnapshot) store.tables.disks.patch(disk.id, { locked: true });
+    if (!ofSnapshot && backup?.kind !== 'hybrid') store.tables.disks.patch(disk.id, { locked: true });
     context.events.record('transferStarted', actor, words);
   });
 }

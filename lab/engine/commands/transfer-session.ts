@@ -1,5 +1,5 @@
 // What a transfer has on the host: an export of the data and a ticket of the daemon. Both are made here, looked after and taken away again.
-import { volumeRef, type Context } from '../context';
+import { hostOf, volumeRef, type Context } from '../context';
 import type { DataExport } from '../../host/backup-port';
 import { newId, type EventName } from '../events';
 import { HostError } from '../../host/port';
@@ -13,21 +13,34 @@ const renewalAllowanceSeconds = 240;
 const cowOverhead = 1.1;
 const cowHeaderBytes = 64 * 1024;
 
-/** Undefined: the session is up. Otherwise the event that says what went wrong. */
-export async function startSession(context: Context, transfer: TransferRecord): Promise<EventName | undefined> {
+export interface SessionProblem {
+  /** A volume that cannot be prepared has none. */
+  readonly event?: EventName;
+  /** At once; else it is stopped, as by the system at any later time. */
+  readonly isOver: boolean;
+}
+
+/** Undefined: the session is up. As TransferDiskImageCommand.startImageTransferSession. */
+export async function startSession(context: Context, transfer: TransferRecord): Promise<SessionProblem | undefined> {
   const hostId = chooseHost(context, transfer);
-  if (hostId === undefined) return 'transferNoHost';
+  if (hostId === undefined) return { event: 'transferNoHost', isOver: true };
   let served: DataExport;
   try {
     served = await serve(context, transfer);
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     context.log(`transfer ${transfer.id}: ${error.message}`);
-    return 'transferPrepareFailed';
+    if (transfer.asFile) return { isOver: true };
+    return { event: 'transferPrepareFailed', isOver: false };
   }
   const disk = context.store.tables.disks.get(transfer.diskId);
   const id = newId();
   const sizeBytes = ticketSize(context, transfer, served);
+  // It counts as there, and its URL is told, before the daemon has it; the time that it has begins when the daemon does.
+  const ticket = { id, sizeBytes, expiresMs: context.clock.nowMs(), renewalFailed: false };
+  context.store.write(() => {
+    context.store.tables.transfers.patch(transfer.id, { hostId, ticket });
+  });
   try {
     await context.imageio.addTicket({
       uuid: id,
@@ -43,19 +56,19 @@ export async function startSession(context: Context, transfer: TransferRecord): 
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     context.log(`transfer ${transfer.id}: ${error.message}`);
-    return 'transferTicketFailed';
+    return { event: 'transferTicketFailed', isOver: false };
   }
-  const expiresMs = context.clock.nowMs() + ticketSeconds * 1000;
-  context.store.write(() => {
-    context.store.tables.transfers.patch(transfer.id, { hostId, ticket: { id, sizeBytes, expiresMs, renewalFailed: false } });
-  });
+  patchTicket(context, transfer.id, { ...ticket, expiresMs: context.clock.nowMs() + ticketSeconds * 1000 });
   return undefined;
 }
 
-/** A live backup is read where its VM runs, everything else on any host. */
-function chooseHost({ store }: Context, transfer: TransferRecord): string | undefined {
+/** A backup is read where its VM runs, whatever host was asked for (initializeVds); everything else on any host. */
+function chooseHost(context: Context, transfer: TransferRecord): string | undefined {
+  const { store } = context;
   const backup = store.tables.backups.get(transfer.backupId);
-  if (backup?.kind === 'live') return store.tables.vms.get(backup.vmId)?.status === 'up' ? backup.hostId : undefined;
+  const vm = store.tables.vms.get(backup?.vmId);
+  if (backup?.kind === 'live') return vm?.status === 'up' ? backup.hostId : undefined;
+  if (vm !== undefined && vm.status !== 'down') return hostOf(context, vm).id;
   const hosts = store.tables.places.where((place) => place.kind === 'host');
   return transfer.hostId === undefined ? hosts[0]?.id : hosts.find(({ id }) => id === transfer.hostId)?.id;
 }
@@ -70,7 +83,6 @@ async function serve(context: Context, transfer: TransferRecord): Promise<DataEx
   }
   const image = store.tables.images.get(transfer.imageId);
   if (image === undefined) throw new HostError('no-such-volume', `volume ${transfer.imageId} does not exist`);
-  const asFile = backup === undefined && transfer.format !== 'raw';
   // TransferDiskImageCommand.getBitmap: of a volume that has become raw a cold backup shows everything, and a hybrid one asks in vain.
   const isSince = mine?.mode === 'incremental' && (backup?.kind === 'hybrid' || image.format === 'cow');
   store.write(() => {
@@ -82,13 +94,13 @@ async function serve(context: Context, transfer: TransferRecord): Promise<DataEx
     writable: transfer.direction === 'upload',
     shallow: transfer.shallow,
     ...(isSince && backup?.fromCheckpointId !== undefined ? { changedSince: [backup.fromCheckpointId] } : {}),
-    asFile,
+    asFile: transfer.asFile,
   });
 }
 
-function ticketSize({ store }: Context, { direction, format, diskId, imageId }: TransferRecord, served: DataExport): number {
+function ticketSize({ store }: Context, { direction, asFile, diskId, imageId }: TransferRecord, served: DataExport): number {
   const virtualBytes = store.tables.disks.get(diskId)?.virtualBytes ?? served.sizeBytes;
-  if (format === 'raw' || direction === 'download') return served.sizeBytes;
+  if (!asFile || direction === 'download') return served.sizeBytes;
   if (store.tables.images.get(imageId)?.format === 'raw') return virtualBytes;
   return Math.ceil(virtualBytes * cowOverhead) + cowHeaderBytes;
 }

@@ -48,13 +48,7 @@ export async function forgetBitmapsOf(context: Context, vmId: string): Promise<v
 /** Cancelled by whoever releases the fault: perhaps another engine than the one that began it. */
 export async function foreignTransfer(context: Context, { diskId }: FaultOf<'foreign-transfer'>): Promise<string> {
   const request = { direction: 'download', format: 'raw', shallow: false, inactivitySeconds: 0, policy: 'legacy' } as const;
-  const { transferId, settled } = await startTransfer(
-    context,
-    { ...request, of: { diskId: needDisk(context, diskId).id } },
-    otherProduct(),
-  );
-  await settled;
-  return transferId;
+  return startTransfer(context, { ...request, of: { diskId: needDisk(context, diskId).id } }, otherProduct());
 }
 
 export function cancelForeignTransfer(context: Context, transferId: string): void {

@@ -2,7 +2,6 @@
 import { attachmentId, attachmentsOf, isRunning, needVm, type Context } from '../context';
 import { addDisk } from '../commands/add-disk';
 import { removeDisk } from '../commands/remove-disk';
-import { refuseLockedDisks } from '../commands/checks';
 import { attachDisk, detachDisk, refuseSecondBootDisk } from '../commands/attach-disk';
 import { setActive } from '../commands/plug-disk';
 import { htmlError, incomplete, invalidValue, notFound, unsupported } from '../faults';
@@ -87,10 +86,6 @@ async function update(context: Context, call: Call): Promise<Answer> {
   const active = call.body.flag('active');
   const disk = context.store.tables.disks.get(attachment.diskId);
   const diskBody = call.body.child('disk');
-  if (diskBody !== undefined && disk !== undefined && Object.keys(diskBody.value).some((name) => name !== 'id' && name !== 'href')) {
-    refuseLockedDisks([disk], 'update-disk/locked');
-    await changeDisk(context, disk, diskBody, call.actor);
-  }
   const change = {
     interface: parseInterface(call) ?? attachment.interface,
     bootable: call.body.flag('bootable') ?? attachment.bootable,
@@ -100,9 +95,9 @@ async function update(context: Context, call: Call): Promise<Answer> {
   const changed = (Object.keys(change) as (keyof typeof change)[]).some((key) => change[key] !== attachment[key]);
   if (changed && isRunning(vm)) throw unsupported('changing interface, bootable, read_only or pass_discard of a running VM');
   if (changed) refuseSecondBootDisk(context, vm, { bootable: change.bootable, diskId: attachment.diskId });
-  // Saying what is already so is no request: only a lone `active` is answered with "already".
-  if (active !== undefined && (active !== attachment.active || (!changed && diskBody === undefined)))
-    await setActive(context, vm, attachment, active, call.actor);
+  // What is so already is no request (BackendDiskAttachmentResource.update); UpdateDisk comes after it in any case, and may be refused.
+  if (active !== undefined && active !== attachment.active) await setActive(context, vm, attachment, active, call.actor);
+  if (disk !== undefined) await changeDisk(context, disk, diskBody, call.actor);
   if (changed)
     context.store.write(() => {
       context.store.tables.attachments.patch(attachment.id, change);

@@ -112,20 +112,38 @@ async function create(context: Context, call: Call): Promise<Answer> {
 
 async function update(context: Context, call: Call): Promise<Answer> {
   const disk = needDisk(context, param(call, 'disk'));
-  refuseLockedDisks([disk], 'update-disk/locked');
   await changeDisk(context, disk, call.body, call.actor);
   return one(await diskView(context, needDisk(context, disk.id)));
 }
 
 export const changedDiskFields = ['id', 'alias', 'name', 'description', 'provisioned_size', 'backup'];
 
-/** Also of a disk inside an attachment. */
-export async function changeDisk(context: Context, disk: DiskRecord, body: Body, actor: Actor): Promise<void> {
-  const alias = body.word('alias') ?? body.word('name');
-  const description = body.text('description');
-  const backup = body.word('backup');
+/** Also of a disk inside an attachment. Whatever is changed, it takes the disk alone (UpdateDiskCommand), which a backup or a transfer may have. */
+export async function changeDisk(context: Context, disk: DiskRecord, body: Body | undefined, actor: Actor): Promise<void> {
+  const release = context.locks.take('edit disk', 'Cannot edit Virtual Disk', editLocks(context, disk));
+  try {
+    refuseLockedDisks([disk], 'update-disk/locked');
+    await change(context, disk, body, actor);
+  } finally {
+    release();
+  }
+}
+
+/** The engine puts no alias into the sentence that others get. */
+function editLocks({ store }: Context, { id }: DiskRecord): Parameters<Context['locks']['take']>[2] {
+  const vmIds = store.tables.attachments.where((row) => row.diskId === id && row.active).map(({ vmId }) => vmId);
+  return [
+    { kind: 'DISK', id, mode: 'exclusive', othersGet: { key: 'lock/hot-plug-disk', parameters: { disks: '${diskAliases}' } } },
+    ...vmIds.map((vmId) => ({ kind: 'VM', id: vmId, mode: 'shared', othersGet: { key: 'lock/hot-plug-vm' } }) as const),
+  ];
+}
+
+async function change(context: Context, disk: DiskRecord, body: Body | undefined, actor: Actor): Promise<void> {
+  const alias = body?.word('alias') ?? body?.word('name');
+  const description = body?.text('description');
+  const backup = body?.word('backup');
   if (backup !== undefined) refuseBackup(context, disk, backup);
-  const virtualBytes = body.int('provisioned_size');
+  const virtualBytes = body?.int('provisioned_size');
   if (virtualBytes !== undefined) await resizeDisk(context, disk, virtualBytes, actor);
   context.store.write(() => {
     context.store.tables.disks.patch(disk.id, {
@@ -140,7 +158,7 @@ export async function changeDisk(context: Context, disk: DiskRecord, body: Body,
 function refuseBackup(context: Context, disk: DiskRecord, backup: string): void {
   if (backup !== 'none' && backup !== 'incremental') throw invalidValue(backup, 'DiskBackup');
   if (backup === 'none' || activeImage(context, disk.id)?.format === 'cow') return;
-  throw refuse('update-disk/configuration', { format: 'RAW', allocation: disk.sparse ? 'Sparse' : 'Preallocated', backup: 'Incremental' });
+  throw refuse('update-disk/configuration');
 }
 
 function searchFields(context: Context): SearchFields<DiskRecord> {

@@ -20,7 +20,7 @@ function view({ imageio }: Context, transfer: TransferRecord): Wire {
       ...ref(...own),
       active: transfer.active,
       direction: transfer.direction,
-      ...(transfer.format === undefined ? {} : { format: transfer.format }),
+      format: transfer.format,
       ...(transfer.hostId === undefined ? {} : { host: ref('hosts', transfer.hostId) }),
       image: { id: transfer.diskId },
       inactivity_timeout: transfer.inactivitySeconds,
@@ -36,8 +36,8 @@ function view({ imageio }: Context, transfer: TransferRecord): Wire {
 }
 
 /** The lab has one daemon for both. */
-function urls(imageio: Context['imageio'], { ticket, phase }: TransferRecord): WireObject {
-  if (ticket === undefined || phase === 'initializing') return {};
+function urls(imageio: Context['imageio'], { ticket }: TransferRecord): WireObject {
+  if (ticket === undefined) return {};
   const url = `${imageio.address().url}/images/${ticket.id}`;
   return { transfer_url: url, proxy_url: url };
 }
@@ -84,7 +84,7 @@ export function imageTransferRoutes(context: Context): Route[] {
     return transfer;
   };
   const create = async (call: Call): Promise<Answer> => {
-    const { transferId } = await startTransfer(context, parse(call), call.actor);
+    const transferId = await startTransfer(context, parse(call), call.actor);
     return { kind: 'created', item: view(context, need(transferId)) };
   };
   return [

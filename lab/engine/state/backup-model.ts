@@ -81,7 +81,10 @@ export interface TransferRecord {
   readonly id: string;
   readonly phase: TransferPhase;
   readonly direction: 'upload' | 'download';
-  readonly format: 'raw' | 'cow' | undefined;
+  /** What was asked for, else the volume's own. */
+  readonly format: 'raw' | 'cow';
+  /** The volume's bytes as they are, and not its content over NBD. */
+  readonly asFile: boolean;
   readonly diskId: string;
   /** The volume. */
   readonly imageId: string;

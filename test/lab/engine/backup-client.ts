@@ -74,6 +74,15 @@ export async function transfer(lab: Lab, what: string, direction: 'download' | '
   return id;
 }
 
+/** One whose session cannot be begun: the request fails without a message, and there is a transfer all the same. */
+export async function refusedTransfer(lab: Lab, what: string, direction: 'download' | 'upload' = 'download', extra?: string): Promise<string> {
+  const before = new Set(lab.engine.context.store.tables.transfers.all().map(({ id }) => id));
+  const { status, text } = await askTransfer(lab, what, direction, extra);
+  if (status !== 400 || !text.includes('<detail>[]</detail>')) throw new Error(`${status} ${text}`);
+  await lab.idle();
+  return lab.engine.context.store.tables.transfers.all().find(({ id }) => !before.has(id))?.id ?? '';
+}
+
 export function transferRow(lab: Lab, id: string): TransferRecord | undefined {
   return lab.engine.context.store.tables.transfers.get(id);
 }

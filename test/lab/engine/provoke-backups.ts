@@ -178,12 +178,12 @@ export const backupProvocations: Provocations<typeof backupRefusals> = {
     await maintenance(lab);
     return askTransfer(lab, `<disk id="${diskId}"/>`);
   },
-  // Its snapshot is locked against everybody: as an administrator's SQL would leave it.
+  // As an administrator's SQL would leave it.
   'start-transfer/hybrid-snapshot': async (lab) => {
     const { diskId, backupId } = await withBackup(lab, 'hybrid');
     const { store } = lab.engine.context;
     store.write(() => {
-      store.tables.images.patch(store.tables.backups.get(backupId)?.disks[0]?.imageId ?? '', { snapshotId: unknownId });
+      store.tables.snapshots.delete(store.tables.backups.get(backupId)?.snapshotId ?? '');
     });
     return askTransfer(lab, `<disk id="${diskId}"/><backup id="${backupId}"/>`);
   },

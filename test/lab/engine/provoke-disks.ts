@@ -13,9 +13,15 @@ export async function lun(lab: Lab): Promise<string> {
   );
 }
 
-function put(lab: Lab, vmId: string, diskId: string, active: boolean): Promise<Reply> {
+export function put(lab: Lab, vmId: string, diskId: string, active: boolean): Promise<Reply> {
   return lab.api('PUT', `/vms/${vmId}/diskattachments/${diskId}`, {
     body: `<disk_attachment><active>${active}</active></disk_attachment>`,
+  });
+}
+
+function addToVm(lab: Lab, vmId: string): Promise<Reply> {
+  return lab.api('POST', `/vms/${vmId}/diskattachments`, {
+    body: `<disk_attachment><interface>virtio_scsi</interface><active>true</active>${newDisk('new')}</disk_attachment>`,
   });
 }
 
@@ -90,21 +96,27 @@ export const diskProvocations: Provocations<typeof diskRefusals> = {
   },
   'attach-disk/preview': async (lab) => lab.attach((await previewed(lab)).vmId, await lab.disk('d')),
   'attach-disk/lun': async (lab) => lab.attach(await runningVm(lab), await lun(lab)),
-  'plug-disk/already': async (lab) => {
-    const { vmId, diskId } = await lab.vmWithDisk('a');
-    return put(lab, vmId, diskId, true);
-  },
-  'unplug-disk/already': async (lab) => {
-    const { vmId, diskId } = await lab.vmWithDisk('a');
-    await put(lab, vmId, diskId, false);
-    return put(lab, vmId, diskId, false);
-  },
   'plug-disk/backup-domain': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await put(lab, vmId, diskId, false);
     await lab.start(vmId);
     await backupDomain(lab);
     return put(lab, vmId, diskId, true);
+  },
+  'plug-disk/domain-status': async (lab) => {
+    const { vmId, diskId } = await lab.vmWithDisk('a');
+    await put(lab, vmId, diskId, false);
+    await lab.start(vmId);
+    await maintenance(lab);
+    return put(lab, vmId, diskId, true);
+  },
+  'plug-disk/during-snapshot': async (lab) => {
+    const { vmId, diskId } = await merging(lab);
+    return put(lab, vmId, diskId, false);
+  },
+  'plug-disk/preview': async (lab) => {
+    const { vmId, diskId } = await previewed(lab);
+    return put(lab, vmId, diskId, false);
   },
   'plug-disk/vm-status': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
@@ -142,12 +154,19 @@ export const diskProvocations: Provocations<typeof diskRefusals> = {
   },
   'add-disk/id-used': async (lab) =>
     lab.api('POST', '/disks', { body: newDisk('e').replace('<disk>', `<disk id="${await lab.disk('d')}">`) }),
+  'add-disk/during-snapshot': async (lab) => addToVm(lab, (await merging(lab)).vmId),
+  'add-disk/preview': async (lab) => addToVm(lab, (await previewed(lab)).vmId),
   'remove-disk/vm-not-down': async (lab) => {
     const { vmId, diskId } = await lab.vmWithDisk('a');
     await lab.start(vmId);
     return lab.api('DELETE', `/disks/${diskId}`);
   },
   'remove-disk/template': async (lab) => lab.api('DELETE', `/disks/${(await lab.template('t')).diskId}`),
+  'remove-disk/domain-status': async (lab) => {
+    const diskId = await lab.disk('d');
+    await maintenance(lab);
+    return lab.api('DELETE', `/disks/${diskId}`);
+  },
   'remove-disk/locked': async (lab) => {
     const diskId = await lab.disk('d');
     await lockedDisk(lab, diskId);

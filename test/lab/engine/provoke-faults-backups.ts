@@ -1,7 +1,7 @@
 // How each injected fault of backups and transfers is asked for, and what it must then do. See provoke-faults.ts.
 import type { backupFaultKinds } from '../../../lab/engine/injected/kinds-backups';
 import { childText } from '../../../lab/engine/xml';
-import { askBackup, backUp, backupRow, begin, finalize, from, phaseOf, trackedVm, transfer, transferRow, until } from './backup-client';
+import { askBackup, backUp, backupRow, begin, finalize, from, phaseOf, refusedTransfer, trackedVm, transfer, transferRow, until } from './backup-client';
 import type { ControlClient } from './control-client';
 import type { Lab } from './lab-client';
 
@@ -36,7 +36,7 @@ export const backupWalks: Readonly<Record<keyof typeof backupFaultKinds, (stage:
     const checkpoint = await backUp(lab, vmId, [diskId], 'cold');
     await control.inject({ kind: 'bitmaps-forgotten', vmId });
     const id = await begin(lab, vmId, [diskId], 'cold', from(checkpoint));
-    const failed = await transfer(lab, `<disk id="${diskId}"/><backup id="${id}"/>`);
+    const failed = await refusedTransfer(lab, `<disk id="${diskId}"/><backup id="${id}"/>`);
     expect([phaseOf(lab, failed), (await codes(lab)).includes(1068)]).toEqual(['finished_failure', true]);
     return 1;
   },

@@ -11,7 +11,7 @@ import type { vmRefusals } from '../../../lab/engine/refusals-vms';
 import { attachment, newSnapshot, Lab } from './lab-client';
 import type { Provocation, Provocations } from './provocation';
 import { backupProvocations } from './provoke-backups';
-import { diskProvocations } from './provoke-disks';
+import { diskProvocations, put } from './provoke-disks';
 import { snapshotProvocations } from './provoke-snapshots';
 import { permissionProvocations } from './provoke-permissions';
 import { vmProvocations } from './provoke-vms';
@@ -52,13 +52,14 @@ const lockProvocations: Provocations<
   },
 };
 
-/** A disk on its way into a running VM. */
+/** An attached disk on its way into a running VM. */
 async function hotPlug(lab: Lab): Promise<{ vmId: string; diskId: string; release: () => void }> {
   const vmId = await lab.vm('a');
   const diskId = await lab.disk('d');
+  await lab.attach(vmId, diskId, '<active>false</active>');
   await lab.start(vmId);
   const open = lab.host.hold('plugDisk');
-  const pending = lab.attach(vmId, diskId);
+  const pending = put(lab, vmId, diskId, true);
   while (lab.engine.context.locks.list().length === 0)
     await new Promise((resolve) => {
       setImmediate(resolve);

@@ -196,9 +196,7 @@ async function download(backupId: string): Promise<string> {
     inactivitySeconds: 60,
     policy: 'legacy',
   } as const;
-  const { transferId, settled } = await startTransfer(lab.engine.context, request, actor);
-  await settled;
-  return transferId;
+  return startTransfer(lab.engine.context, request, actor);
 }
 
 test(
