@@ -20,7 +20,8 @@ export function eventContract(on: () => Stage): void {
     expect(posted).toMatchObject({ id: expect.stringMatching(/^\d+$/) as string, customId, severity, description });
     expect(Math.abs(Date.parse(posted?.time ?? '') - Date.now())).toBeLessThan(deadlineMs);
     expect((await engine.listPostedEvents()).filter((event) => event.customId === customId)).toEqual([posted]);
-    expect((await engine.listEvents({ search: description })).map(({ id, vmId }) => ({ id, vmId }))).toEqual([{ id: posted?.id, vmId: vm.id }]);
+    // Words without quotes around them are no search, and there is no writing a quote within them.
+    expect((await engine.listEvents({ search: `"contract: ${severity} about a backup"` })).map(({ id, vmId }) => ({ id, vmId }))).toEqual([{ id: posted?.id, vmId: vm.id }]);
     await engine.deleteEvent(posted?.id ?? '');
   });
 
