@@ -1,7 +1,7 @@
 // Validations that several operations share. Each refuses with the row of the operation that asks.
 import { aliases, isRunning, ownImageDisks, snapshotsOf, statusWord, type Context } from '../context';
 import { refuse, type RefusalKey, type RefusalParameters } from '../refusals';
-import type { DiskRecord, SnapshotRecord, VmRecord } from '../state/model';
+import type { DiskRecord, VmRecord } from '../state/model';
 import { illegalDisks } from '../volumes';
 
 export function refuseLockedSnapshot(context: Context, vmId: string, key: RefusalKey, parameters: RefusalParameters = {}): void {
