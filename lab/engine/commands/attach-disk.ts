@@ -13,7 +13,6 @@ import {
   type Context,
 } from '../context';
 import type { Actor } from '../events';
-import { notFound } from '../faults';
 import { refuse } from '../refusals';
 import type { AttachmentRecord, DiskRecord, VmRecord } from '../state/model';
 import { diskStatus } from '../volumes';
@@ -109,9 +108,10 @@ export async function detachDisk(context: Context, vmId: string, diskId: string,
   const vm = needVm(context, vmId);
   const attachment = context.store.tables.attachments.get(attachmentId(vmId, diskId));
   const disk = context.store.tables.disks.get(diskId);
-  if (attachment === undefined || disk === undefined) throw notFound();
   try {
     refuseStatus(vm, ['up', 'down'], 'detach-disk/vm-status', { word: statusWord(vm.status) });
+    // Its name has no place in the sentence's variable.
+    if (attachment === undefined || disk === undefined) throw refuse('detach-disk/not-attached', { vm: '${VmName}' });
     const isOwn = attachment.snapshotId === undefined && !disk.shareable;
     if (isOwn && imagesOf(context, diskId).length > 1) throw refuse('detach-disk/in-snapshot');
     if (attachment.active && isRunning(vm)) await unplug(context, vm, attachment, actor, 'detach');
@@ -120,9 +120,9 @@ export async function detachDisk(context: Context, vmId: string, diskId: string,
         forgetAttachment(context, vmId, diskId);
       });
     if (context.settings.detachWipesTracking) await wipeTracking(context, vmId, diskId);
+    context.events.record('diskDetached', actor, { vm, disk: disk.alias });
   } catch (error) {
-    context.events.record('diskDetachFailed', actor, { vm, disk: disk.alias });
+    context.events.record('diskDetachFailed', actor, { vm, disk: disk?.alias ?? '' });
     throw error;
   }
-  context.events.record('diskDetached', actor, { vm, disk: disk.alias });
 }
