@@ -162,6 +162,13 @@ export const attachmentRefusals = {
     text: 'Cannot detach Virtual Disk because the VM is in {status} status.',
     source: rules,
   },
+  'detach-disk/not-attached': {
+    operation: 'detach disk',
+    condition: 'there is no such attachment: a DELETE of it is no 404',
+    http: 400,
+    text: 'Cannot detach Virtual Disk. The specified disk is not attached to the VM {vm}.',
+    source: 'BackendDiskAttachmentResource.remove, DetachDiskFromVmCommand.validate; AppErrors',
+  },
   'detach-disk/in-snapshot': {
     operation: 'detach disk',
     condition: "the VM's own disk has snapshots",

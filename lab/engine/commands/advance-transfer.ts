@@ -96,6 +96,8 @@ function move({ store }: Context, { id, phase }: TransferRecord, to: TransferPha
 async function initialize(context: Context, transfer: TransferRecord): Promise<boolean> {
   const problem = await startSession(context, transfer);
   if (problem?.event !== undefined) say(context, transfer, problem.event);
+  // Logged once the request is executed, however that went (CommandBase.execute): an engine that dies meanwhile leaves a transfer without it.
+  say(context, transfer, 'transferStarted');
   if (problem?.isOver === true) fail(context, transfer);
   else enter(context, transfer.id, problem === undefined ? 'transferring' : stopped(transfer));
   return problem === undefined;

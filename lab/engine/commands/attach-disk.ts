@@ -13,7 +13,6 @@ import {
   type Context,
 } from '../context';
 import type { Actor } from '../events';
-import { notFound } from '../faults';
 import { refuse } from '../refusals';
 import type { AttachmentRecord, DiskRecord, VmRecord } from '../state/model';
 import { diskStatus } from '../volumes';
@@ -35,14 +34,21 @@ export async function attachDisk(context: Context, request: AttachRequest, actor
     // Once more: a removal of the snapshot locks its own VM, not this one, and may have begun while the files were looked at.
     if (request.snapshotId !== undefined) checkSnapshot(context, disk, request.snapshotId);
     const attachment = record(context, vm, disk, { ...request, active: request.active && !hot });
-    if (hot) await plug(context, vm, attachment, actor, 'detach');
+    if (hot) await plugAttached(context, vm, disk, attachment, actor);
     context.events.record('diskAttached', actor, { vm, disk: disk.alias });
     return context.store.tables.attachments.get(attachment.id) ?? attachment;
+  } finally {
+    release();
+  }
+}
+
+/** Only what was begun and failed is logged; a refusal is not (CommandBase.executeAction). */
+async function plugAttached(context: Context, vm: VmRecord, disk: DiskRecord, attachment: AttachmentRecord, actor: Actor): Promise<void> {
+  try {
+    await plug(context, vm, attachment, actor, 'detach');
   } catch (error) {
     context.events.record('diskAttachFailed', actor, { vm, disk: disk.alias });
     throw error;
-  } finally {
-    release();
   }
 }
 
@@ -109,20 +115,21 @@ export async function detachDisk(context: Context, vmId: string, diskId: string,
   const vm = needVm(context, vmId);
   const attachment = context.store.tables.attachments.get(attachmentId(vmId, diskId));
   const disk = context.store.tables.disks.get(diskId);
-  if (attachment === undefined || disk === undefined) throw notFound();
+  refuseStatus(vm, ['up', 'down'], 'detach-disk/vm-status', { word: statusWord(vm.status) });
+  // Its name has no place in the sentence's variable.
+  if (attachment === undefined || disk === undefined) throw refuse('detach-disk/not-attached', { vm: '${VmName}' });
+  const isOwn = attachment.snapshotId === undefined && !disk.shareable;
+  if (isOwn && imagesOf(context, diskId).length > 1) throw refuse('detach-disk/in-snapshot');
   try {
-    refuseStatus(vm, ['up', 'down'], 'detach-disk/vm-status', { word: statusWord(vm.status) });
-    const isOwn = attachment.snapshotId === undefined && !disk.shareable;
-    if (isOwn && imagesOf(context, diskId).length > 1) throw refuse('detach-disk/in-snapshot');
     if (attachment.active && isRunning(vm)) await unplug(context, vm, attachment, actor, 'detach');
     else
       context.store.write(() => {
         forgetAttachment(context, vmId, diskId);
       });
     if (context.settings.detachWipesTracking) await wipeTracking(context, vmId, diskId);
+    context.events.record('diskDetached', actor, { vm, disk: disk.alias });
   } catch (error) {
     context.events.record('diskDetachFailed', actor, { vm, disk: disk.alias });
     throw error;
   }
-  context.events.record('diskDetached', actor, { vm, disk: disk.alias });
 }

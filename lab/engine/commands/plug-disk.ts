@@ -167,11 +167,11 @@ export async function setActive(
   const release = context.locks.take(active ? 'hot plug' : 'hot unplug', C, hotPlugLocks(vm, disk));
   try {
     validatePlug(context, vm, disk, attachment, active, C);
-    await change(context, vm, attachment, active, actor);
+    await change(context, vm, attachment, active, actor).catch((error: unknown) => {
+      context.events.record(active ? 'diskPlugFailed' : 'diskUnplugFailed', actor, { vm, disk: disk.alias });
+      throw error;
+    });
     context.events.record(active ? 'diskPlugged' : 'diskUnplugged', actor, { vm, disk: disk.alias });
-  } catch (error) {
-    context.events.record(active ? 'diskPlugFailed' : 'diskUnplugFailed', actor, { vm, disk: disk.alias });
-    throw error;
   } finally {
     release();
   }

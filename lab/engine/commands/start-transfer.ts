@@ -126,12 +126,10 @@ function record(context: Context, id: string, request: TransferRequest, { disk, 
       ...(backupId === undefined ? {} : { backupId }),
       ...(hostId === undefined ? {} : { hostId }),
     };
-    const words = transferSubject(context, transfer);
-    const job = context.jobs.open(`Transferring Disk ${disk.alias} (${words.direction} Image)`, actor);
+    const job = context.jobs.open(`Transferring Disk ${disk.alias} (${transferSubject(context, transfer).direction} Image)`, actor);
     const operation: ImageTransferOperation = { kind: 'image-transfer', id: newId(), ...actor, ...job, transferId: id };
     store.tables.transfers.put(transfer);
     store.tables.operations.put(operation);
     if (!ofSnapshot && backup?.kind !== 'hybrid') store.tables.disks.patch(disk.id, { locked: true });
-    context.events.record('transferStarted', actor, words);
   });
 }

@@ -106,10 +106,10 @@ async function update(context: Context, call: Call): Promise<Answer> {
 }
 
 async function remove(context: Context, call: Call): Promise<Answer> {
-  const attachment = need(context, needVm(context, param(call, 'vm')).id, param(call, 'disk'));
+  const [{ id }, diskId] = [needVm(context, param(call, 'vm')), param(call, 'disk')];
   // Without detach_only the disk itself is removed, whatever the attachment shows.
-  if (!call.query.flag('detach_only', true)) return done(removeDisk(context, attachment.diskId, call.actor));
-  await detachDisk(context, attachment.vmId, attachment.diskId, call.actor);
+  if (!call.query.flag('detach_only', true)) return done(removeDisk(context, need(context, id, diskId).diskId, call.actor));
+  await detachDisk(context, id, diskId, call.actor);
   return done();
 }
 

@@ -70,6 +70,9 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
   [400, "[Cannot remove Snapshot. VM's Snapshot does not exist.]", 'engine.not-found'],
   [400, '[Cannot remove Virtual Disk. The specified disk does not exist.]', 'engine.not-found'],
   [400, '[Cannot detach Virtual Disk. The disk is already detached from VM.]', 'engine.not-found'],
+  // DetachDiskFromVmCommand of an attachment that is gone; the engine fills in no name.
+  [400, '[Cannot detach Virtual Disk. The specified disk is not attached to the VM ${VmName}.]', 'engine.not-found'],
+  [400, '[Cannot hot plug Virtual Disk. The disk data is not attached to the VM demo.]', 'engine.not-found'],
   [400, '[Cannot backup VM. The following disk(s) ID(s) does not exist: d1.]', 'engine.not-found'],
   [400, '[Cannot transfer Virtual Disk. The specified VM backup does not exist.]', 'engine.not-found'],
   [404, 'Entity not found: 0000', 'engine.not-found'],

@@ -64,6 +64,19 @@ test('a failed plug leaves no attachment: 400 without a message, event 2017', as
   expect((await lab.attach(appliance, diskId)).status).toBe(201);
 });
 
+test('a refusal is not logged', async () => {
+  const errors = async (): Promise<number> => (await lab.api('GET', '/events')).text.split('<severity>error<').length;
+  const before = await errors();
+  const { vmId, diskId } = await lab.vmWithDisk('a');
+  const other = await lab.vm('b');
+  expect([(await lab.attach(other, diskId)).status, (await lab.api('DELETE', `/vms/${other}/diskattachments/${diskId}`)).status]).toEqual([409, 400]);
+  await lab.start(vmId);
+  lab.host.report(vmId, 'not_responding');
+  const body = '<disk_attachment><active>false</active></disk_attachment>';
+  expect((await lab.api('PUT', `/vms/${vmId}/diskattachments/${diskId}`, { body })).status).toBe(409);
+  expect(await errors()).toBe(before);
+});
+
 test('attaching is not activating: without active the disk is not plugged; PUT active plugs and unplugs', async () => {
   const vmId = await lab.vm('switch');
   const diskId = await lab.disk('switch-disk');

@@ -130,6 +130,7 @@ export const diskProvocations: Provocations<typeof diskRefusals> = {
     lab.host.report(vmId, 'paused');
     return lab.api('DELETE', `/vms/${vmId}/diskattachments/${diskId}`);
   },
+  'detach-disk/not-attached': async (lab) => lab.api('DELETE', `/vms/${await lab.vm('a')}/diskattachments/${await lab.disk('d')}`),
   'detach-disk/in-snapshot': async (lab) => {
     const { vmId, diskId } = await snapped(lab);
     return lab.api('DELETE', `/vms/${vmId}/diskattachments/${diskId}`);

@@ -63,7 +63,7 @@ test('a transfer whose engine died within the request stays as it is until it is
   await lab.idle();
   await lab.engine.advanceClock(60);
   const id = transfers()[0]?.id ?? '';
-  expect([phaseOf(lab, id), await diskStatus(diskId)]).toEqual(['initializing', 'locked']);
+  expect([phaseOf(lab, id), await diskStatus(diskId), (await codes()).includes(1031)]).toEqual(['initializing', 'locked', false]);
   await ask(id, 'cancel');
   await lab.idle();
   expect([phaseOf(lab, id), await diskStatus(diskId), lab.host.exports()]).toEqual(['finished_failure', 'ok', []]);
