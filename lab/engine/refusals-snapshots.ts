@@ -159,10 +159,10 @@ export const snapshotRefusals = {
   },
   'remove-snapshot/low-space': {
     operation: 'remove snapshot',
-    condition: 'the domain is below its critical space',
+    condition: 'the volume that is merged into has no room to grow',
     http: 409,
     text: 'Cannot remove Snapshot. Low disk space on Storage Domain {domain}.',
-    source: rules,
+    source: 'RemoveSnapshotCommand, allDomainsHaveSpaceForMerge',
   },
 
   'preview-snapshot/vm-not-down': {

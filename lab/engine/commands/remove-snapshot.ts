@@ -7,12 +7,12 @@ import type { DiskRecord, ImageRecord, SnapshotRecord, VmRecord } from '../state
 import type { RemoveSnapshotOperation } from '../state/operations';
 import { without } from '../state/without';
 import { unfinishedBackup } from './backup-state';
+import { refuseNoSpaceForMerge } from './merge-space';
 import {
   attachedElsewhere,
   refuseIllegalDisks,
   refuseInactiveDomains,
   refuseLockedDisks,
-  refuseLowSpace,
   refusePreview,
   refuseStatus,
 } from './checks';
@@ -65,11 +65,7 @@ export async function validateRemoval(context: Context, vm: VmRecord, snapshot: 
   if (!isRunning(vm)) await refuseIllegalDisks(context, disks, 'remove-snapshot/disks-illegal');
   if (isRunning(vm)) refuseUnplugged(context, vm, disks);
   refuseInactiveDomains(context, disks, 'remove-snapshot/domain-status');
-  await refuseLowSpace(
-    context,
-    disks.map((disk) => disk.domainId),
-    'remove-snapshot/low-space',
-  );
+  await refuseNoSpaceForMerge(context, imagesOfSnapshot(context, snapshot.id));
 }
 
 function refuseAttached(context: Context, vmId: string): void {

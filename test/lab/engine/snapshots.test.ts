@@ -149,6 +149,19 @@ test('while another VM holds any snapshot of the disk, none of its snapshots is 
   await lab.idle();
 });
 
+test('a domain below its critical space takes no snapshot, and lets one go for which there is room', async () => {
+  const { vmId } = await lab.vmWithDisk('tight');
+  const snapshotId = await lab.snapshot(vmId);
+  lab.host.availableBytes = 1024 ** 2;
+  try {
+    expect((await lab.api('POST', `/vms/${vmId}/snapshots`, { body: newSnapshot('more') })).status).toBe(409);
+    expect((await lab.api('DELETE', `/vms/${vmId}/snapshots/${snapshotId}`)).status).toBe(200);
+    await lab.idle();
+  } finally {
+    lab.host.availableBytes = 1024 ** 4;
+  }
+});
+
 test('a failed merge leaves the snapshot, with 359 and 357, and a repeat goes through', async () => {
   const { vmId } = await lab.vmWithDisk('again');
   await lab.start(vmId);
