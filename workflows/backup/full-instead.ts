@@ -26,7 +26,7 @@ export function fullInstead({ input, run }: Pick<Backup, 'input' | 'run'>, choic
   return asFull(choice, reasonCode, `${sentence}: ${failureText(error)}`);
 }
 
-/** "… failed to prepare the image": what a host that has lost a disk's bitmap does (lab and engine-rules: a hybrid or cold backup finds out only then). */
+/** The host's NBD server did not start (TransferDiskImageCommand; its sentence speaks of the ticket): a hybrid or cold backup finds out only then that the host has lost a disk's bitmap. */
 const notPreparedEvent = 1068;
 
 /** Not of any transfer that ended early: the checkpoint may be as good as ever, and the full backup fail for the same cause. */
