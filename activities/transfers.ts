@@ -43,7 +43,20 @@ export function createTransferActivities(dependencies: ControlDependencies): Tra
     if (lost) return another === undefined ? lost : latest(found.lost, lost);
     if (found.wasBegun && found.foreign.length > 0) throw elsewhere(input, found.foreign);
     if (found.wasBegun) throw await failure(engineOf(input.engine), input, 'is over, and the engine has forgotten it');
-    return create(engineOf(input.engine), input, imageioOf(input.engine).inactivityTimeoutSeconds, found.foreign);
+    try {
+      return await create(engineOf(input.engine), input, imageioOf(input.engine).inactivityTimeoutSeconds, found.foreign);
+    } catch (error) {
+      return carriedOutInVain(input, error);
+    }
+  };
+
+  // An engine that finds no host, bitmap or ticket answers a 400 without a message, and has a transfer all the same, which goes on to its end
+  // (TransferDiskImageCommand.executeCommand): asked for once more, it would be another one.
+  const carriedOutInVain = async (input: TransferOfRun, error: unknown): Promise<ImageTransfer> => {
+    if (!(error instanceof HoldfastError) || error.code !== 'engine.unavailable') throw error;
+    const { wasBegun, lost: [transfer] } = await own(input);
+    if (transfer) return transfer;
+    throw wasBegun ? await failure(engineOf(input.engine), input, 'could not be begun') : error;
   };
 
   return {

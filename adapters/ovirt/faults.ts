@@ -32,6 +32,7 @@ const illegalTexts: readonly RegExp[] = [/\bILLEGAL status\b/i, /\bin an illegal
 const absentTexts: readonly RegExp[] = [
   /\b(?:snapshot|disks?|disk\(s\) ID\(s\)|VM|Virtual Machine|backup)\b[^.[\]]*\bdo(?:es)?(?:n't| not) exist\b/i,
   /\bis already detached\b/i,
+  /\bdisk(?: \S+)? is not attached to the VM\b/i,
   /\bEntity not found\b/i,
 ];
 

@@ -22,7 +22,7 @@ const vmBackupAnswer = vmBackupSchema.transform(
 const scratchContentType = 'backup_scratch';
 
 /** The engine's answers to an end that it has seen to already, or that it makes a failure of: both are what was asked for. */
-const endingTexts: readonly RegExp[] = [/\bis already in '\w+' phase\b/i, /\bpremature backup stop was initiated\b/i];
+const endingTexts: readonly RegExp[] = [/\bis already (?:in '\w+' phase|stopped), no need to stop\b/i, /\bpremature backup stop was initiated\b/i];
 
 export function vmBackupCalls(engine: Connection): VmBackupCalls {
   return {

@@ -93,8 +93,13 @@ function searchPage(search: string | undefined, page: number): string {
   if (/\bpage\s+\d+\s*$/i.test(wanted)) {
     throw new HoldfastError('input.invalid', `Leave the page out of the search "${wanted}": results are paged by themselves.`);
   }
-  const sorted = /\bsortby\b/i.test(wanted) ? wanted : `${wanted} sortby name asc`;
-  return `${sorted} page ${page}`.trimStart();
+  return `${sorted(wanted)} page ${page}`.trimStart();
+}
+
+/** Only a direction may stand between `sortby` and `page` (SyntaxChecker), and a search that is none finds nothing, without a word. */
+function sorted(search: string): string {
+  if (!/\bsortby\b/i.test(search)) return `${search} sortby name asc`;
+  return /\bsortby\s+\S+$/i.test(search) ? `${search} asc` : search;
 }
 
 /** A search ignores case and knows wildcards: the exact name is picked from its results. */

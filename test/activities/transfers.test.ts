@@ -1,6 +1,7 @@
 // Image transfers' activities: one key is one transfer, whatever reply is lost; others' are left alone; an upload's end is proven.
 import { randomUUID } from 'node:crypto';
 import type { TransferOfRun } from '../../activities/transfers';
+import { HoldfastError } from '../../domain/failures';
 import { fakeDisk } from '../fakes/fake-world';
 import { failureOf, useDesks, type Desk } from './desk';
 
@@ -124,6 +125,27 @@ describe('beginning', () => {
     }
     expect(await failureOf(ensure())).toMatchObject({ type: 'transfer.failed', message: expect.stringContaining('forgotten') as string });
     expect(desk.engine.countOf('createTransfer')).toBe(1);
+  });
+
+  test.each(['still on its way to its end', 'over'])('one that the engine carried out in vain and answered without a message, %s: it has failed, in the words of its events', async (state) => {
+    const { createTransfer } = desk.engine;
+    desk.engine.looks = 3;
+    desk.engine.createTransfer = async (request) => {
+      const { id } = await createTransfer.call(desk.engine, request);
+      await desk.engine.cancelTransfer(id);
+      while (state === 'over' && (await desk.engine.getTransfer(id))?.phase !== 'finished_failure');
+      desk.engine.events.push({ id: 'x', code: 1068, severity: 'error', description: 'failed to create a signed image ticket', correlationId: of.transferKey });
+      throw new HoldfastError('engine.unavailable', 'starting the upload was refused: Operation Failed');
+    };
+    expect(await failureOf(desk.attempt('ensureTransfer', of))).toMatchObject({ type: 'transfer.failed', nonRetryable: true, message: expect.stringContaining('event 1068') as string, details: [expect.objectContaining({ eventCode: 1068 })] });
+    expect(transfers()).toHaveLength(1);
+    await ended('cancel');
+    expect(await states()).toEqual(['released']);
+  });
+
+  test('an engine that is away has begun nothing', async () => {
+    desk.engine.createTransfer = () => Promise.reject(new HoldfastError('engine.unavailable', 'HTTP 503'));
+    expect(await failureOf(desk.attempt('ensureTransfer', of))).toMatchObject({ type: 'engine.unavailable', nonRetryable: false });
   });
 
   test('a disk that is locked by anything else is asked for again', async () => {

@@ -75,6 +75,7 @@ describe('VM backups', () => {
   test.each([
     [404, ''],
     [400, `[vm '${vmId}' backup '${backupId}' is already in 'FINALIZING' phase, no need to stop the backup again]`],
+    [400, `[vm '${vmId}' backup '${backupId}' is already stopped, no need to stop the backup again]`],
     [400, `[backup '${backupId}' is in 'CREATING_SCRATCH_DISKS' phase, premature backup stop was initiated.]`],
   ])('ending one that is gone, ending, or not ready: %i %s', async (status, detail) => {
     answer = () => (detail === '' ? { status } : refused(status, detail));

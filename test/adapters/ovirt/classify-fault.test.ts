@@ -35,7 +35,7 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
   [409, '[Cannot create Snapshot. Image IDs 1, 2 are already used by a snapshot.]', 'engine.conflict'],
   [
     409,
-    "[Cannot remove Snapshot. The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to):\n demo_Disk1/Holdfast/appliance. Please detach them from those VMs and try again.]",
+    "[Cannot remove Snapshot. The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to):\n\n demo_Disk1 ,Holdfast, appliance \n\nPlease detach them from those VMs and try again.]",
     'engine.conflict',
   ],
   [409, '[Cannot remove Snapshot. The operation is only allowed for regular snapshots.]', 'engine.conflict'],
@@ -46,6 +46,8 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
   [409, '[Cannot add Virtual Disk. Low disk space on Storage Domain data.]', 'engine.conflict'],
   [409, '[Cannot remove Virtual Disk. At least one of the VMs is not down.]', 'engine.conflict'],
   [409, '[Cannot run VM. VM is running.]', 'engine.conflict'],
+  [409, '[Cannot run VM because the VM is in Up status.]', 'engine.conflict'],
+  [409, '[Cannot thaw VM because the VM is in Paused status.]', 'engine.conflict'],
   [409, '[Import VM failed - VM Name already exists in the Data Center. Please rename the VM in the Data Center first]', 'engine.conflict'],
   [409, '[Import VM failed - VM ID already exists in the system. Please remove the VM (demo) from the system first]', 'engine.conflict'],
   [409, '[Cannot import VM: The following disks already exist: demo_Disk1. Please import as a clone.]', 'engine.conflict'],
@@ -68,6 +70,9 @@ const sentences: readonly (readonly [number, string, FailureCode])[] = [
   [400, "[Cannot remove Snapshot. VM's Snapshot does not exist.]", 'engine.not-found'],
   [400, '[Cannot remove Virtual Disk. The specified disk does not exist.]', 'engine.not-found'],
   [400, '[Cannot detach Virtual Disk. The disk is already detached from VM.]', 'engine.not-found'],
+  // DetachDiskFromVmCommand of an attachment that is gone; the engine fills in no name.
+  [400, '[Cannot detach Virtual Disk. The specified disk is not attached to the VM ${VmName}.]', 'engine.not-found'],
+  [400, '[Cannot hot plug Virtual Disk. The disk data is not attached to the VM demo.]', 'engine.not-found'],
   [400, '[Cannot backup VM. The following disk(s) ID(s) does not exist: d1.]', 'engine.not-found'],
   [400, '[Cannot transfer Virtual Disk. The specified VM backup does not exist.]', 'engine.not-found'],
   [404, 'Entity not found: 0000', 'engine.not-found'],

@@ -171,6 +171,8 @@ describe('paging and searching', () => {
     [undefined, 1, 'sortby name asc page 1'],
     ['tag=gold', 3, 'tag=gold sortby name asc page 3'],
     ['cluster=Default sortby cluster desc', 2, 'cluster=Default sortby cluster desc page 2'],
+    // Without a direction the engine would take nothing after it, and find nothing.
+    ['sortby creationdate', 1, 'sortby creationdate asc page 1'],
   ])('%s, page %i', async (search, page, sent) => {
     await expect(client.listVms({ max: 50, page, ...(search === undefined ? {} : { search }) })).resolves.toEqual([]);
     expect(last()).toMatchObject({ line: 'GET /api/vms', query: { search: sent, max: '50' } });
