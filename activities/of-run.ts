@@ -1,4 +1,4 @@
-// Which run a call belongs to. Every activity's input says it, so that every log line about the call does too (worker/logging).
+// Which run a call belongs to, and which image of it. Every activity's input says it, so that every log line about the call does too (worker/logging).
 export interface OfRun {
   readonly runId: string;
   readonly engine: string;

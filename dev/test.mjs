@@ -48,7 +48,7 @@ async function runJest(args, env) {
 
 /**
  * Rooms of which `npm test` takes a share: what stands on them runs every time. The lab as it is inside is a seventh of all CPU, the data path's parts
- * a tenth. The official SDK's suites (test/lab/sdk) always run.
+ * and the activities a tenth each. The official SDK's suites (test/lab/sdk) always run.
  */
 const sharedRooms = [
   { rooms: ['test/lab/host', 'test/lab/engine'], oneOf: 3, whole: 'npm run test:lab' },

@@ -18,7 +18,7 @@ let laneOf: Lanes;
 
 const onLanes = (styles: readonly Style[], work: (lane: Lane) => Promise<void>): Promise<unknown> => Promise.all(styles.map((style) => work(laneOf(style))));
 
-/** A full backup instead of an incremental one, in the same run, for this reason; only its checkpoint is left, or, `isWiped`, not even that. */
+/** A full backup instead of an incremental one, in the same run, for this reason; only its checkpoint is left. */
 async function healed(lane: Lane, reason: string, faults: readonly LabFault[] = []): Promise<string> {
   const point = await backUpInTrouble(stack, lane, { faults: () => faults, isQuiet: true });
   const manifest = await expectSealed(stack, lane, point);

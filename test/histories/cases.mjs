@@ -203,12 +203,13 @@ async function fullInstead(stage) {
   return stage.run('backupVm', byTransfer(stage));
 }
 
-/** The daemon forgets the ticket of a copy under way: the run asks for another transfer, and the copy goes on. */
 /** As above, since checkpoints of no use go first. */
 async function unusableCheckpoint(stage) {
   await stage.run('backupVm', { ...byTransfer(stage), kind: 'full' });
   return fullInstead(stage);
 }
+
+/** The daemon forgets the ticket of a copy under way: the run asks for another transfer, and the copy goes on. */
 async function ticketLost(stage) {
   const handle = await stage.start('backupVm', { ...byTransfer(stage), kind: 'full', ...slowly });
   await stage.untilProgress(handle, 'it copies', isMoving);

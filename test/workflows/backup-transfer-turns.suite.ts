@@ -20,6 +20,7 @@ const backup = (prepare?: Parameters<typeof startTransferBackup>[1], options?: O
 const impatient: Options = { configured: { deadlines: { undoSeconds: 6 } } };
 
 const first = (script: Script) => nth(1, () => script);
+const firstTransfer = (script: Script) => (call: Call): boolean => script.of('ensureTransfer').indexOf(call) === 0;
 /** Only while a backup since a checkpoint is tried. */
 const ofIncremental = ({ input }: Call): boolean => input['baseBackupId'] !== null && input['fromCheckpointId'] !== null;
 
@@ -27,8 +28,8 @@ describe('an incremental backup that turns out impossible becomes a full one in 
   const rows: readonly { readonly what: string; readonly step: ActivityName; readonly code: FailureCode; readonly match?: (script: Script) => (call: Call) => boolean; readonly details?: { readonly eventCode: number }; readonly reason: string; readonly undone: readonly string[]; readonly warns?: boolean; readonly isLost?: boolean }[] = [
     { what: 'the engine refuses the checkpoint', step: 'ensureVmBackup', code: 'backup.incremental-refused', reason: 'checkpoint.refused', undone: ['end', 'end'] },
     { what: 'the host has no list of what changed', step: 'backupDiskByTransfer', code: 'imageio.no-changes', reason: 'checkpoint.unusable', undone: ['cancel a', 'drop', 'end', 'end'], isLost: true },
-    { what: 'the transfer fails for a lost bitmap', step: 'ensureTransfer', code: 'transfer.failed', match: (script) => (call) => script.of('ensureTransfer').indexOf(call) === 0, details: { eventCode: 1068 }, reason: 'checkpoint.unusable', undone: ['cancel a', 'drop', 'end', 'end'], isLost: true },
-    { what: 'the transfer fails for want of a host', step: 'ensureTransfer', code: 'transfer.failed', match: (script) => (call) => script.of('ensureTransfer').indexOf(call) === 0, details: { eventCode: 1067 }, reason: 'checkpoint.unusable', undone: ['cancel a', 'drop', 'end', 'end'] },
+    { what: 'the transfer fails for a lost bitmap', step: 'ensureTransfer', code: 'transfer.failed', match: firstTransfer, details: { eventCode: 1068 }, reason: 'checkpoint.unusable', undone: ['cancel a', 'drop', 'end', 'end'], isLost: true },
+    { what: 'the transfer fails for want of a host', step: 'ensureTransfer', code: 'transfer.failed', match: firstTransfer, details: { eventCode: 1067 }, reason: 'checkpoint.unusable', undone: ['cancel a', 'drop', 'end', 'end'] },
     { what: 'a block of the backup below has decayed', step: 'backupDiskByTransfer', code: 'digest.mismatch', reason: 'base.damaged', undone: ['cancel a', 'drop', 'end', 'end'], warns: true },
     { what: 'the chain below is broken', step: 'backupDiskByTransfer', code: 'chain.broken', reason: 'base.damaged', undone: ['cancel a', 'drop', 'end', 'end'], warns: true },
   ];
