@@ -20,7 +20,8 @@ export abstract class FakeEngineEvents extends FakeEngineBase implements EngineA
   listEvents = (query: Parameters<Engine['listEvents']>[0]): Promise<readonly EngineEvent[]> =>
     this.read('listEvents', () => {
       const codes = 'search' in query ? [...query.search.matchAll(/type=(\d+)/g)].map(([, code]) => Number(code)) : [];
-      const isFound = (event: EngineEvent): boolean => ('search' in query ? (codes.length > 0 ? codes.includes(event.code) : event.description.includes(query.search)) : event.correlationId === query.correlationId);
+      const words = 'search' in query ? query.search.replace(/^"(.*)"$/, '$1') : '';
+      const isFound = (event: EngineEvent): boolean => ('search' in query ? (codes.length > 0 ? codes.includes(event.code) : event.description.includes(words)) : event.correlationId === query.correlationId);
       return [...this.events].reverse().filter(isFound);
     });
   engineBackupDates = (): ReturnType<EngineAwareness['engineBackupDates']> => this.read('engineBackupDates', () => this.backupDates);
