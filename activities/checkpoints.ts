@@ -42,7 +42,7 @@ export function checkpointMark(vmBackupId: string): string {
 }
 
 /** A checkpoint's holding begins when the engine tells its id; before that the VM backup's own stands for it. */
-export async function holdCheckpoint(catalog: Catalog, { runId, engine, vmId, vmBackupId }: OfRun & { readonly vmId: string; readonly vmBackupId: string }, { toCheckpointId, snapshotId }: VmBackup): Promise<void> {
+export async function holdCheckpoint(catalog: Catalog, { runId, engine, vmId }: OfRun & { readonly vmId: string }, { id: vmBackupId, toCheckpointId, snapshotId }: VmBackup): Promise<void> {
   if (toCheckpointId === undefined) return;
   await catalog.hold({
     holdingId: holdingId(runId, 'checkpoint', toCheckpointId), runId, engine, kind: 'checkpoint', vmId, objectId: toCheckpointId, parentId: vmId, mark: checkpointMark(vmBackupId),

@@ -2,10 +2,9 @@
 // hybrid one, scratch disks that were forgotten, its checkpoint. Each part may have been done by an earlier attempt, or by the engine.
 import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
-import { holdingId } from '../domain/holdings';
 import { checkpointMark, holdCheckpoint, removeCheckpoint } from './checkpoints';
-import type { OfRun } from './of-run';
 import { endTransfer, transfersOfRun, type Outside } from './own-transfers';
+import { ownVmBackup, vmBackupHolding, type VmBackupOfRun } from './own-vm-backups';
 import { gone, waitFor } from './waiting';
 
 export interface EndedVmBackup {
@@ -13,9 +12,7 @@ export interface EndedVmBackup {
   readonly vmIsPaused: boolean;
 }
 
-export interface EndOfVmBackup extends OfRun {
-  readonly vmId: string;
-  readonly vmBackupId: string;
+export interface EndOfVmBackup extends VmBackupOfRun {
   readonly diskIds: readonly string[];
   readonly keepCheckpoint: boolean;
 }
@@ -29,27 +26,28 @@ export async function endVmBackup(outside: Outside, of: EndOfVmBackup): Promise<
 
 async function end(outside: Outside, of: EndOfVmBackup): Promise<void> {
   const { engine, catalog } = outside;
-  const { runId, vmId, vmBackupId, keepCheckpoint } = of;
-  const found = await look(outside, of);
-  const diskIds = of.diskIds.length > 0 || !found ? of.diskIds : (await engine.listVmBackupDisks(vmId, vmBackupId)).map(({ diskId }) => diskId);
+  const { runId, vmId, keepCheckpoint } = of;
+  const { id: vmBackupId, backup: found } = await ownVmBackup(outside, of);
+  if (found) await holdCheckpoint(catalog, of, found);
+  const diskIds = of.diskIds.length > 0 || !found ? of.diskIds : (await engine.listVmBackupDisks(vmId, found.id)).map(({ diskId }) => diskId);
   for (const transfer of await transfersOfRun(outside, runId, diskIds)) await endTransfer(engine, transfer, 'cancel');
   const ended = found && !isOver(found) ? await finalize(outside, of, found) : found;
   await waitFor(async () => (await firstLocked(engine, diskIds)) ?? gone);
-  const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
+  const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => vmBackupId !== undefined && kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
   const snapshotId = ended?.snapshotId ?? checkpoint?.snapshotId;
-  if (snapshotId !== undefined) await waitUntilMerged(engine, of, snapshotId);
-  if (ended?.phase !== 'succeeded') await removeScratchDisks(engine, vmBackupId);
+  if (vmBackupId !== undefined && snapshotId !== undefined) await waitUntilMerged(engine, { vmId, vmBackupId }, snapshotId);
+  if (vmBackupId !== undefined && ended?.phase !== 'succeeded') await removeScratchDisks(engine, vmBackupId);
   // A checkpoint without its VM backup looks like one that nobody needs: it is a product before that lets go of it.
   if (checkpoint && keepCheckpoint) await catalog.releaseHolding(checkpoint.holdingId, 'product');
-  await catalog.releaseHolding(holdingId(runId, 'vm-backup', vmBackupId), 'released');
+  await catalog.releaseHolding(vmBackupHolding(of), 'released');
   if (!checkpoint || keepCheckpoint) return;
   if (checkpoint.objectId !== undefined) await removeCheckpoint(engine, vmId, checkpoint.objectId);
   await catalog.releaseHolding(checkpoint.holdingId, 'released');
 }
 
 /** Notes the checkpoint as soon as the engine tells it, which may be while it ends: soon after its end the engine forgets the backup. */
-async function look({ engine, catalog }: Outside, of: EndOfVmBackup): Promise<VmBackup | undefined> {
-  const now = await engine.getVmBackup(of.vmId, of.vmBackupId);
+async function look({ engine, catalog }: Outside, of: EndOfVmBackup, vmBackupId: string): Promise<VmBackup | undefined> {
+  const now = await engine.getVmBackup(of.vmId, vmBackupId);
   if (now) await holdCheckpoint(catalog, of, now);
   return now;
 }
@@ -59,11 +57,12 @@ async function look({ engine, catalog }: Outside, of: EndOfVmBackup): Promise<Vm
  * ever seen: the engine names none of a hybrid one that failed, and does not look after it (HybridBackupCommand.endWithFailure).
  */
 async function finalize(outside: Outside, of: EndOfVmBackup, found: VmBackup): Promise<VmBackup> {
-  const { vmId, vmBackupId } = of;
+  const { vmId } = of;
+  const vmBackupId = found.id;
   let seen = found;
   await outside.engine.finalizeVmBackup(vmId, vmBackupId);
   await waitFor(async () => {
-    const now = await look(outside, of);
+    const now = await look(outside, of, vmBackupId);
     seen = { ...seen, ...now };
     return !now || isOver(now) ? gone : `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
   });
@@ -94,7 +93,7 @@ const mergeBeginsMs = 3_000;
  * The backup has succeeded even where the engine could not merge its snapshot (event 10813), which then stays as anybody's. Removing it once more
  * is the engine's own way on.
  */
-async function waitUntilMerged(engine: Engine, { vmId, vmBackupId }: EndOfVmBackup, snapshotId: string): Promise<void> {
+async function waitUntilMerged(engine: Engine, { vmId, vmBackupId }: { readonly vmId: string; readonly vmBackupId: string }, snapshotId: string): Promise<void> {
   const isOurs = async () => {
     const now = await engine.getSnapshot(vmId, snapshotId);
     // Where its making failed, its id is the "Active VM"'s again.

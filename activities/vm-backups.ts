@@ -1,24 +1,18 @@
 // VM backups: the engine keeps the disks of one moment readable until the backup is finalized. Every activity looks at what the engine has and
-// does what is still missing. Idempotency key: the VM backup's id, which is ours. Role control.
-import type { Engine, VmBackup } from '../adapters/ovirt/port';
+// does what is still missing. Idempotency key: the flow's key, and the mark (description). Role control.
+import type { Engine, EngineEvent, VmBackup } from '../adapters/ovirt/port';
 import { freezeByEvents, freezeFailedEvent, frozenEvent, isQuiesced, judgeVmBackup, snapshotFailureEvents, snapshotMadeEvent, type Consistency, type QuiesceAsked } from '../domain/consistency';
 import { HoldfastError } from '../domain/failures';
-import { holdingId } from '../domain/holdings';
 import { judgeBackupEnd } from '../domain/vm-backups';
 import { holdCheckpoint } from './checkpoints';
 import type { ControlDependencies } from './dependencies';
 import { endVmBackup, type EndedVmBackup } from './end-vm-backup';
 import { atRest, notQuiesced, type FrozenMoment } from './freezes';
-import type { OfRun } from './of-run';
+import { keyOf, ownVmBackup, vmBackupHolding, type VmBackupOfRun } from './own-vm-backups';
+import type { Outside } from './own-transfers';
 import { freezeLimits, thawEarlier } from './thaw';
 import { eventsAbout, eventsOfVm, freezesOfVm } from './vm-events';
 import { waitFor } from './waiting';
-
-export interface VmBackupOfRun extends OfRun {
-  readonly vmId: string;
-  /** Chosen by the flow: the mark by which a lost reply is found again. */
-  readonly vmBackupId: string;
-}
 
 export interface EnsureVmBackupInput extends VmBackupOfRun, QuiesceAsked {
   readonly diskIds: readonly string[];
@@ -32,6 +26,8 @@ export interface EnsureVmBackupInput extends VmBackupOfRun, QuiesceAsked {
 }
 
 export interface ReadyVmBackup {
+  /** The engine's. Absent in histories of releases before 0.2.0, where it is the key. */
+  readonly vmBackupId?: string;
   /** Where the next incremental backup can begin; null when no disk is tracked. */
   readonly checkpointId: string | null;
   readonly createdAt: string;
@@ -45,7 +41,7 @@ export interface ReadyVmBackup {
   readonly mayStillFreeze?: true;
 }
 
-export type { EndedVmBackup };
+export type { EndedVmBackup, VmBackupOfRun };
 
 export interface VmBackupActivities {
   /**
@@ -63,21 +59,26 @@ export interface VmBackupActivities {
 export function createVmBackupActivities({ engineOf, catalog, limits = freezeLimits }: ControlDependencies): VmBackupActivities {
   return {
     async ensureVmBackup(input) {
-      const engine = engineOf(input.engine);
-      const { runId, engine: name, vmId, vmBackupId, description, explicitFreeze = false } = input;
+      const outside = { engine: engineOf(input.engine), catalog };
+      const { engine } = outside;
+      const { runId, engine: name, vmId, description, explicitFreeze = false } = input;
       const isAnswering = !explicitFreeze || (await thawEarlier({ engine, catalog, limits }, input));
-      await catalog.hold({ holdingId: holdingId(runId, 'vm-backup', vmBackupId), runId, engine: name, kind: 'vm-backup', vmId, objectId: vmBackupId, parentId: vmId, mark: description });
-      const request = (): Promise<void> => begin(engine, input);
-      const look = (): Promise<VmBackup | string> => lookAt(engine, input);
-      const isThere = (await engine.getVmBackup(vmId, vmBackupId)) !== undefined;
+      await catalog.hold({ holdingId: vmBackupHolding(input), runId, engine: name, kind: 'vm-backup', vmId, parentId: vmId, mark: description });
+      let vmBackupId = await begunEarlier(outside, input);
+      const isThere = vmBackupId !== undefined;
+      const request = async (): Promise<void> => {
+        vmBackupId = await begin(outside, input);
+        await catalog.setHoldingObject(vmBackupHolding(input), vmBackupId);
+      };
+      const look = (): Promise<VmBackup | string> => lookAt(engine, input, vmBackupId ?? '');
       const moment = explicitFreeze && !isThere ? await atRest({ engine, catalog, limits }, input, isAnswering, { request, look, isMade: 'the VM backup was ready' }) : undefined;
       if (!isThere && !moment?.isRequested) await request();
       const ready = moment?.made ?? (await waitFor(look));
       await holdCheckpoint(catalog, input, ready);
-      const disks = await disksOf(engine, input);
+      const disks = await disksOf(engine, input, ready);
       const { style, consistency } = await styleOf(engine, input, ready, moment);
       const mayStillFreeze = !isAnswering || moment?.mayStillFreeze;
-      return { checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency, ...(mayStillFreeze ? { mayStillFreeze } : {}) };
+      return { vmBackupId: ready.id, checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency, ...(mayStillFreeze ? { mayStillFreeze } : {}) };
     },
 
     ensureVmBackupEnded: (input) => endVmBackup({ engine: engineOf(input.engine), catalog }, input),
@@ -90,55 +91,60 @@ export function createVmBackupActivities({ engineOf, catalog, limits = freezeLim
  */
 const isFreezeDemanded = ({ quiesce, vmStatus, explicitFreeze = false }: EnsureVmBackupInput): boolean => quiesce === 'required' && vmStatus !== 'down' && !explicitFreeze;
 
-async function begin(engine: Engine, input: EnsureVmBackupInput): Promise<void> {
-  const { vmId, vmBackupId, diskIds, fromCheckpointId, description } = input;
-  // It has been here, or the engine would not have spoken of it.
-  if ((await engine.listEvents({ search: vmBackupId })).length > 0) throw await failureOf(engine, input);
+/** The events first: what they tell of is listed by then, unless the engine has forgotten it. */
+async function begunEarlier(outside: Outside, input: EnsureVmBackupInput): Promise<string | undefined> {
+  const events = await outside.engine.listEvents({ correlationId: keyOf(input) });
+  const { id } = await ownVmBackup(outside, input);
+  if (id === undefined && events.length > 0) throw failedBy(events, input);
+  return id;
+}
+
+async function begin(outside: Outside, input: EnsureVmBackupInput): Promise<string> {
+  const { engine } = outside;
+  const { vmId, diskIds, fromCheckpointId, description } = input;
   const demanded = isFreezeDemanded(input);
+  const since = fromCheckpointId === null ? {} : { fromCheckpointId };
   try {
-    await engine.startVmBackup({ vmId, backupId: vmBackupId, diskIds, requireConsistency: demanded, legacy: demanded, description, ...(fromCheckpointId === null ? {} : { fromCheckpointId }) });
+    return (await engine.startVmBackup({ vmId, diskIds, requireConsistency: demanded, legacy: demanded, description, correlationId: keyOf(input), ...since })).id;
   } catch (error) {
     const isRefusal = error instanceof HoldfastError && (error.code === 'engine.refused' || (error.code === 'engine.not-found' && /checkpoint/i.test(error.message)));
     if (!isRefusal) throw error;
-    // "already exists": the first request was only slow.
-    const there = await engine.getVmBackup(vmId, vmBackupId);
-    if (there && there.phase !== 'failed') return;
+    // A first request that was only slow.
+    const there = await ownVmBackup(outside, input);
+    if (there.id !== undefined && there.backup?.phase !== 'failed') return there.id;
     if (fromCheckpointId === null) throw error;
     // An "Internal Engine Error" that its events explain.
-    const events = await engine.listEvents({ search: vmBackupId });
+    const events = await eventsOf(engine, input, there.id);
     const why = events.length === 0 ? '' : ` (${judgeBackupEnd(events, true).why})`;
-    throw new HoldfastError('backup.incremental-refused', `The engine refused a backup of VM ${vmId} since checkpoint ${fromCheckpointId}: ${error.message}${why}`, { vmId, vmBackupId, fromCheckpointId }, { cause: error });
+    throw new HoldfastError('backup.incremental-refused', `The engine refused a backup of VM ${vmId} since checkpoint ${fromCheckpointId}: ${error.message}${why}`, { vmId, fromCheckpointId }, { cause: error });
   }
 }
 
-async function lookAt(engine: Engine, input: EnsureVmBackupInput): Promise<VmBackup | string> {
-  const { vmId, vmBackupId } = input;
+async function lookAt(engine: Engine, input: EnsureVmBackupInput, vmBackupId: string): Promise<VmBackup | string> {
+  const { vmId } = input;
   const now = await engine.getVmBackup(vmId, vmBackupId);
-  if (!now || now.phase === 'failed') throw await failureOf(engine, input);
+  if (!now || now.phase === 'failed') throw failedBy(await eventsOf(engine, input, vmBackupId), input, vmBackupId);
   if (now.phase === 'ready') return now;
   // `finalizing` is also the way of one that fails: the end alone tells.
-  if (now.phase === 'succeeded' && (await isGivenUp(engine, vmBackupId))) throw await failureOf(engine, input);
   if (now.phase === 'succeeded') throw new HoldfastError('backup.failed', `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText} before anything was read from it: somebody else has ended it. Find out who on the engine, then start again.`, { vmId, vmBackupId });
   return `VM backup ${vmBackupId} of VM ${vmId} is ${now.phaseText}`;
 }
 
-const unmonitoredEvent = 10_814;
-
-/** A restarted engine fails the backups whose id was chosen for it, and calls a hybrid one a success soon after (HybridBackupCommand.performNextOperation). */
-async function isGivenUp(engine: Engine, vmBackupId: string): Promise<boolean> {
-  return (await engine.listEvents({ search: vmBackupId })).some(({ code }) => code === unmonitoredEvent);
+/** Their texts name the backup; those of a request whose backup nobody knows are found by its correlation id. */
+function eventsOf(engine: Engine, input: EnsureVmBackupInput, vmBackupId: string | undefined): Promise<readonly EngineEvent[]> {
+  return engine.listEvents(vmBackupId === undefined ? { correlationId: keyOf(input) } : { search: vmBackupId });
 }
 
-async function failureOf(engine: Engine, input: EnsureVmBackupInput): Promise<HoldfastError> {
-  const { vmId, vmBackupId, fromCheckpointId } = input;
-  const { code, why } = judgeBackupEnd(await engine.listEvents({ search: vmBackupId }), fromCheckpointId !== null);
+function failedBy(events: readonly EngineEvent[], input: EnsureVmBackupInput, vmBackupId?: string): HoldfastError {
+  const { vmId, fromCheckpointId } = input;
+  const { code, why } = judgeBackupEnd(events, fromCheckpointId !== null);
   const since = fromCheckpointId === null ? '' : ` since checkpoint ${fromCheckpointId}`;
   const hint = isFreezeDemanded(input) ? ' Without a freeze of the guest it had to fail: see that its agent runs, or ask for best-effort.' : '';
-  return new HoldfastError(code, `The engine failed to make backup ${vmBackupId} of VM ${vmId}${since} (${why}). Look at the VM's events on the engine.${hint}`, { vmId, vmBackupId, fromCheckpointId });
+  return new HoldfastError(code, `The engine failed to make ${vmBackupId === undefined ? 'a backup' : `backup ${vmBackupId}`} of VM ${vmId}${since} (${why}). Look at the VM's events on the engine.${hint}`, { vmId, vmBackupId, fromCheckpointId });
 }
 
 /** A mode that the engine does not tell is read in full, which is right whatever it is. */
-async function disksOf(engine: Engine, { vmId, vmBackupId, diskIds }: EnsureVmBackupInput): Promise<ReadyVmBackup['disks']> {
+async function disksOf(engine: Engine, { vmId, diskIds }: EnsureVmBackupInput, { id: vmBackupId }: VmBackup): Promise<ReadyVmBackup['disks']> {
   const listed = await engine.listVmBackupDisks(vmId, vmBackupId);
   const missing = diskIds.filter((id) => !listed.some(({ diskId }) => diskId === id));
   if (missing.length > 0) throw new HoldfastError('backup.failed', `The engine left disk ${missing.join(', ')} out of backup ${vmBackupId} of VM ${vmId}. See in the engine whether it has become shareable or was detached.`, { vmId, vmBackupId, missing });
@@ -146,7 +152,8 @@ async function disksOf(engine: Engine, { vmId, vmBackupId, diskIds }: EnsureVmBa
 }
 
 async function styleOf(engine: Engine, input: EnsureVmBackupInput, ready: VmBackup, moment: FrozenMoment<VmBackup> | undefined): Promise<Pick<ReadyVmBackup, 'style' | 'consistency'>> {
-  const { vmId, vmBackupId, vmStatus, quiesce } = input;
+  const { vmId, vmStatus, quiesce } = input;
+  const vmBackupId = ready.id;
   // A live or cold one locks the VM in its state; beside a hybrid one it may have been started.
   const isDown = (await engine.getVm(vmId))?.status === 'down';
   const style = ready.snapshotId !== undefined ? 'hybrid' : isDown ? 'cold' : 'live';

@@ -19,7 +19,7 @@ export const holdingSchema = z.object({
   kind: z.enum(holdingKinds),
   /** The VM whose lock protects it: the one that is backed up, restored as the original, or replaced. Absent for a restore as a new VM. */
   vmId: uuidSchema.optional(),
-  /** snapshot: snapshot id once known · vm-backup: its id, chosen by us · transfer: transfer id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id · freeze: VM id once the guest has said that it is frozen. */
+  /** snapshot: snapshot id once known · vm-backup, transfer: its id once known · attachment, disk, replaced-disk: disk id · vm, replaced-vm: VM id · freeze: VM id once the guest has said that it is frozen. */
   objectId: uuidSchema.optional(),
   /** attachment: the VM it is attached to; snapshot: its VM. */
   parentId: uuidSchema.optional(),

@@ -60,9 +60,9 @@ async function release(proxies: Proxies, holding: EarlierHolding, all: readonly 
   if (kind === 'replaced-vm') return releaseReplaced(proxies, holding);
   if (kind === 'attachment' && objectId && parentId) return proxies.undo.detachDisk({ engine, runId, toVmId: parentId, diskId: objectId, snapshotId });
   if (kind === 'transfer') return releaseTransfer(proxies, holding, all);
-  if (kind === 'vm-backup' && objectId && vmId) return proxies.undo.ensureVmBackupEnded({ engine, runId, vmId, vmBackupId: objectId, diskIds: [], keepCheckpoint: await isSealed(proxies, holding) });
+  if (kind === 'vm-backup' && vmId) return proxies.undo.ensureVmBackupEnded({ engine, runId, vmId, vmBackupKey: keyIn(holdingId), description: mark, diskIds: [], keepCheckpoint: await isSealed(proxies, holding) });
   if (kind === 'checkpoint' && objectId && vmId) return proxies.undo.removeCheckpoint({ engine, runId, vmId, checkpointId: objectId });
-  if (kind === 'snapshot' && vmId) return proxies.undo.ensureSnapshotGone({ engine, runId, vmId, mark, backupId: holdingId.split('/').at(-1) ?? '' });
+  if (kind === 'snapshot' && vmId) return proxies.undo.ensureSnapshotGone({ engine, runId, vmId, mark, backupId: keyIn(holdingId) });
   if (kind === 'vm' && objectId) return proxies.undo.removeRestoredVm({ engine, runId, vmId: objectId, mark });
   if (kind === 'disk' && objectId) return proxies.undo.removeDisk({ engine, runId, diskId: objectId });
   if (kind === 'replaced-disk' && objectId) return proxies.undo.removeReplacedDisk({ engine, runId, diskId: objectId });
@@ -87,6 +87,8 @@ async function isSealed(proxies: Proxies, { engine, runId, vmId, repository, mar
   const fate = await ifServed(() => proxies.mover(repository).dropPartialBackup({ engine, runId, repository, vmId, backupId }));
   return fate?.answer !== 'dropped';
 }
+
+const keyIn = (holdingId: string): string => holdingId.split('/').at(-1) ?? '';
 
 async function releaseReplaced(proxies: Proxies, { engine, runId, objectId, repository, committed }: EarlierHolding): Promise<void> {
   if (!objectId || !repository) throw fail('repository.unknown', `The catalog does not say in which repository run ${runId} saved the VM that it replaced.`);

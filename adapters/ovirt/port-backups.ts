@@ -6,6 +6,8 @@ export type VmBackupPhase = 'initializing' | 'starting' | 'ready' | 'finalizing'
 /** A backup as the engine makes it: the disks of one moment stay readable until it is finalized. */
 export interface VmBackup {
   readonly id: string;
+  /** Engines since 4.4.8 tell it. */
+  readonly description?: string;
   /** `other`: some engines leave a phase out that is on the way to `ready`. */
   readonly phase: VmBackupPhase;
   /** The engine's own word, for messages. */
@@ -54,8 +56,6 @@ export interface ImageTransfer {
 
 export interface NewVmBackup {
   readonly vmId: string;
-  /** Chosen by us: the mark by which a lost reply is found again. */
-  readonly backupId: string;
   readonly diskIds: readonly string[];
   /** Incremental since then, disk by disk where the engine can. */
   readonly fromCheckpointId?: string;
@@ -63,7 +63,10 @@ export interface NewVmBackup {
   readonly requireConsistency: boolean;
   /** Live or cold, never hybrid. */
   readonly legacy: boolean;
+  /** The mark by which a lost reply is found again. */
   readonly description: string;
+  /** Up to 36 of `a-zA-Z0-9_-`: by it the events of this request are found again. */
+  readonly correlationId: string;
 }
 
 export interface NewTransfer {
@@ -77,7 +80,10 @@ export interface NewTransfer {
 }
 
 export interface EngineBackups {
-  /** Returns at once, usually `initializing`. */
+  /**
+   * Returns at once, usually `initializing`. Its id is the engine's: that of the command that makes it. A backup with an id of the client's has no
+   * command that a restarted engine could go on with, which fails it (event 10814, since 4.5.3: DbEntityCleanupManager.failUnmonitoredBackups).
+   */
   startVmBackup(request: NewVmBackup): Promise<VmBackup>;
   /** The engine forgets one some 15 minutes (failed: 30) after its end. */
   getVmBackup(vmId: string, backupId: string): Promise<VmBackup | undefined>;

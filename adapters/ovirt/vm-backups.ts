@@ -9,6 +9,7 @@ type VmBackupCalls = Pick<Engine, 'startVmBackup' | 'getVmBackup' | 'listVmBacku
 const vmBackupAnswer = vmBackupSchema.transform(
   (backup): VmBackup => ({
     id: backup.id,
+    ...(backup.description === undefined ? {} : { description: backup.description }),
     phase: vmBackupPhase.parse(backup.phase),
     phaseText: backup.phase,
     ...(backup.from_checkpoint_id === undefined ? {} : { fromCheckpointId: backup.from_checkpoint_id }),
@@ -26,12 +27,12 @@ const endingTexts: readonly RegExp[] = [/\bis already (?:in '\w+' phase|stopped)
 
 export function vmBackupCalls(engine: Connection): VmBackupCalls {
   return {
-    async startVmBackup({ vmId, backupId, diskIds, fromCheckpointId, requireConsistency, legacy, description }) {
-      const what = `starting backup ${backupId} of VM ${vmId}`;
+    async startVmBackup({ vmId, diskIds, fromCheckpointId, requireConsistency, legacy, description, correlationId }) {
+      const what = `starting a backup of VM ${vmId}`;
       const path = pathOf('vms', vmId, 'backups') + queryOf({ ...(legacy ? { legacy: 'true' } : {}), ...(requireConsistency ? { require_consistency: 'true' } : {}) });
       const since = fromCheckpointId === undefined ? {} : { from_checkpoint_id: fromCheckpointId };
-      const body = { id: backupId, description, ...since, disks: { disk: diskIds.map((id) => ({ id })) } };
-      const answer = await engine.call({ method: 'POST', path, body, what });
+      const body = { description, ...since, disks: { disk: diskIds.map((id) => ({ id })) } };
+      const answer = await engine.call({ method: 'POST', path, body, headers: { 'correlation-id': correlationId }, what });
       return parseAnswer(vmBackupAnswer, answer.body, what, engine.engineName);
     },
     async getVmBackup(vmId, backupId) {

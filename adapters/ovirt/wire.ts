@@ -101,6 +101,7 @@ const referenceId = z.string().optional().transform((id) => (id === undefined ||
 export const vmBackupSchema = z.object({
   id: uuidSchema,
   phase: z.string().default('unknown'),
+  description: z.string().optional(),
   from_checkpoint_id: referenceId,
   to_checkpoint_id: referenceId,
   creation_date: moment.optional(),

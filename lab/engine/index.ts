@@ -70,7 +70,7 @@ export interface Engine {
 /** The host has to be started already. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const injected = new InjectedFaults();
-  const lasting: Lasting = { injected, clock: new Clock(), settings: { detachWipesTracking: false, vmsBelow47: [], restartFailsNamedBackups: false, auditLogAgingDays: 30, ...options.settings } };
+  const lasting: Lasting = { injected, clock: new Clock(), settings: { detachWipesTracking: false, vmsBelow47: [], restartFailsNamedBackups: true, auditLogAgingDays: 30, ...options.settings } };
   let current = await incarnate(options, options.port, lasting, () => engine);
   const { port, caFile, accounts: known } = current;
   const engine: Engine = {

@@ -193,7 +193,7 @@ describe('when the worker died while the guest stood still', () => {
 describe('around a VM backup', () => {
   const vmBackup = (changes: Partial<EnsureVmBackupInput> = {}): Promise<ReadyVmBackup> => {
     const { engine, runId, vmId, vmStatus, diskIds, mark: description } = asked;
-    return desk.attempt('ensureVmBackup', { engine, runId, vmId, vmStatus, diskIds, description, vmBackupId: randomUUID(), fromCheckpointId: null, quiesce: 'required', explicitFreeze: true, ...changes });
+    return desk.attempt('ensureVmBackup', { engine, runId, vmId, vmStatus, diskIds, description, vmBackupKey: randomUUID(), fromCheckpointId: null, quiesce: 'required', explicitFreeze: true, ...changes });
   };
 
   test('frozen until it is ready; the host is not told to freeze a guest that stands still', async () => {

@@ -19,6 +19,8 @@ type Asked<Name extends keyof ControlActivities> = Parameters<ControlActivities[
 type Answer<Name extends keyof ControlActivities> = Awaited<ReturnType<ControlActivities[Name]>>;
 export type Style = 'live' | 'hybrid';
 
+type OwnVmBackup = VmBackupOfRun & { readonly vmBackupKey: string; readonly description: string };
+
 const attempts = 30;
 const pauseMs = 20;
 
@@ -29,6 +31,7 @@ export class LabDesk {
   diskId = '';
   readonly runId = randomUUID();
   private readonly activities: ControlActivities;
+  private readonly ids = new Map<string, string>();
 
   private constructor(
     readonly lab: Lab,
@@ -74,21 +77,28 @@ export class LabDesk {
     }
   }
 
-  newBackup(): VmBackupOfRun {
-    return { engine: 'lab', runId: this.runId, vmId: this.vmId, vmBackupId: randomUUID() };
+  newBackup(): OwnVmBackup {
+    const vmBackupKey = randomUUID();
+    return { engine: 'lab', runId: this.runId, vmId: this.vmId, vmBackupKey, description: `Holdfast backup ${vmBackupKey}` };
   }
   /** Quiescing that is required makes it live, anything else hybrid. */
-  asked(of: VmBackupOfRun, style: Style, more: Partial<EnsureVmBackupInput> = {}): EnsureVmBackupInput {
-    return { ...of, diskIds: [this.diskId], fromCheckpointId: null, vmStatus: 'up', quiesce: style === 'live' ? 'required' : 'best-effort', description: `Holdfast backup ${of.vmBackupId}`, ...more };
+  asked(of: OwnVmBackup, style: Style, more: Partial<EnsureVmBackupInput> = {}): EnsureVmBackupInput {
+    return { ...of, diskIds: [this.diskId], fromCheckpointId: null, vmStatus: 'up', quiesce: style === 'live' ? 'required' : 'best-effort', ...more };
   }
-  start(of: VmBackupOfRun, style: Style, more: Partial<EnsureVmBackupInput> = {}): Promise<ReadyVmBackup> {
-    return this.retried('ensureVmBackup', this.asked(of, style, more));
+  async start(of: OwnVmBackup, style: Style, more: Partial<EnsureVmBackupInput> = {}): Promise<ReadyVmBackup> {
+    const ready = await this.retried('ensureVmBackup', this.asked(of, style, more));
+    this.ids.set(of.vmBackupKey, ready.vmBackupId ?? '');
+    return ready;
   }
-  end(of: VmBackupOfRun, keepCheckpoint: boolean): Promise<EndedVmBackup> {
+  /** The engine's. */
+  idOf({ vmBackupKey }: OwnVmBackup): string {
+    return this.ids.get(vmBackupKey) ?? '';
+  }
+  end(of: OwnVmBackup, keepCheckpoint: boolean): Promise<EndedVmBackup> {
     return this.retried('ensureVmBackupEnded', { ...of, diskIds: [this.diskId], keepCheckpoint });
   }
-  download({ vmBackupId }: VmBackupOfRun): TransferOfRun {
-    return { engine: 'lab', runId: this.runId, diskId: this.diskId, vmId: this.vmId, vmBackupId, transferKey: randomUUID(), direction: 'download' };
+  download(of: OwnVmBackup): TransferOfRun {
+    return { engine: 'lab', runId: this.runId, diskId: this.diskId, vmId: this.vmId, vmBackupId: this.idOf(of), transferKey: randomUUID(), direction: 'download' };
   }
   async down(): Promise<void> {
     await this.engine.stopVm(this.vmId);

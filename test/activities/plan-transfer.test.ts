@@ -29,8 +29,8 @@ const diskIds = (): string[] => desk.disks.map(({ settings }) => settings.diskId
 
 /** A whole VM backup of a run of its own, and what its manifest says. */
 async function backup(base: VmChainBackup | null = null, repository = 'primary'): Promise<VmChainBackup> {
-  const of = { engine: 'lab', runId: await desk.openRun(), vmId: desk.vm.id, vmBackupId: randomUUID() };
-  const { checkpointId, createdAt, disks } = await desk.retried('ensureVmBackup', { ...of, diskIds: diskIds(), fromCheckpointId: base?.checkpointId ?? null, vmStatus: 'up', quiesce: 'best-effort', description: 'Holdfast backup x' });
+  const of = { engine: 'lab', runId: await desk.openRun(), vmId: desk.vm.id, vmBackupKey: randomUUID(), description: `Holdfast backup ${randomUUID()}` };
+  const { checkpointId, createdAt, disks } = await desk.retried('ensureVmBackup', { ...of, diskIds: diskIds(), fromCheckpointId: base?.checkpointId ?? null, vmStatus: 'up', quiesce: 'best-effort' });
   await desk.retried('ensureVmBackupEnded', { ...of, diskIds: diskIds(), keepCheckpoint: true });
   const made: VmChainBackup = {
     backupId: randomUUID(), kind: base ? 'incremental' : 'full', baseBackupId: base?.backupId ?? null, createdAt, checkpointId, witnessed: false,
@@ -45,8 +45,7 @@ async function backup(base: VmChainBackup | null = null, repository = 'primary')
 
 /** On the engine, by another product. */
 async function foreignCheckpoint(): Promise<string> {
-  const backupId = randomUUID();
-  await desk.engine.startVmBackup({ vmId: desk.vm.id, backupId, diskIds: diskIds(), requireConsistency: false, legacy: false, description: 'of somebody else' });
+  const { id: backupId } = await desk.engine.startVmBackup({ vmId: desk.vm.id, diskIds: diskIds(), requireConsistency: false, legacy: false, description: 'of somebody else', correlationId: randomUUID() });
   while ((await desk.engine.getVmBackup(desk.vm.id, backupId))?.phase !== 'ready');
   await desk.engine.finalizeVmBackup(desk.vm.id, backupId);
   while ((await desk.engine.getVmBackup(desk.vm.id, backupId))?.phase !== 'succeeded');
@@ -81,7 +80,7 @@ describe('what stands in the way', () => {
   });
 
   test('a VM that is in a backup of another product', async () => {
-    await desk.engine.startVmBackup({ vmId: desk.vm.id, backupId: randomUUID(), diskIds: diskIds(), requireConsistency: false, legacy: false, description: 'of somebody else' });
+    await desk.engine.startVmBackup({ vmId: desk.vm.id, diskIds: diskIds(), requireConsistency: false, legacy: false, description: 'of somebody else', correlationId: randomUUID() });
     expect(await codes()).toContain('vm.backup-busy');
   });
 

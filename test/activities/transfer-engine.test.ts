@@ -62,7 +62,7 @@ describe('planning', () => {
     const of = desk.newBackup();
     const { checkpointId, createdAt } = await desk.start(of, 'hybrid');
     await desk.end(of, true);
-    return { backupId: of.vmBackupId, kind: 'full', baseBackupId: null, createdAt, checkpointId, witnessed: false, disks: [{ diskId: desk.diskId, virtualBytes: 1024 ** 3, baseBackupId: null }] };
+    return { backupId: randomUUID(), kind: 'full', baseBackupId: null, createdAt, checkpointId, witnessed: false, disks: [{ diskId: desk.diskId, virtualBytes: 1024 ** 3, baseBackupId: null }] };
   }
 
   test('continues a chain over another product\'s checkpoint; what is left of ours is removed, theirs is not', async () => {

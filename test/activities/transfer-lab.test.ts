@@ -80,7 +80,7 @@ async function openRun(): Promise<string> {
 
 /** One whole backup, as the flow does it. */
 async function backUp(quiesce: 'required' | 'best-effort') {
-  const [runId, backupId, vmBackupId] = [await openRun(), randomUUID(), randomUUID()];
+  const [runId, backupId, vmBackupKey] = [await openRun(), randomUUID(), randomUUID()];
   const of = { engine: 'lab', runId, repository: 'primary', vmId };
   const backups = await run('readVmChain', of);
   const plan = await run('planTransferBackup', { ...of, leaveOutDiskIds: [], quiesce, wanted: 'incremental', strict: false, policy: { maxChainLength: 14 }, backups });
@@ -88,7 +88,9 @@ async function backUp(quiesce: 'required' | 'best-effort') {
   const choice = plan.choice as Chosen & KindChoice;
   const base = choice.baseBackupId;
   if (base !== null) expect(await run('checkBase', { ...of, backupId: base })).toBeNull();
-  const ready = await run('ensureVmBackup', { ...of, vmBackupId, diskIds: plan.disks.map(({ diskId }) => diskId), fromCheckpointId: choice.fromCheckpointId, vmStatus: plan.vm?.status ?? '', quiesce, description: `Holdfast backup ${backupId}` });
+  const own = { ...of, vmBackupKey, description: `Holdfast backup ${backupId}` };
+  const ready = await run('ensureVmBackup', { ...own, diskIds: plan.disks.map(({ diskId }) => diskId), fromCheckpointId: choice.fromCheckpointId, vmStatus: plan.vm?.status ?? '', quiesce });
+  const { vmBackupId = '' } = ready;
   await run('saveConfiguration', { ...of, backupId, disks: plan.disks, ...(ready.snapshotId === null ? {} : { snapshotId: ready.snapshotId }) });
   const disks: SealInput['disks'][number][] = [];
   for (const disk of plan.disks) {
@@ -111,7 +113,7 @@ async function backUp(quiesce: 'required' | 'best-effort') {
     },
   });
   await run('indexBackup', summary);
-  await run('ensureVmBackupEnded', { ...of, vmBackupId, diskIds: [], keepCheckpoint: true });
+  await run('ensureVmBackupEnded', { ...own, diskIds: [], keepCheckpoint: true });
   for (const checkpointId of choice.removableCheckpointIds) await run('removeCheckpoint', { ...of, checkpointId });
   return { backupId, choice, ready, disks, summary };
 }

@@ -27,9 +27,8 @@ const somebodys = () => desk.engine.createTransfer({ diskId, direction: 'upload'
 
 /** A VM backup of the desk's VM, and a download in it. */
 async function download(): Promise<TransferOfRun> {
-  const vmBackupId = randomUUID();
   const diskIds = desk.disks.map(({ settings }) => settings.diskId);
-  await desk.retried('ensureVmBackup', { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, vmBackupId, diskIds, fromCheckpointId: null, vmStatus: 'up', quiesce: 'required', description: 'Holdfast backup x' });
+  const { vmBackupId } = await desk.retried('ensureVmBackup', { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, vmBackupKey: randomUUID(), diskIds, fromCheckpointId: null, vmStatus: 'up', quiesce: 'required', description: 'Holdfast backup x' });
   return { ...of, direction: 'download', diskId: diskIds[0] ?? '', vmId: desk.vm.id, vmBackupId };
 }
 

@@ -42,9 +42,9 @@ describe('ending', () => {
 
   test('the checkpoint goes even when the engine has forgotten the backup meanwhile', async () => {
     await stage.ensure();
-    await desk.engine.finalizeVmBackup(desk.vm.id, stage.of.vmBackupId);
-    while (stage.backup?.phase !== 'succeeded') await desk.engine.getVmBackup(desk.vm.id, stage.of.vmBackupId);
-    desk.engine.forgetVmBackup(stage.of.vmBackupId);
+    await desk.engine.finalizeVmBackup(desk.vm.id, stage.id);
+    while (stage.backup?.phase !== 'succeeded') await desk.engine.getVmBackup(desk.vm.id, stage.id);
+    desk.engine.forgetVmBackup(stage.id);
     await stage.ended(false);
     expect(await stage.checkpoints()).toEqual([]);
   });
@@ -55,7 +55,7 @@ describe('ending', () => {
     if (left) left.phase = 'failed';
     const [scratch, other] = [fakeDisk('scratch'), fakeDisk('other')];
     for (const disk of [scratch, other]) desk.engine.disks.set(disk.settings.diskId, disk);
-    desk.engine.scratchDisks.set(stage.of.vmBackupId, [scratch.settings.diskId]);
+    desk.engine.scratchDisks.set(stage.id, [scratch.settings.diskId]);
     desk.engine.scratchDisks.set(randomUUID(), [other.settings.diskId]);
     await stage.ended(false);
     expect([scratch, other].map(({ settings }) => desk.engine.disks.has(settings.diskId))).toEqual([false, true]);
@@ -64,8 +64,7 @@ describe('ending', () => {
 
   test.each(['best-effort', 'required'] as const)('one that is not ready yet, quiesce %s', async (quiesce) => {
     desk.engine.looks = 5;
-    const { vmId, diskIds: disks, description, vmBackupId } = stage.input();
-    await desk.engine.startVmBackup({ vmId, backupId: vmBackupId, diskIds: disks, description, legacy: quiesce === 'required', requireConsistency: quiesce === 'required' });
+    await stage.asked(quiesce === 'required' ? 'live' : 'hybrid');
     await stage.ended(false);
     expect(await stage.checkpoints()).toEqual([]);
     expect(desk.disks.map(({ status }) => status)).toEqual(['ok', 'ok']);
@@ -74,7 +73,7 @@ describe('ending', () => {
 
   test('of a VM that was removed meanwhile: nothing is left to end', async () => {
     await stage.ensure();
-    desk.engine.forgetVmBackup(stage.of.vmBackupId);
+    desk.engine.forgetVmBackup(stage.id);
     desk.engine.vms.delete(desk.vm.id);
     await stage.ended(false);
     expect(await stage.held()).toEqual({ 'vm-backup': 'released', checkpoint: 'released' });
@@ -102,7 +101,7 @@ describe('ending', () => {
   test('transfers that the run left are cancelled first, whether their ids are known or not; without disk ids those of the backup count', async () => {
     await stage.ensure();
     const [first, second] = stage.diskIds;
-    const transfer = (diskId: string | undefined) => ({ ...stage.of, diskId: diskId ?? '', transferKey: randomUUID(), direction: 'download' as const });
+    const transfer = (diskId: string | undefined) => ({ ...stage.of, vmBackupId: stage.id, diskId: diskId ?? '', transferKey: randomUUID(), direction: 'download' as const });
     await desk.retried('ensureTransfer', transfer(first));
     desk.engine.loseReply('createTransfer');
     await failureOf(desk.attempt('ensureTransfer', transfer(second)));
@@ -116,7 +115,7 @@ describe('ending', () => {
     Object.assign(desk.engine, { failingOwnMerges: 1, failingMerges: 1 });
     expect(await failureOf(desk.attempt('ensureVmBackupEnded', { ...stage.of, diskIds: stage.diskIds, keepCheckpoint: true }))).toMatchObject({ type: 'wait.pending', nonRetryable: false, message: expect.stringMatching(new RegExp(`${snapshotId ?? ''}.*10813`)) as string });
     expect(await stage.held()).toEqual({ 'vm-backup': 'held', checkpoint: 'held' });
-    desk.engine.forgetVmBackup(stage.of.vmBackupId);
+    desk.engine.forgetVmBackup(stage.id);
     await stage.ended();
     expect(desk.vm.snapshots.size).toBe(0);
     expect(desk.engine.countOf('removeSnapshot')).toBe(2);
@@ -124,8 +123,7 @@ describe('ending', () => {
 
   test('the snapshot of a hybrid one that fails is removed, though the engine does not name it any more', async () => {
     Object.assign(desk.engine, { looks: 5, failingVmBackups: 1, failingOwnMerges: 1 });
-    const { vmId, diskIds: disks, description, vmBackupId } = stage.input();
-    await desk.engine.startVmBackup({ vmId, backupId: vmBackupId, diskIds: disks, description, legacy: false, requireConsistency: false });
+    await stage.asked('hybrid');
     await stage.ended(false);
     expect([stage.backup?.phase, stage.backup?.snapshotId, desk.vm.snapshots.size]).toEqual(['failed', undefined, 0]);
   });

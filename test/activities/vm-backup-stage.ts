@@ -5,22 +5,32 @@ import type { FakeVmBackup } from '../fakes/fake-engine-backups';
 import { useDesks, type Desk } from './desk';
 
 export class VmBackupStage {
-  of: VmBackupOfRun;
+  of: VmBackupOfRun & { readonly vmBackupKey: string; readonly description: string };
 
   constructor(readonly desk: Desk) {
     for (const disk of desk.disks) disk.settings = { ...disk.settings, format: 'cow', backup: 'incremental' };
-    this.of = { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, vmBackupId: randomUUID() };
+    this.of = { engine: 'lab', runId: desk.runId, vmId: desk.vm.id, vmBackupKey: randomUUID(), description: `Holdfast backup ${randomUUID()}` };
   }
 
   get diskIds(): string[] {
     return this.desk.disks.map((disk) => disk.settings.diskId);
   }
   get backup(): FakeVmBackup | undefined {
-    return this.desk.engine.vmBackups.get(this.of.vmBackupId);
+    return [...this.desk.engine.vmBackups.values()].find(({ request }) => request.correlationId === this.of.vmBackupKey);
+  }
+
+  /** The engine's. */
+  get id(): string {
+    return this.backup?.id ?? '';
+  }
+  /** As by a request whose answer was lost. */
+  async asked(style: 'live' | 'hybrid'): Promise<void> {
+    const { vmId, vmBackupKey: correlationId, description } = this.of;
+    await this.desk.engine.startVmBackup({ vmId, diskIds: this.diskIds, description, correlationId, legacy: style === 'live', requireConsistency: style === 'live' });
   }
 
   input(changes: Partial<EnsureVmBackupInput> = {}): EnsureVmBackupInput {
-    return { ...this.of, diskIds: this.diskIds, fromCheckpointId: null, vmStatus: this.desk.vm.status, quiesce: 'best-effort', description: `Holdfast backup ${this.of.vmBackupId}`, ...changes };
+    return { ...this.of, diskIds: this.diskIds, fromCheckpointId: null, vmStatus: this.desk.vm.status, quiesce: 'best-effort', ...changes };
   }
   ensure(changes: Partial<EnsureVmBackupInput> = {}): Promise<ReadyVmBackup> {
     return this.desk.retried('ensureVmBackup', this.input(changes));
@@ -38,7 +48,7 @@ export class VmBackupStage {
   /** A whole backup of another run, whose checkpoint stays. */
   async earlierBackup(): Promise<string> {
     const mine = this.of;
-    this.of = { ...mine, runId: await this.desk.openRun(), vmBackupId: randomUUID() };
+    this.of = { ...mine, runId: await this.desk.openRun(), vmBackupKey: randomUUID(), description: `Holdfast backup ${randomUUID()}` };
     const { checkpointId } = await this.ensure();
     await this.ended();
     this.of = mine;

@@ -1,5 +1,6 @@
 // Starting VM backups: repeated it does one thing, a lost reply starts no second one, and refusals are told apart.
 import { randomUUID } from 'node:crypto';
+import { holdingId } from '../../domain/holdings';
 import { failureOf, type Desk } from './desk';
 import { useVmBackups, type VmBackupStage } from './vm-backup-stage';
 
@@ -12,16 +13,16 @@ beforeEach(() => {
 });
 
 describe('starting', () => {
-  test('makes one under our id, waits until it is ready, and writes the holding ahead', async () => {
+  test('makes one, waits until it is ready, and writes the holding ahead', async () => {
     desk.engine.looks = 3;
     const ready = await stage.ensure();
     expect(ready).toEqual({
-      checkpointId: stage.backup?.toCheckpointId, createdAt: stage.backup?.createdAt, snapshotId: stage.backup?.snapshotId, style: 'hybrid',
+      vmBackupId: stage.id, checkpointId: stage.backup?.toCheckpointId, createdAt: stage.backup?.createdAt, snapshotId: stage.backup?.snapshotId, style: 'hybrid',
       disks: stage.diskIds.map((diskId) => ({ diskId, mode: 'full' })), consistency: expect.objectContaining({ level: 'unknown' }) as unknown,
     });
-    expect(stage.backup?.request).toMatchObject({ description: stage.input().description, legacy: false, requireConsistency: false });
+    expect(stage.backup?.request).toMatchObject({ description: stage.of.description, correlationId: stage.of.vmBackupKey, legacy: false, requireConsistency: false });
     expect(await desk.holdings()).toEqual([
-      expect.objectContaining({ kind: 'vm-backup', state: 'held', vmId: desk.vm.id, objectId: stage.of.vmBackupId, mark: stage.input().description }),
+      expect.objectContaining({ kind: 'vm-backup', state: 'held', vmId: desk.vm.id, objectId: stage.id, mark: stage.of.description }),
       expect.objectContaining({ kind: 'checkpoint', state: 'held', vmId: desk.vm.id, objectId: ready.checkpointId, snapshotId: ready.snapshotId }),
     ]);
   });
@@ -34,14 +35,34 @@ describe('starting', () => {
     expect(await desk.holdings()).toHaveLength(2);
   });
 
-  test('a first request that was only slow is found when the second one is told that its id exists', async () => {
-    const { getVmBackup } = desk.engine;
+  test('a first request that was only slow is found when the second one is refused', async () => {
+    const { listVmBackups } = desk.engine;
     let looks = 0;
-    desk.engine.getVmBackup = (vmId, id) => (looks++ === 0 ? Promise.resolve(undefined) : getVmBackup(vmId, id));
-    await desk.engine.startVmBackup({ vmId: desk.vm.id, backupId: stage.of.vmBackupId, diskIds: stage.diskIds, requireConsistency: false, legacy: false, description: '' });
+    desk.engine.listVmBackups = (vmId) => (looks++ === 0 ? Promise.resolve([]) : listVmBackups(vmId));
+    await stage.asked('hybrid');
     desk.engine.events.length = 0;
     desk.engine.refuseNext('startVmBackup', 'engine.refused');
-    expect(await desk.attempt('ensureVmBackup', stage.input())).toMatchObject({ style: 'hybrid' });
+    expect(await desk.attempt('ensureVmBackup', stage.input())).toMatchObject({ vmBackupId: stage.id, style: 'hybrid' });
+  });
+
+  test('after an incremental one that failed, the full one of the same run and description is another', async () => {
+    desk.engine.failingVmBackups = 1;
+    await failureOf(stage.ensure());
+    const failed = stage.id;
+    await stage.ended(false);
+    stage.of = { ...stage.of, vmBackupKey: randomUUID() };
+    expect(await stage.ensure()).toMatchObject({ vmBackupId: expect.not.stringContaining(failed) as string });
+    expect(desk.engine.countOf('startVmBackup')).toBe(2);
+  });
+
+  test('one that an earlier release began is gone on with: its id was chosen by the run', async () => {
+    await stage.ensure();
+    const { engine, runId, vmId, description } = stage.of;
+    await desk.catalog.hold({ holdingId: holdingId(runId, 'vm-backup', stage.id), runId, engine, kind: 'vm-backup', vmId, objectId: stage.id, parentId: vmId, mark: description });
+    const { vmBackupKey: _, ...asked } = stage.input();
+    expect(await stage.desk.retried('ensureVmBackup', { ...asked, vmBackupId: stage.id })).toMatchObject({ vmBackupId: stage.id });
+    await stage.desk.retried('ensureVmBackupEnded', { engine, runId, vmId, vmBackupId: stage.id, diskIds: stage.diskIds, keepCheckpoint: true });
+    expect([desk.engine.countOf('startVmBackup'), stage.backup?.phase]).toEqual([1, 'succeeded']);
   });
 
   test('the holding stands even when nothing came of the request', async () => {
@@ -51,15 +72,14 @@ describe('starting', () => {
   });
 
   test('a VM that is in another backup is asked again later', async () => {
-    const other = randomUUID();
-    await desk.engine.startVmBackup({ vmId: desk.vm.id, backupId: other, diskIds: stage.diskIds, requireConsistency: false, legacy: false, description: 'of somebody else' });
+    await desk.engine.startVmBackup({ vmId: desk.vm.id, diskIds: stage.diskIds, requireConsistency: false, legacy: false, description: 'of somebody else', correlationId: randomUUID() });
     expect(await failureOf(desk.attempt('ensureVmBackup', stage.input()))).toMatchObject({ type: 'engine.locked', nonRetryable: false });
   });
 
   test('one that fails is a failure in the engine\'s words, and is not started again, not even once the engine has forgotten it', async () => {
     desk.engine.failingVmBackups = 1;
     expect(await failureOf(stage.ensure())).toMatchObject({ type: 'backup.failed', nonRetryable: true, message: expect.stringContaining('event 10792') as string });
-    desk.engine.forgetVmBackup(stage.of.vmBackupId);
+    desk.engine.forgetVmBackup(stage.id);
     expect(await failureOf(stage.ensure())).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('event 10792') as string });
     expect(desk.engine.countOf('startVmBackup')).toBe(1);
   });
@@ -71,7 +91,7 @@ describe('starting', () => {
 
   test('one that somebody else has ended is a failure', async () => {
     await stage.ensure();
-    await desk.engine.finalizeVmBackup(desk.vm.id, stage.of.vmBackupId);
+    await desk.engine.finalizeVmBackup(desk.vm.id, stage.id);
     expect(await failureOf(desk.attempt('ensureVmBackup', stage.input()))).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('somebody else') as string });
   });
 

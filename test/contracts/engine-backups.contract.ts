@@ -8,15 +8,17 @@ export function backupContract(on: () => Stage): void {
   const tracked = (): string[] => on().disks.filter(({ settings }) => settings.format === 'cow' && settings.backup === 'incremental').map(({ settings }) => settings.diskId);
   const checkpointIds: string[] = [];
 
-  test('a live one: the id is ours, others find the VM busy, and it leaves a checkpoint of the disks that are tracked', async () => {
+  test('a live one: known by its description, others find the VM busy, and it leaves a checkpoint of the disks that are tracked', async () => {
     const { engine, vm } = on();
     expect(tracked().length).toBeGreaterThan(0);
-    const backup = await begin(on(), {});
+    const correlationId = randomUUID();
+    const backup = await begin(on(), { description: 'known by this', correlationId });
     expect(Math.abs(Date.parse(backup.createdAt) - Date.now())).toBeLessThan(120_000);
     expect(backup).not.toHaveProperty('snapshotId');
     expect(backup).not.toHaveProperty('fromCheckpointId');
     await expect(engine.listVmBackupDisks(vm.id, backup.id).then(byDisk)).resolves.toEqual(byDisk(diskIds().map((diskId) => ({ diskId, mode: 'full' }))));
-    expect((await engine.listVmBackups(vm.id)).find(({ id }) => id === backup.id)).toEqual(backup);
+    expect((await engine.listVmBackups(vm.id)).find(({ description }) => description === 'known by this')).toEqual(backup);
+    expect((await engine.listEvents({ correlationId })).map(({ code, description }) => ({ code, isNamed: description.includes(backup.id) }))).toContainEqual({ code: 10_790, isNamed: true });
 
     expect(await codeOf(engine.startVmBackup(request(on())))).toBe('engine.locked');
     expect(await codeOf(engine.createSnapshot({ vmId: vm.id, description: 'during a backup', diskIds: diskIds() }))).toBe('engine.locked');
@@ -32,7 +34,6 @@ export function backupContract(on: () => Stage): void {
     for (const disk of await engine.listVmBackupDisks(vm.id, backup.id)) expect(disk).not.toHaveProperty('mode');
     await expect(engine.listCheckpoints(vm.id)).resolves.toEqual([{ id: backup.toCheckpointId, parentId: null, state: 'created', createdAt: expect.any(String) as string }]);
     expect([...((await engine.listCheckpointDiskIds(vm.id, backup.toCheckpointId ?? '')) ?? [])].sort()).toEqual(tracked().sort());
-    expect(await codeOf(engine.startVmBackup({ ...request(on()), backupId: backup.id }))).toBe('engine.refused');
     checkpointIds.push(backup.toCheckpointId ?? '');
   });
 
@@ -84,8 +85,7 @@ export function backupContract(on: () => Stage): void {
 
   test('one that is ended before it is ready ends all the same, and nothing stays locked', async () => {
     const { engine, vm } = on();
-    const backupId = randomUUID();
-    await engine.startVmBackup({ ...request(on()), backupId });
+    const { id: backupId } = await engine.startVmBackup(request(on()));
     await engine.finalizeVmBackup(vm.id, backupId);
     const last = await until('the backup is over', async () => {
       const { phase: now, toCheckpointId } = (await engine.getVmBackup(vm.id, backupId)) ?? {};
@@ -196,13 +196,12 @@ const byDisk = (disks: readonly { readonly diskId: string }[]): unknown[] => [..
 const download = (diskId: string): Parameters<Stage['engine']['createTransfer']>[0] => ({ diskId, direction: 'download', inactivityTimeoutSeconds: 60, timeoutPolicy: 'legacy', correlationId: randomUUID() });
 
 function request({ vm, disks }: Stage): NewVmBackup {
-  return { vmId: vm.id, backupId: randomUUID(), diskIds: disks.map(({ settings }) => settings.diskId), requireConsistency: false, legacy: true, description: 'made by the contract' };
+  return { vmId: vm.id, diskIds: disks.map(({ settings }) => settings.diskId), requireConsistency: false, legacy: true, description: 'made by the contract', correlationId: randomUUID() };
 }
 
 async function begin(stage: Stage, changes: Partial<NewVmBackup>): Promise<VmBackup> {
   const asked = { ...request(stage), ...changes };
-  await expect(stage.engine.startVmBackup(asked).then(({ id }) => id)).resolves.toBe(asked.backupId);
-  return ready(stage, asked.backupId);
+  return ready(stage, (await stage.engine.startVmBackup(asked)).id);
 }
 
 async function ready({ engine, vm }: Stage, backupId: string): Promise<VmBackup> {

@@ -46,7 +46,8 @@ export async function transfersEnded({ lab }: Stack, { id: vmId, disks }: TestVm
 export async function vmRemoved({ stack, vm, applianceId }: Lane): Promise<void> {
   const { lab } = stack;
   await transfersEnded(stack, vm);
-  for (const { id } of vm.disks) await lab.engine('DELETE', `/vms/${applianceId}/diskattachments/${id}`);
+  const attached = (await ask.attachments(stack, applianceId)).filter(({ id }) => vm.disks.some((disk) => disk.id === id));
+  for (const { id } of attached) await lab.engine('DELETE', `/vms/${applianceId}/diskattachments/${id}`);
   for (const { id } of vm.disks) await until(`disk ${id} is detached`, async () => (await ask.attachments(stack, applianceId)).every((attachment) => attachment.id !== id));
   await lab.removeWithDisks(vm.id);
 }

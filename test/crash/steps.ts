@@ -33,7 +33,7 @@ export async function recordedSteps(client: HoldfastClient, workflowId: string):
 }
 
 /** Under which an activity's input names an object that is the run's own. */
-const ownKeys = /"(?:diskId|targetDiskId|newVmId|snapshotId|backupId|vmBackupId|transferId)":"([0-9a-f-]{36})"/g;
+const ownKeys = /"(?:diskId|targetDiskId|newVmId|snapshotId|backupId|vmBackupId|vmBackupKey|transferId)":"([0-9a-f-]{36})"/g;
 
 /** Ids of what the run made or was about, as its history names them. */
 export async function idsOf(client: HoldfastClient, workflowId: string): Promise<readonly string[]> {

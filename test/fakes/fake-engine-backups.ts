@@ -7,6 +7,7 @@ import { look, refuse, type FakeDisk, type FakeSnapshot, type FakeVm, type Movin
 export type FakeCheckpoint = { -readonly [Key in keyof Checkpoint]: Checkpoint[Key] } & { readonly diskIds: Set<string> };
 
 export interface FakeVmBackup extends Moving {
+  readonly id: string;
   readonly request: NewVmBackup;
   readonly style: 'live' | 'cold' | 'hybrid';
   readonly createdAt: string;
@@ -50,11 +51,10 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
       const from = this.fromCheckpoint(request);
       if (vm.status !== 'up' && vm.status !== 'down') refuse('engine.conflict', 'The Virtual Machine should be in Up or Down status.');
       if ([...vm.snapshots.values()].some(({ status }) => status === 'in_preview')) refuse('engine.conflict', 'VM is previewing a Snapshot.');
-      if (this.vmBackups.has(request.backupId)) refuse('engine.refused', `The specified VM backup ID ${request.backupId} already exists.`);
       const style = !request.legacy ? 'hybrid' : vm.status === 'down' ? 'cold' : 'live';
       const modes = new Map(disks.map((disk) => [disk.settings.diskId, isTracked(disk) && from?.diskIds.has(disk.settings.diskId) === true ? ('incremental' as const) : ('full' as const)]));
-      const backup: FakeVmBackup = { request, style, modes, createdAt: new Date().toISOString(), phase: 'initializing' };
-      this.vmBackups.set(request.backupId, backup);
+      const backup: FakeVmBackup = { id: randomUUID(), request, style, modes, createdAt: new Date().toISOString(), phase: 'initializing' };
+      this.vmBackups.set(backup.id, backup);
       if (style === 'live' && from !== undefined && this.failingRedefinitions-- > 0) this.loseCheckpoints(vm, backup);
       this.report(backup, vm, 10_790);
       if (style !== 'hybrid') for (const disk of disks) disk.status = 'locked';
@@ -200,14 +200,14 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
     for (const each of chain) if (each.parentId === checkpointId) each.parentId = dropped?.parentId ?? null;
     this.checkpoints.set(vmId, chain.filter((each) => each !== dropped));
   }
-  private report({ request: { backupId } }: FakeVmBackup, { name }: FakeVm, code: number): void {
-    this.events.push({ id: String(this.events.length), code, severity: code === 10_791 || code === 10_792 ? 'error' : 'normal', description: `Backup ${backupId} for VM ${name}` });
+  private report({ id, request: { correlationId } }: FakeVmBackup, { name }: FakeVm, code: number): void {
+    this.events.push({ id: String(this.events.length), code, severity: code === 10_791 || code === 10_792 ? 'error' : 'normal', description: `Backup ${id} for VM ${name}`, correlationId });
   }
 }
 
 const isTracked = ({ settings }: FakeDisk): boolean => settings.format === 'cow' && settings.backup === 'incremental';
 
-function viewOf({ request, phase, createdAt, toCheckpointId, snapshotId }: FakeVmBackup): VmBackup {
-  const { backupId: id, fromCheckpointId } = request;
-  return { id, phase, phaseText: phase, createdAt, ...(fromCheckpointId === undefined ? {} : { fromCheckpointId }), ...(toCheckpointId === undefined ? {} : { toCheckpointId }), ...(snapshotId === undefined ? {} : { snapshotId }) };
+function viewOf({ id, request, phase, createdAt, toCheckpointId, snapshotId }: FakeVmBackup): VmBackup {
+  const { description, fromCheckpointId } = request;
+  return { id, description, phase, phaseText: phase, createdAt, ...(fromCheckpointId === undefined ? {} : { fromCheckpointId }), ...(toCheckpointId === undefined ? {} : { toCheckpointId }), ...(snapshotId === undefined ? {} : { snapshotId }) };
 }

@@ -25,14 +25,15 @@ const last = (): { line: string; query: SeenRequest['query']; body: unknown } =>
 const refused = (status: number, detail: string): ScriptedReply => ({ status, body: { fault: { reason: 'Operation Failed', detail }, status: 'failed' } });
 
 describe('VM backups', () => {
-  const wire = { id: backupId, phase: 'initializing', creation_date: 1_772_524_800_000, vm: { id: vmId } };
-  const read = { id: backupId, phase: 'initializing', phaseText: 'initializing', createdAt: '2026-03-03T08:00:00.000Z' };
-  const request = { vmId, backupId, diskIds: [diskId], requireConsistency: false, legacy: false, description: 'Holdfast' };
+  const wire = { id: backupId, phase: 'initializing', description: 'Holdfast', creation_date: 1_772_524_800_000, vm: { id: vmId } };
+  const read = { id: backupId, description: 'Holdfast', phase: 'initializing', phaseText: 'initializing', createdAt: '2026-03-03T08:00:00.000Z' };
+  const request = { vmId, diskIds: [diskId], requireConsistency: false, legacy: false, description: 'Holdfast', correlationId: 'our-key' };
 
-  test('a full one under our id, of named disks, of whatever kind the engine likes', async () => {
+  test('a full one, whose id the engine gives, of named disks, of whatever kind the engine likes', async () => {
     answer = () => ({ status: 201, body: wire });
     await expect(client.startVmBackup(request)).resolves.toEqual(read);
-    expect(last()).toEqual({ line: `POST /api/vms/${vmId}/backups`, query: {}, body: { id: backupId, description: 'Holdfast', disks: { disk: [{ id: diskId }] } } });
+    expect(last()).toEqual({ line: `POST /api/vms/${vmId}/backups`, query: {}, body: { description: 'Holdfast', disks: { disk: [{ id: diskId }] } } });
+    expect(server.requests.at(-1)?.headers['correlation-id']).toBe('our-key');
   });
 
   test('a live or cold one since a checkpoint, that shall fail with the freeze', async () => {
