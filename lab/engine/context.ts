@@ -54,7 +54,7 @@ export interface Settings {
   detachWipesTracking: boolean;
   /** VMs whose compatibility is below 4.7: their backups are live or cold unasked (engine-rules 0.4). */
   vmsBelow47: readonly string[];
-  /** A restart fails the backups whose id the client chose (resume-backup.ts). Engines since 4.5.3 do; off for clients that cannot bear it yet. */
+  /** A restart fails the backups whose id the client chose (resume-backup.ts): engines since 4.5.3 do. */
   restartFailsNamedBackups: boolean;
   /** Events older than so many days are gone (AuditLogAgingThreshold). */
   auditLogAgingDays: number;

@@ -40,6 +40,8 @@ export interface World {
 }
 
 /** Of a VM backup by the method `transfer`. */
+/** The engine's for the VM backup that is asked for under this key. */
+export const vmBackupIdOf = (key: unknown): string => `eeee${String(key).slice(4)}`;
 export const checkpointId = (which: 'old' | 'last' | 'new'): string => `eeeeeeee-0000-4000-8000-00000000000${['old', 'last', 'new'].indexOf(which)}`;
 
 /** An earlier backup by the method `transfer`, which the next one may lie on. */
@@ -85,8 +87,8 @@ export function goodAnswers({ vmId, disks, settings: given }: World): AllActivit
     },
     ensureSnapshot: answer({ snapshotId: randomUUID(), createdAt, consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
     ensureSnapshotGone: done,
-    ensureVmBackup: ({ fromCheckpointId }) =>
-      Promise.resolve({ checkpointId: checkpointId('new'), createdAt, snapshotId: null, style: 'live', disks: disks.map(({ diskId }) => ({ diskId, mode: fromCheckpointId === null ? 'full' : 'incremental' })), consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
+    ensureVmBackup: ({ vmBackupKey, fromCheckpointId }) =>
+      Promise.resolve({ vmBackupId: vmBackupIdOf(vmBackupKey), checkpointId: checkpointId('new'), createdAt, snapshotId: null, style: 'live', disks: disks.map(({ diskId }) => ({ diskId, mode: fromCheckpointId === null ? 'full' : 'incremental' })), consistency: { level: 'unknown', evidence: 'the engine tells nothing' } }),
     ensureVmBackupEnded: answer({ vmIsPaused: false }),
     ensureThawed: done,
     removeCheckpoint: done,

@@ -135,12 +135,13 @@ test('a new bandwidth reaches the copy, which goes on with the same transfer', a
 });
 
 describe('what an earlier run by this method left', () => {
+  const vmBackupKey = randomUUID();
   /** As a terminated backup leaves it: everything held, in the order in which it was. */
   const left = (vmId: string, diskId: string, run: { readonly runId: string; readonly backupId: string }): readonly EarlierHolding[] => {
     const common = { runId: run.runId, engine, vmId, state: 'held', committed: false, repository } as const;
     const [vmBackupId, transferKey] = [randomUUID(), randomUUID()];
     return [
-      { ...common, holdingId: holdingId(run.runId, 'vm-backup', vmBackupId), kind: 'vm-backup', objectId: vmBackupId, parentId: vmId, mark: `Holdfast backup ${run.backupId}` },
+      { ...common, holdingId: holdingId(run.runId, 'vm-backup', vmBackupKey), kind: 'vm-backup', objectId: vmBackupId, parentId: vmId, mark: `Holdfast backup ${run.backupId}` },
       { ...common, holdingId: holdingId(run.runId, 'checkpoint', checkpointId('last')), kind: 'checkpoint', objectId: checkpointId('last'), mark: `checkpoint of VM backup ${vmBackupId}` },
       { ...common, holdingId: holdingId(run.runId, 'transfer', transferKey), kind: 'transfer', objectId: randomUUID(), parentId: diskId, mark: transferMark(diskId, transferKey) },
     ];
@@ -164,7 +165,7 @@ describe('what an earlier run by this method left', () => {
     const [{ diskId } = disk('none')] = run.world.disks;
     expect(transfer?.input).toMatchObject({ diskId, direction: 'download', outcome: 'cancel', vmId: run.world.vmId });
     expect(`transfer of disk ${diskId} ${String(transfer?.input['transferKey'])}`).toBe(run.script.of('forgetLeftover')[0]?.input['mark']);
-    expect(vmBackup?.input).toMatchObject({ runId: transfer?.input['runId'], keepCheckpoint: false, diskIds: [] });
+    expect(vmBackup?.input).toMatchObject({ runId: transfer?.input['runId'], description: expect.stringMatching(/^Holdfast backup /) as string, vmBackupKey, keepCheckpoint: false, diskIds: [] });
     expect(output).toMatchObject({ warnings: [expect.stringMatching(/^released .* transfer/), expect.stringMatching(/^released .* vm-backup/)] });
   });
 

@@ -5,7 +5,7 @@ import type { Progress } from '../../domain/flows/progress';
 import type { FailureCode } from '../../domain/failures';
 import { HoldfastError } from '../../domain/failures';
 import { isWhole, some } from '../support/share';
-import { checkpointId } from './answers';
+import { checkpointId, vmBackupIdOf } from './answers';
 import type { Options } from './backup-run';
 import { Holding, until, untilCalled, type ActivityName, type Call, type Script } from './script';
 import { ending, useStage } from './stage';
@@ -52,14 +52,14 @@ describe('an incremental backup that turns out impossible becomes a full one in 
     const { script } = run;
     const [lost, full] = script.of('ensureVmBackup');
     expect([lost?.input['fromCheckpointId'], full?.input['fromCheckpointId']]).toEqual([checkpointId('last'), null]);
-    expect(full?.input['vmBackupId']).not.toBe(lost?.input['vmBackupId']);
+    expect(full?.input['vmBackupKey']).not.toBe(lost?.input['vmBackupKey']);
     // The first is over, checkpoint and all, before the second begins.
     const [ended, last] = script.of('ensureVmBackupEnded');
-    expect(ended).toMatchObject({ input: { vmBackupId: lost?.input['vmBackupId'], keepCheckpoint: false } });
+    expect(ended).toMatchObject({ input: { vmBackupKey: lost?.input['vmBackupKey'], keepCheckpoint: false } });
     expect(full?.begunAt).toBeGreaterThan(ended?.endedAt ?? Infinity);
-    expect(last).toMatchObject({ input: { vmBackupId: full?.input['vmBackupId'], keepCheckpoint: true } });
+    expect(last).toMatchObject({ input: { vmBackupKey: full?.input['vmBackupKey'], keepCheckpoint: true } });
     expect(script.of('sealBackup').map(({ input }) => input['manifest'])).toEqual([
-      expect.objectContaining({ kind: 'full', base: null, reason: { code: reason, text: expect.stringContaining(`: ${step} was told to fail [${code}]`) as string }, vmBackup: expect.objectContaining({ id: full?.input['vmBackupId'] }) as unknown }),
+      expect.objectContaining({ kind: 'full', base: null, reason: { code: reason, text: expect.stringContaining(`: ${step} was told to fail [${code}]`) as string }, vmBackup: expect.objectContaining({ id: vmBackupIdOf(full?.input['vmBackupKey']) }) as unknown }),
     ]);
     for (const { input } of script.of('backupDiskByTransfer').slice(-2)) expect(input['baseBackupId']).toBeNull();
     // Nothing lies on what was before a full one.
@@ -255,8 +255,7 @@ describe('what does not end', () => {
     const { status, output } = await ending(run.handle);
     expect(status).toBe('COMPLETED');
     const { leftovers, warnings, backup: sealed } = output as BackupVmOutput;
-    const [started] = run.script.of('ensureVmBackup');
-    expect(leftovers).toEqual([{ kind: 'vm-backup', objectId: started?.input['vmBackupId'], mark: `Holdfast backup ${sealed.backupId}`, reason: expect.stringContaining('[engine.conflict]') as string }]);
+    expect(leftovers).toEqual([{ kind: 'vm-backup', mark: `Holdfast backup ${sealed.backupId}`, reason: expect.stringContaining('[engine.conflict]') as string }]);
     expect(warnings).toEqual([expect.stringContaining('left behind: vm-backup')]);
     expect(run.script.of('removeCheckpoint')).toEqual([]);
   });

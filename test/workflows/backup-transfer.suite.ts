@@ -1,7 +1,7 @@
 // backupVm by the method `transfer` as a runbook: its order, and what it undoes after a failure or cancel at every step.
 import type { BackupVmOutput } from '../../domain/flows/backup-vm';
 import { some } from '../support/share';
-import { checkpointId, engine } from './answers';
+import { checkpointId, engine, vmBackupIdOf } from './answers';
 import { Holding, type ActivityName } from './script';
 import { ending, type Ended, useStage } from './stage';
 import { nth, stoppedAt, stopsOf } from './stopped-run';
@@ -45,9 +45,11 @@ test('the runbook, read aloud', async () => {
   const output = end.output as BackupVmOutput;
   const of = { engine, runId: output.runId, vmId };
   const [started] = script.of('ensureVmBackup');
-  const vmBackupId = started?.input['vmBackupId'];
-  expect(started?.input).toEqual({ ...of, vmBackupId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string, diskIds, fromCheckpointId: checkpointId('last'), vmStatus: 'up', quiesce: 'best-effort', guestHook: false, explicitFreeze: false, description: `Holdfast backup ${output.backup.backupId}` });
-  expect(script.of('ensureVmBackupEnded').map(({ input }) => input)).toEqual([{ ...of, vmBackupId, diskIds, keepCheckpoint: true }]);
+  const description = `Holdfast backup ${output.backup.backupId}`;
+  const vmBackupKey = started?.input['vmBackupKey'];
+  const vmBackupId = vmBackupIdOf(vmBackupKey);
+  expect(started?.input).toEqual({ ...of, vmBackupKey: expect.stringMatching(/^[0-9a-f-]{36}$/) as string, description, diskIds, fromCheckpointId: checkpointId('last'), vmStatus: 'up', quiesce: 'best-effort', guestHook: false, explicitFreeze: false });
+  expect(script.of('ensureVmBackupEnded').map(({ input }) => input)).toEqual([{ ...of, vmBackupKey, description, diskIds, keepCheckpoint: true }]);
   // One key for each disk, and its transfer ends by the same.
   const asked = script.of('ensureTransfer').map(({ input }) => input);
   expect(asked).toEqual(diskIds.map((diskId) => ({ ...of, diskId, transferKey: expect.any(String) as string, vmBackupId, direction: 'download' })));

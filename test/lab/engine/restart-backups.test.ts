@@ -86,7 +86,6 @@ test('backups that nobody drives any more are failed with event 10814; what they
 
 // Its command has another id than the backup, by which the engine looks for it (GetUnmonitoredBackups).
 test.each(['live', 'cold', 'hybrid'] as const)('%s: a backup that the client named is failed by a restart, and what it holds is not let go', async (kind) => {
-  lab.engine.context.settings.restartFailsNamedBackups = true;
   const { vmId, diskId } = await trackedVm(lab, 'named', kind === 'live' ? 'live' : 'cold');
   const id = randomUUID();
   await askBackup(lab, vmId, [diskId], kind, '', id);
