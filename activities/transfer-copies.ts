@@ -13,6 +13,8 @@ import { openTransferReader, openTransferWitness, openTransferWriter, type DataO
 
 export interface TransferOf {
   readonly transferId: string;
+  /** Read in a live VM backup: it is over (`backup.failed`) when its VM is down. */
+  readonly isLive?: boolean | undefined;
 }
 
 export interface TransferCopyActivities {
@@ -29,7 +31,9 @@ export interface TransferCopyActivities {
 export function createTransferCopyActivities(dependencies: MoverCopyDependencies): TransferCopyActivities {
   const { repositoryOf, heartbeatMs } = dependencies;
   const workOf = ({ repository }: ImageOfRun) => ({ context: Context.current(), store: repositoryOf(repository), heartbeatMs });
-  const dataOf = ({ engine, transferId, virtualBytes }: ImageOfRun & TransferOf, diskId: string | undefined): DataOfTransfer => ({ engine, transferId, virtualBytes, diskId, signal: Context.current().cancellationSignal });
+  const dataOf = ({ engine, transferId, virtualBytes, vmId, isLive }: ImageOfRun & TransferOf, diskId: string | undefined): DataOfTransfer => ({
+    engine, transferId, virtualBytes, diskId, servedByVmId: isLive === true ? vmId : undefined, signal: Context.current().cancellationSignal,
+  });
 
   return {
     async backupDiskByTransfer(input) {

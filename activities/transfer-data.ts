@@ -10,6 +10,8 @@ export interface DataOfTransfer {
   /** The disk in the engine; undefined: whichever it is. */
   readonly diskId: string | undefined;
   readonly virtualBytes: number;
+  /** Whose QEMU serves the data: of a live VM backup. */
+  readonly servedByVmId?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -34,6 +36,7 @@ export async function openTransferWitness(dependencies: Dependencies, of: DataOf
 
 async function optionsOf({ engineOf, imageioOf }: Dependencies, of: DataOfTransfer, directions: readonly ImageTransfer['direction'][]): Promise<ImageioOptions & Pick<ImageTransfer, 'direction'>> {
   const engine = engineOf(of.engine);
+  if (of.servedByVmId !== undefined) await refuseDown(engine, of.servedByVmId);
   const { transferUrl, proxyUrl, diskId, direction } = await usable(engine, of);
   const name = `image transfer ${of.transferId}`;
   if (!directions.includes(direction)) throw new HoldfastError('device.foreign', `The ${name} is an ${direction}, so nothing is done with it.`, { transferId: of.transferId });
@@ -52,6 +55,13 @@ async function optionsOf({ engineOf, imageioOf }: Dependencies, of: DataOfTransf
     onKeepAlive: () => void engine.extendTransfer(of.transferId).catch(() => undefined),
     signal: of.signal,
   };
+}
+
+/** The engine gives tickets to its data all the same (TransferDiskImageCommand.initializeVds), and the host fails every request. */
+async function refuseDown(engine: Engine, vmId: string): Promise<void> {
+  const vm = await engine.getVm(vmId);
+  if (vm !== undefined && vm.status !== 'down') return;
+  throw new HoldfastError('backup.failed', `VM ${vm?.name ?? vmId} ${vm ? 'went down' : 'was removed'} during its live backup, and what it served is gone with it. Back it up again; quiesce best-effort or off takes a hybrid backup, which a VM may leave.`, { vmId });
 }
 
 /** What the engine has ended, paused or forgotten is the flow's to begin anew. */

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { MiB, qemuImg, until } from '../adapters/blocks/support';
 import { newDisk } from '../adapters/imageio/imageio.contract';
 import { useCopies, type CopyStage } from './copy-stage';
+import { fakeVm } from '../fakes/fake-world';
 import { failureOf } from './desk';
 
 let stage: CopyStage;
@@ -104,6 +105,21 @@ describe('a ticket that is gone is the flow\'s to replace: it is not tried again
     expect(failure).toMatchObject(gone);
     expect(JSON.stringify([failure, failure.message])).not.toContain(ticket.uuid);
   });
+});
+
+test('in a live VM backup it is over when the VM is: nothing serves the data any more, whatever ticket the engine has', async () => {
+  const { transferId } = await stage.download();
+  const copy = async () => stage.attempt('backupDiskByTransfer', { ...stage.image(await stage.newBackup()), transferId, isLive: true, source: 'vm-backup-1', baseBackupId: null });
+  const vm = { ...fakeVm('demo'), id: stage.vmId };
+  stage.engine.vms.set(vm.id, vm);
+  for (const status of ['up', 'paused'] as const) {
+    vm.status = status;
+    await expect(copy()).resolves.toMatchObject({ transport: expect.any(String) as string });
+  }
+  vm.status = 'down';
+  expect(await failureOf(copy())).toMatchObject({ type: 'backup.failed', nonRetryable: true, message: expect.stringContaining('went down') as string });
+  stage.engine.vms.delete(vm.id);
+  expect(await failureOf(copy())).toMatchObject({ type: 'backup.failed', message: expect.stringContaining('was removed') as string });
 });
 
 test('a transfer of another disk, or in the other direction, is not touched', async () => {

@@ -150,7 +150,7 @@ const rows: readonly FaultRow[] = [
     },
   },
   {
-    name: 'a scratch disk fills up and stops the guest: what is being read is whole, what is not yet begun fails',
+    name: 'a scratch disk fills up and stops the guest: what it showed is read all the same, and the run tells of the VM',
     on: ['live'],
     proof: async (styles) => {
       const { vm, diskId } = laneOf('live');
@@ -164,15 +164,28 @@ const rows: readonly FaultRow[] = [
         await stack.lab.waitForStatus(vm.id, 'paused');
       };
       const trouble = { faults: () => [{ kind: 'scratch-full', vmId: vm.id, bytes: 524_288 } as const], isQuiet: true };
-      await sealedOn(styles, { ...trouble, whileCopying: fills }, (_lane, { output }) => {
-        expect(output.warnings).toEqual([expect.stringContaining(`VM ${vm.name} is paused`)]);
-      });
-      await startedAgain();
-      // The engine lets nobody read a live backup of a VM that does not run, nor begin another one.
-      const error = await failureOf(backUpInTrouble(stack, laneOf('live'), { ...trouble, also: fills }));
-      expect(error).toMatchObject({ code: 'engine.conflict', details: { leftovers: [] } });
-      expect(error.message).toContain('event 1067');
-      await startedAgain();
+      for (const when of ['whileCopying', 'also'] as const) {
+        await sealedOn(styles, { ...trouble, [when]: fills }, (_lane, { output }) => {
+          expect(output.warnings).toEqual([expect.stringContaining(`VM ${vm.name} is paused`)]);
+        });
+        await startedAgain();
+      }
+      await nextAreRight(styles);
+    },
+  },
+  {
+    name: 'the VM goes down during the copy, or before it: the run fails at once instead of asking a QEMU that is gone',
+    on: ['live'],
+    proof: async (styles) => {
+      const { vm } = laneOf('live');
+      const startedAgain = async (): Promise<void> => stack.lab.bring(vm.id, 'up');
+      stack.afterwards(startedAgain);
+      for (const when of ['whileCopying', 'also'] as const) {
+        const error = await failureOf(backUpInTrouble(stack, laneOf('live'), { faults: () => [], isQuiet: true, [when]: () => stack.lab.bring(vm.id, 'down') }));
+        expect(error).toMatchObject({ code: 'backup.failed', details: { leftovers: [] } });
+        expect(error.message).toContain('went down during its live backup');
+        await startedAgain();
+      }
       await nextAreRight(styles);
     },
   },

@@ -55,7 +55,7 @@ test('the runbook, read aloud', async () => {
   expect(asked).toEqual(diskIds.map((diskId) => ({ ...of, diskId, transferKey: expect.any(String) as string, vmBackupId, direction: 'download' })));
   expect(new Set(asked.map(({ transferKey }) => transferKey)).size).toBe(2);
   expect(script.of('ensureTransferEnded').map(({ input }) => input)).toEqual(asked.map((input) => ({ ...input, outcome: 'finalize' })));
-  expect(script.of('backupDiskByTransfer').map(({ input }) => input)).toEqual(asked.map(({ diskId, transferKey }) => expect.objectContaining({ diskId, transferId: transferKey, source: vmBackupId, baseBackupId: base.backupId, backupId: output.backup.backupId }) as unknown));
+  expect(script.of('backupDiskByTransfer').map(({ input }) => input)).toEqual(asked.map(({ diskId, transferKey }) => expect.objectContaining({ diskId, transferId: transferKey, source: vmBackupId, isLive: true, baseBackupId: base.backupId, backupId: output.backup.backupId }) as unknown));
   for (const { queue } of script.of('backupDiskByTransfer', 'witnessTransfer')) expect(queue).toBe('mover.main');
   const [seal] = script.of('sealBackup');
   expect(seal?.input).toMatchObject({

@@ -14,7 +14,7 @@ export async function disksCopied(backup: Backup, plan: PlannedBackup & Pick<Tra
   const isWitnessDue = witnessDue(input.witness ?? settings.witness ?? defaultWitness, plan.backups.map(({ witnessed }) => witnessed));
   const incremental = new Set(choice.disks.filter(({ mode }) => mode === 'incremental').map(({ diskId }) => diskId));
   return inParallel(plan.disks, settings.disksAtOnce, (disk) =>
-    diskCopied(backup, { disk, isWitnessDue, vmBackupId: vmBackup.vmBackupId, baseBackupId: incremental.has(disk.diskId) ? choice.baseBackupId : null }),
+    diskCopied(backup, { disk, isWitnessDue, vmBackupId: vmBackup.vmBackupId, isLive: vmBackup.ready.style === 'live', baseBackupId: incremental.has(disk.diskId) ? choice.baseBackupId : null }),
   );
 }
 
@@ -24,6 +24,7 @@ interface DiskToCopy {
   /** The image lies on it: only what changed is read. */
   readonly baseBackupId: string | null;
   readonly isWitnessDue: boolean;
+  readonly isLive: boolean;
 }
 
 /** What is done of it, over pauses and new tickets. */
@@ -32,7 +33,7 @@ interface DoneSoFar {
   isWitnessed?: boolean;
 }
 
-async function diskCopied(backup: Backup, { disk, vmBackupId, baseBackupId, isWitnessDue }: DiskToCopy): Promise<CopiedDisk> {
+async function diskCopied(backup: Backup, { disk, vmBackupId, baseBackupId, isWitnessDue, isLive }: DiskToCopy): Promise<CopiedDisk> {
   const { input, run, proxies, settings, backupId } = backup;
   const { engine, vmId, repository } = input;
   const { diskId, alias, virtualBytes } = disk;
@@ -41,7 +42,7 @@ async function diskCopied(backup: Backup, { disk, vmBackupId, baseBackupId, isWi
   const done: DoneSoFar = {};
   const copied = await run.copy(disk, (bandwidthBytesPerSecond) =>
     transfer.during(async (transferId) => {
-      const of = { engine, runId: run.runId, repository, vmId, backupId, diskId, virtualBytes, transferId, bandwidthBytesPerSecond };
+      const of = { engine, runId: run.runId, repository, vmId, backupId, diskId, virtualBytes, transferId, isLive, bandwidthBytesPerSecond };
       if (!done.copied) run.setDisk(diskId, { state: 'copying' });
       const now = (done.copied ??= await belowIsGood(baseBackupId, () => proxies.moverCopies(repository).backupDiskByTransfer({ ...of, source: vmBackupId, baseBackupId })));
       if (isWitnessDue && done.isWitnessed === undefined) {

@@ -62,12 +62,12 @@ export async function startSession(context: Context, transfer: TransferRecord): 
   return undefined;
 }
 
-/** A backup is read where its VM runs, whatever host was asked for (initializeVds); everything else on any host. */
+/** A backup is read where its VM runs or ran, whatever host was asked for, were there nothing to read any more (initializeVds); everything else on any host. */
 function chooseHost(context: Context, transfer: TransferRecord): string | undefined {
   const { store } = context;
   const backup = store.tables.backups.get(transfer.backupId);
   const vm = store.tables.vms.get(backup?.vmId);
-  if (backup?.kind === 'live') return vm?.status === 'up' ? backup.hostId : undefined;
+  if (backup?.kind === 'live') return backup.hostId;
   if (vm !== undefined && vm.status !== 'down') return hostOf(context, vm).id;
   const hosts = store.tables.places.where((place) => place.kind === 'host');
   return transfer.hostId === undefined ? hosts[0]?.id : hosts.find(({ id }) => id === transfer.hostId)?.id;
