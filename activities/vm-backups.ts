@@ -113,7 +113,7 @@ async function begin(outside: Outside, input: EnsureVmBackupInput): Promise<stri
     const there = await ownVmBackup(outside, input);
     if (there.id !== undefined && there.backup?.phase !== 'failed') return there.id;
     if (fromCheckpointId === null) throw error;
-    // An "Internal Engine Error" that its events explain.
+    // Where it failed in the middle the engine answers no reason (`[]`): its events tell.
     const events = await eventsOf(engine, input, there.id);
     const why = events.length === 0 ? '' : ` (${judgeBackupEnd(events, true).why})`;
     throw new HoldfastError('backup.incremental-refused', `The engine refused a backup of VM ${vmId} since checkpoint ${fromCheckpointId}: ${error.message}${why}`, { vmId, fromCheckpointId }, { cause: error });

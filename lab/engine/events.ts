@@ -27,11 +27,11 @@ export const eventKinds = {
   vmImportedInPart: kind(175, 'warning', 'VM {vm} has been imported from the given configuration but the following disk(s) failed to attach: {disk}.'),
   snapshotAsked: kind(45, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' was initiated by {user}."),
   snapshotCreated: kind(68, 'normal', "Snapshot '{snapshot}' creation for VM '{vm}' has been completed."),
-  snapshotFailed: kind(69, 'error', "Failed to complete snapshot '{snapshot}' creation for VM '{vm}'."),
+  /** Of a command that was refused nothing is logged; a hybrid backup, in which it was, says this. */
   snapshotRefused: kind(117, 'error', 'Failed to create Snapshot {snapshot} for VM {vm} (User: {user}).'),
+  snapshotFailed: kind(69, 'error', "Failed to complete snapshot '{snapshot}' creation for VM '{vm}'."),
   snapshotDoubtful: kind(10_774, 'warning', 'Snapshot {snapshot} for VM {vm} (User: {user}), may be inconsistent as there was a failure during creation.'),
   snapshotRemovalAsked: kind(342, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' was initiated by {user}."),
-  snapshotRemovalRefused: kind(343, 'error', 'Failed to remove Snapshot {snapshot} for VM {vm} (User: {user}).'),
   snapshotRemoved: kind(356, 'normal', "Snapshot '{snapshot}' deletion for VM '{vm}' has been completed."),
   snapshotRemovalFailed: kind(357, 'error', "Failed to delete snapshot '{snapshot}' for VM '{vm}'."),
   snapshotRemovalPartial: kind(359, 'warning', "Due to partial snapshot removal, Snapshot '{snapshot}' of VM '{vm}' now contains only the following disks: '{disk}'."),

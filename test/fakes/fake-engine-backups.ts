@@ -153,7 +153,7 @@ export abstract class FakeEngineBackups extends FakeEngineTransfers implements E
     this.checkpoints.delete(vm.id);
     backup.phase = 'failed';
     this.report(backup, vm, 10_791);
-    return refuse('engine.refused', 'Internal Engine Error');
+    return refuse('engine.refused', '[]');
   }
   private ownSnapshot(vm: FakeVm, disks: readonly FakeDisk[]): FakeSnapshot {
     const volumes = new Map(disks.map((disk) => [disk.settings.diskId, disk.volume]));

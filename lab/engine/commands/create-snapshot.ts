@@ -50,7 +50,6 @@ export async function createSnapshot(context: Context, request: SnapshotRequest,
     return { snapshotId: operation.snapshotId, settled };
   } catch (error) {
     release();
-    context.events.record('snapshotRefused', actor, { vm, snapshot: request.description });
     throw error;
   }
 }

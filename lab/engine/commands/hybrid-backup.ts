@@ -27,7 +27,7 @@ export async function startHybrid(
   const subject = { vm, backup: backup.id };
   const snapshot = await prepare(context, vm, backup, operation).catch((error: unknown) => {
     context.log(`backup ${backup.id}: ${error instanceof Error ? error.message : String(error)}`);
-    context.events.record('snapshotFailed', operation, { vm, snapshot: hybridSnapshotDescription });
+    context.events.record('snapshotRefused', operation, { vm, snapshot: hybridSnapshotDescription });
     context.events.record('backupStarted', operation, subject);
     void run(() => failBackup(context, operation));
     throw error instanceof HttpFault ? refuse('start-backup/snapshot-refused') : error;
