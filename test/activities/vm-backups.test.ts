@@ -59,7 +59,8 @@ describe('starting', () => {
     await stage.ensure();
     const { engine, runId, vmId, description } = stage.of;
     await desk.catalog.hold({ holdingId: holdingId(runId, 'vm-backup', stage.id), runId, engine, kind: 'vm-backup', vmId, objectId: stage.id, parentId: vmId, mark: description });
-    const { vmBackupKey: _, ...asked } = stage.input();
+    const { vmBackupKey, ...asked } = stage.input();
+    expect(vmBackupKey).not.toBe(stage.id);
     expect(await stage.desk.retried('ensureVmBackup', { ...asked, vmBackupId: stage.id })).toMatchObject({ vmBackupId: stage.id });
     await stage.desk.retried('ensureVmBackupEnded', { engine, runId, vmId, vmBackupId: stage.id, diskIds: stage.diskIds, keepCheckpoint: true });
     expect([desk.engine.countOf('startVmBackup'), stage.backup?.phase]).toEqual([1, 'succeeded']);

@@ -1,7 +1,7 @@
 // Image transfers over the fake host and a daemon in memory: phases, tickets, what becomes of the disk, what the engine does by itself.
 import { writeFileSync } from 'node:fs';
 import { childText, type XmlNode } from '../../../lab/engine/xml';
-import { askTransfer, begin, backUp, finish, from, phaseOf, refusedTransfer, trackedVm, transfer, transferRow, until } from './backup-client';
+import { askTransfer, begin, backUp, finish, from, phaseOf, trackedVm, transfer, transferRow, until } from './backup-client';
 import { Lab } from './lab-client';
 
 let lab: Lab;
