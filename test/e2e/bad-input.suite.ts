@@ -91,8 +91,8 @@ describe('the VM and its disks', () => {
     const lunId = await attachLun(vm);
     stack.afterwards(async () => {
       await stack.lab.removeWithDisks(vm.id);
-      // What others may share stays when the VM goes.
-      for (const diskId of [lunId, ...vm.disks.filter(({ alias }) => alias === 'shared').map(({ id }) => id)]) await stack.lab.engine('DELETE', `/disks/${diskId}`);
+      // What others may share stays when the VM goes, and is the removal's as long as that goes on.
+      for (const diskId of [lunId, ...vm.disks.filter(({ alias }) => alias === 'shared').map(({ id }) => id)]) await until(`disk ${diskId} may be removed`, () => removed(diskId));
     });
     await deleteVolume(stack, { ...vm, disks: vm.disks.filter(({ alias }) => alias === 'broken') });
     const { codes, textOf, error } = await refusedBackup(stack, vm.id, { leaveOutDiskIds: [unknownId], quiesce: 'required', repository: 'nowhere' });
@@ -105,6 +105,16 @@ describe('the VM and its disks', () => {
     await acceptedWhenLeftOut(vm, [...vm.disks.filter(({ alias }) => alias !== 'good').map(({ id }) => id), lunId]);
   }, limitMs);
 });
+
+async function removed(diskId: string): Promise<boolean> {
+  try {
+    await stack.lab.engine('DELETE', `/disks/${diskId}`);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('answered 409')) return false;
+    throw error;
+  }
+}
 
 /** Attached, not plugged: the lab's guests have no such bus. */
 async function attachLun(vm: TestVm): Promise<string> {
