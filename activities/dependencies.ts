@@ -67,6 +67,8 @@ export interface ControlDependencies extends EngineDependencies, ImageioDependen
   readonly vmObjectivesOf: (engine: string) => readonly VmObjective[];
   /** Of freezing guests; tests are less patient. */
   readonly limits?: FreezeLimits;
+  /** For so long a transfer may be `initializing`. */
+  readonly stillbornMs?: number;
   /** Asks Temporal, without an execution's id about the latest one. While Temporal does not answer, it counts as running. */
   readonly isExecutionRunning: (execution: { readonly workflowId: string; readonly executionId?: string }) => Promise<boolean>;
 }

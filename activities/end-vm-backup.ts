@@ -3,7 +3,7 @@
 import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
 import { checkpointMark, holdCheckpoint, removeCheckpoint } from './checkpoints';
-import { endTransfer, transfersOfRun, type Outside } from './own-transfers';
+import { endTransfer, transfersOfRun, type TransfersOutside } from './own-transfers';
 import { ownVmBackup, vmBackupHolding, type VmBackupOfRun } from './own-vm-backups';
 import { gone, waitFor } from './waiting';
 
@@ -19,12 +19,12 @@ export interface EndOfVmBackup extends VmBackupOfRun {
 
 const isOver = ({ phase }: VmBackup): boolean => phase === 'succeeded' || phase === 'failed';
 
-export async function endVmBackup(outside: Outside, of: EndOfVmBackup): Promise<EndedVmBackup> {
+export async function endVmBackup(outside: TransfersOutside, of: EndOfVmBackup): Promise<EndedVmBackup> {
   await end(outside, of);
   return { vmIsPaused: (await outside.engine.getVm(of.vmId))?.status === 'paused' };
 }
 
-async function end(outside: Outside, of: EndOfVmBackup): Promise<void> {
+async function end(outside: TransfersOutside, of: EndOfVmBackup): Promise<void> {
   const { engine, catalog } = outside;
   const { runId, vmId, keepCheckpoint } = of;
   const { id: vmBackupId, backup: found } = await ownVmBackup(outside, of);
@@ -46,7 +46,7 @@ async function end(outside: Outside, of: EndOfVmBackup): Promise<void> {
 }
 
 /** Notes the checkpoint as soon as the engine tells it, which may be while it ends: soon after its end the engine forgets the backup. */
-async function look({ engine, catalog }: Outside, of: EndOfVmBackup, vmBackupId: string): Promise<VmBackup | undefined> {
+async function look({ engine, catalog }: Pick<TransfersOutside, 'engine' | 'catalog'>, of: EndOfVmBackup, vmBackupId: string): Promise<VmBackup | undefined> {
   const now = await engine.getVmBackup(of.vmId, vmBackupId);
   if (now) await holdCheckpoint(catalog, of, now);
   return now;
@@ -56,7 +56,7 @@ async function look({ engine, catalog }: Outside, of: EndOfVmBackup, vmBackupId:
  * One that is not ready yet ends as failed; a hybrid one goes on until it is, and ends then. What was seen of it last, and its snapshot if that was
  * ever seen: the engine names none of a hybrid one that failed, and does not look after it (HybridBackupCommand.endWithFailure).
  */
-async function finalize(outside: Outside, of: EndOfVmBackup, found: VmBackup): Promise<VmBackup> {
+async function finalize(outside: TransfersOutside, of: EndOfVmBackup, found: VmBackup): Promise<VmBackup> {
   const { vmId } = of;
   const vmBackupId = found.id;
   let seen = found;

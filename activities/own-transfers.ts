@@ -1,15 +1,21 @@
 // Which image transfers in the engine are ours? They carry no mark, and the engine names nothing but their disk. Ours are those whose ids our
-// holdings name; and after a lost reply those of the disk that nobody else's request can have begun: the engine tells in event 1031, under our
-// key as its correlation id, that our request was carried out. Other products' transfers are never touched.
+// holdings name; and after a lost reply those of the disk that may lie idle as long as ours may (domain/ids), and of which the engine tells in event
+// 1031, under our key as its correlation id, that our request was carried out. One that is still `initializing` needs no event: it comes when the
+// request is over, and never where the engine died in it. Other products' transfers are never touched.
 import type { Catalog } from '../adapters/catalog/port';
 import type { Engine, ImageTransfer, TransferPhase } from '../adapters/ovirt/port';
 import type { Holding } from '../domain/holdings';
-import { readTransferMark, transferMark } from '../domain/ids';
+import { readTransferMark, transferIdleSeconds, transferMark } from '../domain/ids';
 import { gone, waitFor } from './waiting';
 
 export interface Outside {
   readonly engine: Engine;
   readonly catalog: Catalog;
+}
+
+export interface TransfersOutside extends Outside {
+  /** As configured. */
+  readonly inactivityTimeoutSeconds: number;
 }
 
 /** One request of ours. */
@@ -38,25 +44,27 @@ export interface OwnTransfers {
   readonly foreign: readonly ImageTransfer[];
 }
 
-export async function ownTransfers({ engine, catalog }: Outside, { runId, diskId, transferKey }: OwnRequest): Promise<OwnTransfers> {
+export async function ownTransfers({ engine, catalog, inactivityTimeoutSeconds }: TransfersOutside, { runId, diskId, transferKey }: OwnRequest): Promise<OwnTransfers> {
   const holdings = (await catalog.listHoldings({ runId })).filter(({ kind }) => kind === 'transfer');
   const knownId = holdings.find((holding) => holding.mark === transferMark(diskId, transferKey))?.objectId;
   const begun = (await engine.listEvents({ correlationId: transferKey })).filter(({ code }) => code === initiated).length;
   const named = new Set(holdings.map(({ objectId }) => objectId));
   const unnamed = (await engine.listTransfers()).filter((each) => each.diskId === diskId && !isFinished(each.phase) && !named.has(each.id));
+  const idleSeconds = transferIdleSeconds(transferKey, inactivityTimeoutSeconds);
+  const alike = unnamed.filter((each) => (each.inactivityTimeoutSeconds ?? idleSeconds) === idleSeconds);
   // More than our requests can have begun: one of them is somebody's.
-  const isOurs = unnamed.length <= begun - (knownId === undefined ? 0 : 1);
+  const lost = alike.length <= begun - (knownId === undefined ? 0 : 1) ? alike : alike.filter((each) => each.phase === 'initializing' && each.inactivityTimeoutSeconds !== undefined);
   return {
     wasBegun: begun > 0 || knownId !== undefined,
     knownId,
     known: knownId === undefined ? undefined : await engine.getTransfer(knownId),
-    lost: isOurs ? unnamed : [],
-    foreign: isOurs ? [] : unnamed,
+    lost,
+    foreign: unnamed.filter((each) => !lost.includes(each)),
   };
 }
 
 /** Whatever the run's requests for these disks have begun and is not over. */
-export async function transfersOfRun(outside: Outside, runId: string, diskIds: readonly string[]): Promise<readonly ImageTransfer[]> {
+export async function transfersOfRun(outside: TransfersOutside, runId: string, diskIds: readonly string[]): Promise<readonly ImageTransfer[]> {
   const requests = (await outside.catalog.listHoldings({ runId })).filter(({ state }) => state === 'held' || state === 'leftover').flatMap(requestOf).filter(({ diskId }) => diskIds.includes(diskId));
   const found: ImageTransfer[] = [];
   for (const request of requests) {

@@ -3,7 +3,7 @@
 import type { Engine, ImageTransfer } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
 import { holdingId } from '../domain/holdings';
-import { transferMark } from '../domain/ids';
+import { transferIdleSeconds, transferMark } from '../domain/ids';
 import { judgeBackupEnd } from '../domain/vm-backups';
 import type { ControlDependencies } from './dependencies';
 import type { OfRun } from './of-run';
@@ -31,9 +31,9 @@ export interface TransferActivities {
 }
 
 export function createTransferActivities(dependencies: ControlDependencies): TransferActivities {
-  const { engineOf, catalog, imageioOf } = dependencies;
+  const { engineOf, catalog, imageioOf, stillbornMs = 120_000 } = dependencies;
   const idOf = ({ runId, transferKey }: TransferOfRun): string => holdingId(runId, 'transfer', transferKey);
-  const own = (input: TransferOfRun): Promise<OwnTransfers> => ownTransfers({ engine: engineOf(input.engine), catalog }, input);
+  const own = (input: TransferOfRun): Promise<OwnTransfers> => ownTransfers({ engine: engineOf(input.engine), catalog, inactivityTimeoutSeconds: imageioOf(input.engine).inactivityTimeoutSeconds }, input);
 
   const begun = async (input: TransferOfRun): Promise<ImageTransfer> => {
     const found = await own(input);
@@ -66,7 +66,8 @@ export function createTransferActivities(dependencies: ControlDependencies): Tra
       await catalog.hold({ holdingId: idOf(input), runId, engine: name, kind: 'transfer', parentId: diskId, mark: transferMark(diskId, transferKey), ...(vmId === undefined ? {} : { vmId }) });
       const { id } = await begun(input);
       await catalog.setHoldingObject(idOf(input), id);
-      await waitFor(() => lookAt(engine, input, id));
+      const untilMs = Date.now() + stillbornMs;
+      await waitFor(() => lookAt(engine, input, id, untilMs));
       return { transferId: id };
     },
 
@@ -92,7 +93,7 @@ async function create(engine: Engine, input: TransferOfRun, inactivityTimeoutSec
   const { diskId, direction, vmBackupId, transferKey } = input;
   try {
     // `legacy`: when nobody is at it a download is cancelled, and an upload only paused, so that the disk stays.
-    return await engine.createTransfer({ diskId, direction, inactivityTimeoutSeconds, timeoutPolicy: 'legacy', correlationId: transferKey, ...(vmBackupId === undefined ? {} : { vmBackupId }) });
+    return await engine.createTransfer({ diskId, direction, inactivityTimeoutSeconds: transferIdleSeconds(transferKey, inactivityTimeoutSeconds), timeoutPolicy: 'legacy', correlationId: transferKey, ...(vmBackupId === undefined ? {} : { vmBackupId }) });
   } catch (error) {
     const over = await lostVmBackup(engine, input);
     if (over) throw over;
@@ -115,7 +116,7 @@ function elsewhere({ diskId }: TransferOfRun, foreign: readonly ImageTransfer[],
   return new HoldfastError('engine.locked', `Disk ${diskId} has an image transfer that this run did not begin (${names}): another product's or a person's. It is left alone, and waited for; if it never ends, cancel it in the engine (Storage → Disks).${cause ? ` ${cause.message}` : ''}`, { diskId, transferIds: foreign.map(({ id }) => id) }, cause === undefined ? {} : { cause });
 }
 
-async function lookAt(engine: Engine, input: TransferOfRun, id: string): Promise<ImageTransfer | string> {
+async function lookAt(engine: Engine, input: TransferOfRun, id: string, untilMs: number): Promise<ImageTransfer | string> {
   const now = await engine.getTransfer(id);
   const name = `image transfer ${id} of disk ${input.diskId}`;
   switch (now?.phase) {
@@ -127,6 +128,9 @@ async function lookAt(engine: Engine, input: TransferOfRun, id: string): Promise
     case 'paused_user':
       return `${name} was paused by somebody: resume it in the engine (Storage → Disks)`;
     case 'initializing':
+      // Begun within its request: nobody goes on with one whose engine died in it (TransferDiskImageCommand.handleInitializing).
+      if (Date.now() > untilMs) throw new HoldfastError('imageio.ticket-gone', `The ${name} is still initializing: the engine that began it has died, and gives no ticket to it any more.`, { transferId: id });
+      return `${name} is ${now.phaseText}`;
     case 'resuming':
     case 'other':
       return `${name} is ${now.phaseText}`;

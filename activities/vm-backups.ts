@@ -56,7 +56,7 @@ export interface VmBackupActivities {
   ensureVmBackupEnded(input: VmBackupOfRun & { readonly diskIds: readonly string[]; readonly keepCheckpoint: boolean }): Promise<EndedVmBackup>;
 }
 
-export function createVmBackupActivities({ engineOf, catalog, limits = freezeLimits }: ControlDependencies): VmBackupActivities {
+export function createVmBackupActivities({ engineOf, catalog, imageioOf, limits = freezeLimits }: ControlDependencies): VmBackupActivities {
   return {
     async ensureVmBackup(input) {
       const outside = { engine: engineOf(input.engine), catalog };
@@ -81,7 +81,7 @@ export function createVmBackupActivities({ engineOf, catalog, limits = freezeLim
       return { vmBackupId: ready.id, checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency, ...(mayStillFreeze ? { mayStillFreeze } : {}) };
     },
 
-    ensureVmBackupEnded: (input) => endVmBackup({ engine: engineOf(input.engine), catalog }, input),
+    ensureVmBackupEnded: (input) => endVmBackup({ engine: engineOf(input.engine), catalog, inactivityTimeoutSeconds: imageioOf(input.engine).inactivityTimeoutSeconds }, input),
   };
 }
 

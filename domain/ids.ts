@@ -51,7 +51,15 @@ export function backupIdInMark(mark: string): string | undefined {
   return uuidSchema.safeParse(backupId).data;
 }
 
-/** An image transfer has no field for a mark: its holding says of which disk it is, and under which key it was asked for. */
+/**
+ * An image transfer has no field for a mark, and its event comes only when its request is over. What the engine repeats of the request is how long it
+ * may lie idle: what is configured, and by the key up to half as much again, which hardly anybody else's has.
+ */
+export function transferIdleSeconds(transferKey: string, configuredSeconds: number): number {
+  return configuredSeconds + (Number.parseInt(transferKey.replaceAll('-', '').slice(0, 8), 16) % (Math.floor(configuredSeconds / 2) + 1));
+}
+
+/** Its holding says of which disk it is, and under which key it was asked for. */
 export function transferMark(diskId: string, transferKey: string): string {
   return `transfer of disk ${diskId} ${transferKey}`;
 }

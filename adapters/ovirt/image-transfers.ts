@@ -13,6 +13,7 @@ const transferAnswer = imageTransferSchema.transform(
     phaseText: transfer.phase,
     direction: transfer.direction,
     ...(transfer.image === undefined ? {} : { diskId: transfer.image.id }),
+    ...(transfer.inactivity_timeout === undefined ? {} : { inactivityTimeoutSeconds: transfer.inactivity_timeout }),
     ...(transfer.transfer_url === undefined ? {} : { transferUrl: transfer.transfer_url }),
     ...(transfer.proxy_url === undefined ? {} : { proxyUrl: transfer.proxy_url }),
   }),

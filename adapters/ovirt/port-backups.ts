@@ -48,6 +48,8 @@ export interface ImageTransfer {
   readonly direction: 'download' | 'upload';
   /** The only object that the engine names: neither backup nor snapshot. */
   readonly diskId?: string;
+  /** As the request had it. */
+  readonly inactivityTimeoutSeconds?: number;
   /** At the host. Both URLs only while there is a ticket. */
   readonly transferUrl?: string;
   /** At the engine's proxy. */

@@ -126,6 +126,7 @@ export const imageTransferSchema = z.object({
   direction: z.enum(['download', 'upload']),
   /** Named `image`, and is the disk's id (the engine's ImageTransferMapper). */
   image: reference.optional(),
+  inactivity_timeout: z.coerce.number().optional(),
   transfer_url: z.string().min(1).optional(),
   proxy_url: z.string().min(1).optional(),
 });

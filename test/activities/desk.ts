@@ -56,7 +56,7 @@ async function openDesk(catalog: Catalog): Promise<Desk> {
   const objectives: VmObjective[] = [];
   const activities = createControlActivities({
     vmObjectivesOf: () => objectives,
-    limits,
+    limits, stillbornMs: 300,
     engineOf, catalog, imageioOf: () => ({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }), settingsOf: (name) => (engineOf(name), settings),
     copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }), isExecutionRunning: () => Promise.resolve(true),
   });

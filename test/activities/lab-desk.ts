@@ -43,7 +43,7 @@ export class LabDesk {
     this.engine = createEngine({ name: 'lab', url: `${lab.origin}/ovirt-engine/api`, caFile: lab.engine.caFile, username: 'admin@internal', password: () => Promise.resolve(lab.password('admin@internal')) });
     this.activities = createControlActivities({
       engineOf: () => this.engine, catalog, settingsOf: () => settings, vmObjectivesOf: () => [], isExecutionRunning: () => Promise.resolve(true),
-      imageioOf: () => ({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }), copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }),
+      stillbornMs: 300, imageioOf: () => ({ proxy: 'when-needed', connections: 4, inactivityTimeoutSeconds: 600 }), copyLimitsOf: () => ({ copiesAtOnce: 4, copiesAtOncePerStorageDomain: 2, storageDomains: {} }),
     });
   }
 

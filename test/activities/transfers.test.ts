@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { TransferOfRun } from '../../activities/transfers';
 import { HoldfastError } from '../../domain/failures';
+import { transferIdleSeconds } from '../../domain/ids';
 import { fakeDisk } from '../fakes/fake-world';
 import { failureOf, useDesks, type Desk } from './desk';
 
@@ -38,7 +39,7 @@ describe('beginning', () => {
     const made = await ensure({ vmId: desk.vm.id });
     const [transfer] = transfers();
     expect(made).toEqual({ transferId: transfer?.id });
-    expect(transfer).toMatchObject({ phase: 'transferring', diskId, direction: 'upload', correlationId: of.transferKey, inactivityTimeoutSeconds: 600 });
+    expect(transfer).toMatchObject({ phase: 'transferring', diskId, direction: 'upload', correlationId: of.transferKey, inactivityTimeoutSeconds: transferIdleSeconds(of.transferKey, 600) });
     expect(await desk.holdings()).toEqual([expect.objectContaining({ kind: 'transfer', state: 'held', vmId: desk.vm.id, objectId: transfer?.id, parentId: diskId, mark: `transfer of disk ${diskId} ${of.transferKey}` })]);
   });
 
@@ -73,25 +74,48 @@ describe('beginning', () => {
     expect(await states()).toEqual(['released']);
   });
 
-  test('two of the disk and one request of ours: which one is ours nobody knows, so neither is taken', async () => {
+  test.each([['tells how long they may lie idle: ours is known by that', true], ['does not: which one is ours nobody knows, so neither is taken', false]])('two of the disk and one request of ours, and the engine %s', async (_what, tells) => {
     const inBackup = await download();
     desk.engine.loseReply('createTransfer');
     await failureOf(desk.attempt('ensureTransfer', inBackup));
+    const [ours] = transfers();
     await desk.engine.createTransfer({ ...inBackup, vmBackupId: inBackup.vmBackupId ?? '', inactivityTimeoutSeconds: 60, timeoutPolicy: 'legacy', correlationId: randomUUID() });
-    expect(await failureOf(desk.attempt('ensureTransfer', inBackup))).toMatchObject({ type: 'engine.locked', nonRetryable: false });
+    const { listTransfers } = desk.engine;
+    if (!tells) desk.engine.listTransfers = async () => (await listTransfers()).map(({ inactivityTimeoutSeconds, ...untold }) => (expect(inactivityTimeoutSeconds).toBeDefined(), untold));
+    const asked = desk.attempt('ensureTransfer', inBackup);
+    if (tells) expect(await asked).toEqual({ transferId: ours?.id });
+    else expect(await failureOf(asked)).toMatchObject({ type: 'engine.locked', nonRetryable: false });
     expect(transfers()).toHaveLength(2);
+  });
+
+  test('one whose engine died within the request is known without an event, is not waited for for ever, and ends with the rest', async () => {
+    const inBackup = await download();
+    desk.engine.stillbornTransfers = 1;
+    await failureOf(desk.attempt('ensureTransfer', inBackup));
+    expect(await failureOf(desk.retried('ensureTransfer', inBackup))).toMatchObject({ type: 'imageio.ticket-gone', nonRetryable: true, message: expect.stringContaining('still initializing') as string });
+    await desk.retried('ensureTransferEnded', { ...inBackup, outcome: 'cancel' });
+    expect(phases()).toEqual(['finished_failure']);
+    expect(await desk.retried('ensureTransfer', { ...inBackup, transferKey: randomUUID() })).toEqual({ transferId: transfers()[1]?.id });
+  });
+
+  test('somebody else\'s that is initializing is not taken for one of those', async () => {
+    const inBackup = await download();
+    desk.engine.stillbornTransfers = 1;
+    await failureOf(desk.engine.createTransfer({ ...inBackup, vmBackupId: inBackup.vmBackupId ?? '', inactivityTimeoutSeconds: 60, timeoutPolicy: 'legacy', correlationId: randomUUID() }));
+    await desk.retried('ensureTransferEnded', { ...inBackup, outcome: 'cancel' });
+    expect(phases()).toEqual(['initializing']);
   });
 
   test('two requests of ours, both replies lost: one is taken, and both end', async () => {
     const inBackup = await download();
-    const { listEvents } = desk.engine;
+    const { listEvents, listTransfers } = desk.engine;
     desk.engine.loseReply('createTransfer');
     await failureOf(desk.attempt('ensureTransfer', inBackup));
     // The first request is still on its way when the second one looks.
-    desk.engine.listEvents = () => Promise.resolve([]);
+    Object.assign(desk.engine, { listEvents: () => Promise.resolve([]), listTransfers: () => Promise.resolve([]) });
     desk.engine.loseReply('createTransfer');
     await failureOf(desk.attempt('ensureTransfer', inBackup));
-    desk.engine.listEvents = listEvents;
+    Object.assign(desk.engine, { listEvents, listTransfers });
     expect(transfers().map(({ id }) => id)).toContain((await desk.retried('ensureTransfer', inBackup)).transferId);
     expect(transfers()).toHaveLength(2);
     await desk.retried('ensureTransferEnded', { ...inBackup, outcome: 'finalize' });

@@ -95,6 +95,26 @@ test.each<Style>(['live', 'hybrid'])('a %s one is gone on with by an engine that
   await desk.expectNothingBut([checkpointId]);
 });
 
+test('a transfer in whose request the engine dies: it is ended, another key gets another one, and nothing is left', async () => {
+  const of = desk.newBackup();
+  await desk.start(of, 'hybrid');
+  const transfer = desk.download(of);
+  const goOn = desk.lab.host.hold('exportVolume');
+  const asked = failureOf(desk.attempt('ensureTransfer', transfer));
+  while ((await desk.engine.listTransfers()).length === 0);
+  const restarted = desk.control.inject({ kind: 'engine-restart' });
+  expect(await asked).toMatchObject({ type: 'engine.unreachable' });
+  goOn();
+  await restarted;
+  expect(await failureOf(desk.retried('ensureTransfer', transfer))).toMatchObject({ type: 'imageio.ticket-gone' });
+  await desk.retried('ensureTransferEnded', { ...transfer, outcome: 'cancel' });
+  const other = { ...transfer, transferKey: randomUUID() };
+  await desk.retried('ensureTransfer', other);
+  await desk.retried('ensureTransferEnded', { ...other, outcome: 'finalize' });
+  await desk.end(of, false);
+  await desk.expectNothingBut([]);
+});
+
 test('a redefinition that fails asks for a full one, and the engine\'s words are told', async () => {
   const first = desk.newBackup();
   const { checkpointId } = await desk.start(first, 'live');

@@ -144,7 +144,7 @@ export function transferContract(on: () => Stage): void {
     const diskId = await newDisk();
     const correlationId = randomUUID();
     const transfer = await open(on(), { diskId, direction: 'upload', correlationId });
-    expect(transfer).toMatchObject({ direction: 'upload', diskId });
+    expect(transfer).toMatchObject({ direction: 'upload', diskId, inactivityTimeoutSeconds: 60 });
     expect((await engine.listTransfers()).find(({ id }) => id === transfer.id)).toEqual(transfer);
     await expect(engine.getDisk(diskId)).resolves.toMatchObject({ status: 'locked' });
     expect(await codeOf(engine.createTransfer(download(diskId)))).toBe('engine.locked');

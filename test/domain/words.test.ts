@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
 import { holdingId, holdingKinds, holdingSchema } from '../../domain/holdings';
-import { backupIdInMark, configNameSchema, readTransferMark, snapshotMark, taskQueues, transferMark, uuidSchema, vmMark, workflowIds, zeroUuid } from '../../domain/ids';
+import { backupIdInMark, configNameSchema, readTransferMark, snapshotMark, taskQueues, transferIdleSeconds, transferMark, uuidSchema, vmMark, workflowIds, zeroUuid } from '../../domain/ids';
 import { backupSummarySchema, manifestSchema, summarize, type Manifest, type ManifestDisk } from '../../domain/manifest';
 import { humanBytes } from '../../domain/units';
 
@@ -13,6 +13,17 @@ describe('marks that are read back', () => {
   test('of a transfer give its disk and key, and nothing else does', () => {
     fc.assert(fc.property(uuid, uuid, (diskId, transferKey) => expect(readTransferMark(transferMark(diskId, transferKey))).toEqual({ diskId, transferKey })));
     for (const mark of ['', 'transfer of disk x', `disk ${randomUUID()} at VM ${randomUUID()}`]) expect(readTransferMark(mark)).toBeUndefined();
+  });
+
+  test('how long a transfer may lie idle tells keys apart: never less than configured, at most half as much again', () => {
+    fc.assert(fc.property(uuid, fc.integer({ min: 60, max: 86_400 }), (transferKey, configured) => {
+      const seconds = transferIdleSeconds(transferKey, configured);
+      expect([seconds, Number.isInteger(seconds)]).toEqual([transferIdleSeconds(transferKey, configured), true]);
+      expect(seconds).toBeGreaterThanOrEqual(configured);
+      expect(seconds).toBeLessThanOrEqual(configured * 1.5);
+    }));
+    const keys = Array.from({ length: 100 }, () => randomUUID());
+    expect(new Set(keys.map((key) => transferIdleSeconds(key, 600))).size).toBeGreaterThan(50);
   });
 
   test('of a snapshot or VM backup give its backup, whatever prefix', () => {

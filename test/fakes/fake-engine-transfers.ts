@@ -15,6 +15,8 @@ export abstract class FakeEngineTransfers extends FakeEngineEvents implements Tr
   readonly transfers = new Map<string, FakeTransfer>();
   /** Transfers that no host can prepare, before one that works. */
   failingTransfers = 0;
+  /** Transfers whose engine dies within the request: they stay `initializing`, and no event tells of them. */
+  stillbornTransfers = 0;
   /** Uploads whose end finds that what was written is no image, before one that is fine. */
   failingUploads = 0;
   urlOf: (transfer: FakeTransfer) => string = ({ ticket }) => `https://host-1.example:54322/images/${ticket}`;
@@ -32,6 +34,7 @@ export abstract class FakeEngineTransfers extends FakeEngineEvents implements Tr
       const transfer: FakeTransfer = { ...request, id: randomUUID(), ticket: randomUUID(), phase: 'initializing' };
       if (vmBackupId === undefined) disk.status = 'locked';
       this.transfers.set(transfer.id, transfer);
+      if (this.stillbornTransfers-- > 0) refuse('engine.unreachable', 'the connection was lost');
       this.events.push({ id: String(this.events.length), code: 1031, severity: 'normal', description: `Image ${direction} with disk ${disk.settings.alias} was initiated.`, correlationId });
       const works = this.failingTransfers-- <= 0;
       transfer.moving = { looks: this.looks, then: () => {
@@ -90,7 +93,7 @@ export abstract class FakeEngineTransfers extends FakeEngineEvents implements Tr
 }
 
 function viewOf(transfer: FakeTransfer, urlOf: (transfer: FakeTransfer) => string): ImageTransfer {
-  const { id, phase, direction, diskId } = transfer;
+  const { id, phase, direction, diskId, inactivityTimeoutSeconds } = transfer;
   const hasTicket = phase !== 'initializing' && !phase.startsWith('finished_');
-  return { id, phase, phaseText: phase, direction, diskId, ...(hasTicket ? { transferUrl: urlOf(transfer), proxyUrl: urlOf(transfer) } : {}) };
+  return { id, phase, phaseText: phase, direction, diskId, inactivityTimeoutSeconds, ...(hasTicket ? { transferUrl: urlOf(transfer), proxyUrl: urlOf(transfer) } : {}) };
 }

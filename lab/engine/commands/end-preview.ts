@@ -55,13 +55,12 @@ export async function commitPreview(context: Context, vmId: string, actor: Actor
       return row;
     });
     await carryOutDrop(context, operation);
-    // `invalid` is only what they are on their way out (RestoreAllSnapshotsCommand: DeleteAllVmCheckpoints).
-    await wipeCheckpoints(context, vm.id);
     context.events.record('commitDone', actor, { vm });
   } finally {
     release();
   }
-  // RestoreAllSnapshotsCommand.invalidateAndRemoveAllVmCheckpoints: a command of its own, which the answer does not wait for.
+  // `invalid` is only what they are on their way out: a command of its own, which the answer does not wait for
+  // (RestoreAllSnapshotsCommand.invalidateAndRemoveAllVmCheckpoints).
   void context.background.run(`remove the checkpoints of VM ${vm.name}`, () => wipeCheckpoints(context, vm.id));
 }
 

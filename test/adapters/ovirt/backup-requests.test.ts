@@ -121,8 +121,8 @@ describe('checkpoints', () => {
 });
 
 describe('image transfers', () => {
-  const wire = { id: transferId, phase: 'initializing', direction: 'download', image: { id: diskId }, host: { id: vmId }, active: 'false' };
-  const read = { id: transferId, phase: 'initializing', phaseText: 'initializing', direction: 'download', diskId };
+  const wire = { id: transferId, phase: 'initializing', direction: 'download', image: { id: diskId }, host: { id: vmId }, active: 'false', inactivity_timeout: '600' };
+  const read = { id: transferId, phase: 'initializing', phaseText: 'initializing', direction: 'download', diskId, inactivityTimeoutSeconds: 600 };
   const request = { diskId, direction: 'download', inactivityTimeoutSeconds: 600, timeoutPolicy: 'pause', correlationId: transferId } as const;
 
   test('one of the raw content, found again by its correlation id', async () => {
