@@ -11,7 +11,7 @@ import { methodChosen } from './backup/method';
 import { backupSealed, indexed } from './backup/steps';
 import { copiedByTransfer } from './backup/transfer';
 import { obeyCancel, parseInput, requireWorkflowId } from './failures';
-import { inRun } from './flow-run';
+import { inRun } from './in-run';
 import { releaseEarlierRuns } from './release-earlier-runs';
 
 export async function backupVm(request: BackupVmRequest): Promise<BackupVmOutput> {

@@ -1,8 +1,6 @@
 // What the files say: sizes on disk and damage. The host is asked whenever somebody looks; an answer is reused for half
 // a second so that one listing does not start a hundred qemu-img processes.
 import { HostError, type Host, type VolumeInfo, type VolumeRef } from '../host/port';
-import { aliases, activeImage, chainOf, volumeRef, type Context } from './context';
-import type { DiskRecord, ImageRecord } from './state/model';
 
 interface Known<T> {
   readonly atMs: number;
@@ -52,24 +50,4 @@ export class Volumes {
 
 function isFresh(known: Known<unknown> | undefined): boolean {
   return known !== undefined && Date.now() - known.atMs < reuseMs;
-}
-
-export type ImageStatus = 'ok' | 'locked' | 'illegal';
-
-/** The status of a volume: locked by an operation, illegal when it or anything below it is damaged. */
-export async function imageStatus(context: Context, disk: DiskRecord, image: ImageRecord | undefined): Promise<ImageStatus> {
-  if (disk.locked) return 'locked';
-  if (image === undefined) return 'ok';
-  const damaged = await context.volumes.damaged(chainOf(context, image).map(volumeRef));
-  return damaged.size > 0 ? 'illegal' : 'ok';
-}
-
-export async function diskStatus(context: Context, disk: DiskRecord): Promise<ImageStatus> {
-  return imageStatus(context, disk, activeImage(context, disk.id));
-}
-
-/** Aliases of the disks whose chain is damaged; empty when all is well. */
-export async function illegalDisks(context: Context, disks: readonly DiskRecord[]): Promise<string> {
-  const verdicts = await Promise.all(disks.map(async (disk) => ({ disk, illegal: (await diskStatus(context, disk)) === 'illegal' })));
-  return aliases(verdicts.filter(({ illegal }) => illegal).map(({ disk }) => disk));
 }

@@ -15,7 +15,7 @@ import {
 import type { Actor } from '../events';
 import { refuse } from '../refusals';
 import type { AttachmentRecord, DiskRecord, VmRecord } from '../state/model';
-import { diskStatus } from '../volumes';
+import { diskStatus } from '../disk-status';
 import { wipeTracking } from './backup-state';
 import { refuseInactiveDomains, refuseLockedDisks, refuseLockedSnapshot, refusePreview, refuseStatus } from './checks';
 import { isTemplateDisk } from './copy-template';

@@ -2,7 +2,7 @@
 import { aliases, isRunning, ownImageDisks, snapshotsOf, statusWord, type Context } from '../context';
 import { refuse, type RefusalKey, type RefusalParameters } from '../refusals';
 import type { DiskRecord, VmRecord } from '../state/model';
-import { illegalDisks } from '../volumes';
+import { illegalDisks } from '../disk-status';
 
 export function refuseLockedSnapshot(context: Context, vmId: string, key: RefusalKey, parameters: RefusalParameters = {}): void {
   if (snapshotsOf(context, vmId).some((snapshot) => snapshot.status === 'locked')) throw refuse(key, parameters);

@@ -6,7 +6,7 @@ import { refuse } from '../refusals';
 import type { BackupRecord, TransferRecord } from '../state/backup-model';
 import type { DiskRecord, ImageRecord } from '../state/model';
 import type { ImageTransferOperation } from '../state/operations';
-import { imageStatus } from '../volumes';
+import { imageStatus } from '../disk-status';
 import { refuseInactiveDomains, refuseLockedDisks } from './checks';
 import { beginTransfer, transferSubject } from './advance-transfer';
 

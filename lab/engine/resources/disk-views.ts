@@ -2,7 +2,7 @@
 import { activeImage, chainOf, imagesOf, volumeRef, type Context } from '../context';
 import type { DiskRecord, ImageRecord, SnapshotRecord } from '../state/model';
 import { wire, type Wire, type WireObject } from '../wire/description';
-import { diskStatus, imageStatus } from '../volumes';
+import { diskStatus, imageStatus } from '../disk-status';
 import { href, links, ref } from './links';
 
 async function actualBytes(context: Context, image: ImageRecord | undefined): Promise<number> {
