@@ -3,9 +3,10 @@
 import { HoldfastError } from '../domain/failures';
 import { holdingId, type Holding } from '../domain/holdings';
 import type { Catalog } from '../adapters/catalog/port';
-import type { Checkpoint, Engine, VmBackup } from '../adapters/ovirt/port';
+import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import type { ControlDependencies } from './dependencies';
 import type { OfRun } from './of-run';
+import { noneWhenGone } from './none-when-gone';
 import { gone, waitFor } from './waiting';
 
 export interface CheckpointOfRun extends OfRun {
@@ -50,21 +51,11 @@ export async function holdCheckpoint(catalog: Catalog, { runId, engine, vmId }: 
   });
 }
 
-/** A VM that is gone has none. */
-async function listedCheckpoints(engine: Engine, vmId: string): Promise<readonly Checkpoint[]> {
-  try {
-    return await engine.listCheckpoints(vmId);
-  } catch (error) {
-    if (error instanceof HoldfastError && error.code === 'engine.not-found') return [];
-    throw error;
-  }
-}
-
 const removalFailed = 10_798;
 
 /** The engine answers before it has removed the bitmaps; what it cannot remove stays, `invalid` when the VM was down. */
 export async function removeCheckpoint(engine: Engine, vmId: string, checkpointId: string): Promise<void> {
-  const isThere = async (): Promise<boolean> => (await listedCheckpoints(engine, vmId)).some(({ id }) => id === checkpointId);
+  const isThere = async (): Promise<boolean> => (await noneWhenGone(engine.listCheckpoints(vmId))).some(({ id }) => id === checkpointId);
   const failures = async () => (await engine.listEvents({ search: checkpointId })).filter(({ code }) => code === removalFailed);
   if (!(await isThere())) return;
   const before = new Set((await failures()).map(({ id }) => id));

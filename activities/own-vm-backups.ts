@@ -1,8 +1,8 @@
 // Which of the engine's VM backups is ours: the holding's, and until it knows one, that of our description. The engine gives them their ids: one
 // that the client names has no command, and a restarted engine gives it up (event 10814).
-import type { Engine, VmBackup } from '../adapters/ovirt/port';
-import { HoldfastError } from '../domain/failures';
+import type { VmBackup } from '../adapters/ovirt/port';
 import { holdingId } from '../domain/holdings';
+import { noneWhenGone } from './none-when-gone';
 import type { Outside } from './own-transfers';
 import type { OfRun } from './of-run';
 
@@ -38,17 +38,7 @@ export async function ownVmBackup({ engine, catalog }: Outside, of: VmBackupOfRu
   if (description === undefined) return {};
   // A run that asks for a full one instead of an incremental one gives both the same description.
   const others = held.map(({ objectId }) => objectId);
-  const backup = (await listed(engine, vmId)).find((each) => each.description === description && !others.includes(each.id));
+  const backup = (await noneWhenGone(engine.listVmBackups(vmId))).find((each) => each.description === description && !others.includes(each.id));
   if (backup && held.some((holding) => holding.holdingId === vmBackupHolding(of))) await catalog.setHoldingObject(vmBackupHolding(of), backup.id);
   return { id: backup?.id, backup };
-}
-
-/** A VM that is gone has none. */
-async function listed(engine: Engine, vmId: string): Promise<readonly VmBackup[]> {
-  try {
-    return await engine.listVmBackups(vmId);
-  } catch (error) {
-    if (error instanceof HoldfastError && error.code === 'engine.not-found') return [];
-    throw error;
-  }
 }
