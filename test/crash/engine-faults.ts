@@ -10,6 +10,7 @@ import { nextBackup } from './next-backup';
 import { foreignMark } from './outside';
 import type { Started } from './runs';
 import { applianceShapes, type Shape } from './shapes';
+import { transferShapes } from './shapes-transfer';
 
 export interface FaultCell extends CellPlan {
   /** The fault would reach other lanes' calls. */
@@ -22,7 +23,7 @@ const completed: Ending = { outcome: 'completed' };
 const cleanupLimitMs = 120_000;
 
 function shapeNamed(name: string): Shape {
-  const shape = applianceShapes.find((each) => each.name === name);
+  const shape = [...applianceShapes, ...transferShapes].find((each) => each.name === name);
   if (!shape) throw new Error(`there is no shape ${name}`);
   return shape;
 }
@@ -30,6 +31,7 @@ function shapeNamed(name: string): Shape {
 type Call = readonly [method: 'POST' | 'DELETE', path: (lane: Lane) => string, what: string];
 const snapshots = ({ vm }: Lane): string => `/vms/${vm.id}/snapshots`;
 const plugs = ({ applianceId }: Lane): string => `/vms/${applianceId}/diskattachments`;
+const vmBackups = ({ vm }: Lane): string => `/vms/${vm.id}/backups`;
 
 /** Calls that create or remove something, and the shape whose run makes them. Those without the lane's ids are other lanes' calls as well. */
 const ownCalls: readonly (readonly [shape: string, call: Call])[] = [
@@ -39,6 +41,9 @@ const ownCalls: readonly (readonly [shape: string, call: Call])[] = [
   ['backup', ['DELETE', (lane) => `${snapshots(lane)}/*`, 'removing the snapshot']],
   ['restore', ['POST', plugs, 'attaching the new disk to the appliance']],
   ['restore', ['DELETE', (lane) => `${plugs(lane)}/*`, 'detaching the new disk from the appliance']],
+  ['backup by transfer', ['POST', vmBackups, 'starting the VM backup']],
+  ['backup by transfer', ['POST', (lane) => `${vmBackups(lane)}/*/finalize`, 'finalizing the VM backup']],
+  ['backup by transfer', ['DELETE', ({ vm }) => `/vms/${vm.id}/checkpoints/*`, 'removing the checkpoint']],
 ];
 const everybodysCalls: readonly (readonly [shape: string, call: Call])[] = [
   ['restore', ['POST', () => '/disks', 'creating the disk']],
@@ -46,6 +51,10 @@ const everybodysCalls: readonly (readonly [shape: string, call: Call])[] = [
   ['restore', ['POST', () => '/vms/*/start', 'starting the VM']],
   ['restore that fails', ['DELETE', () => '/vms/*', 'removing the VM']],
   ['restore that fails', ['DELETE', () => '/disks/*', 'removing the disk']],
+  ...['backup by transfer', 'restore by transfer'].flatMap((shape): readonly (typeof ownCalls)[number][] => [
+    [shape, ['POST', () => '/imagetransfers', 'beginning the image transfer']],
+    [shape, ['POST', () => '/imagetransfers/*/finalize', 'finalizing the image transfer']],
+  ]),
 ];
 
 interface Trouble {
@@ -84,6 +93,9 @@ const engineCells: readonly FaultCell[] = [
   cell('backup', 'the engine restarts during the merge', (lane) => [restartAfter('DELETE', `${snapshots(lane)}/*`)], { isEverybodys: true }),
   cell('restore', 'the engine restarts when the disk is created', () => [restartAfter('POST', '/disks')], { isEverybodys: true }),
   cell('restore', 'the engine restarts when the VM is created', () => [restartAfter('POST', '/vms')], { isEverybodys: true }),
+  cell('backup by transfer', 'the engine restarts when the VM backup is started', (lane) => [restartAfter('POST', vmBackups(lane))], { isEverybodys: true, mayFail: 'backup.failed' }),
+  cell('backup by transfer', 'the engine restarts when the VM backup is finalized', (lane) => [restartAfter('POST', `${vmBackups(lane)}/*/finalize`)], { isEverybodys: true }),
+  ...['backup by transfer', 'restore by transfer'].map((shape) => cell(shape, 'the engine restarts when the image transfer is begun', () => [restartAfter('POST', '/imagetransfers')], { isEverybodys: true })),
 ];
 
 function restartAfter(method: 'POST' | 'DELETE', path: string): LabFault {

@@ -206,10 +206,13 @@ if (noNamespace !== undefined) console.warn(`skipped: repositories that are read
   }, limitMs);
 });
 
-/** Only this worker sees one directory as a small file system and the other as one that is mounted read-only. */
+/**
+ * Only this worker sees one directory as a small file system and the other as one that is mounted read-only. `bind`: the mount alone is changed; in a
+ * user's own namespace the kernel refuses to change the file system with the uid that it shows.
+ */
 function mountScript(readonly: string, tiny: string, marker: string): string {
   return `mount -t tmpfs -o size=2m none '${tiny}'
-    mount -t tmpfs -o size=2m none '${readonly}'; cp '${marker}' '${readonly}/holdfast-repository.json'; mount -o remount,ro '${readonly}'
+    mount -t tmpfs -o size=2m none '${readonly}'; cp '${marker}' '${readonly}/holdfast-repository.json'; mount -o remount,bind,ro '${readonly}'
     exec "$@"`;
 }
 
