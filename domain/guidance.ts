@@ -76,7 +76,7 @@ export const leftoverGuidance = {
     remedy: 'the next backup of the VM tries again; by hand: detach it from the appliance in the engine. **Never tick "remove permanently"**',
   },
   'vm-backup': {
-    what: 'a backup of the VM that is not over in the engine: it locks the VM or its disks, and a hybrid one has a snapshot "Auto-generated for Backup VM"',
+    what: 'a backup of the VM, described `<prefix> backup <backup id>`, that is not over in the engine: it locks the VM or its disks, and a hybrid one has a snapshot "Auto-generated for Backup VM"',
     remedy: 'the next backup of the VM tries again; by hand: end its image transfers in the engine (Storage → Disks), then finalize the backup through the REST API, and remove the snapshot that the reason names',
   },
   transfer: {
