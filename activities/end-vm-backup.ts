@@ -3,7 +3,7 @@
 import type { Engine, VmBackup } from '../adapters/ovirt/port';
 import { HoldfastError } from '../domain/failures';
 import { checkpointMark, holdCheckpoint, removeCheckpoint } from './checkpoints';
-import { endTransfer, transfersOfRun, type TransfersOutside } from './own-transfers';
+import { endTransfer, transfersOfRun, type Outside, type TransfersOutside } from './own-transfers';
 import { ownVmBackup, vmBackupHolding, type VmBackupOfRun } from './own-vm-backups';
 import { gone, waitFor } from './waiting';
 
@@ -33,10 +33,12 @@ async function end(outside: TransfersOutside, of: EndOfVmBackup): Promise<void> 
   for (const transfer of await transfersOfRun(outside, runId, diskIds)) await endTransfer(engine, transfer, 'cancel');
   const ended = found && !isOver(found) ? await finalize(outside, of, found) : found;
   await waitFor(async () => (await firstLocked(engine, diskIds)) ?? gone);
-  const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => vmBackupId !== undefined && kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
+  // None was ever seen: there is nothing that could have come of it.
+  if (vmBackupId === undefined) return catalog.releaseHolding(vmBackupHolding(of), 'released');
+  const checkpoint = (await catalog.listHoldings({ runId })).find(({ kind, mark }) => kind === 'checkpoint' && mark === checkpointMark(vmBackupId));
   const snapshotId = ended?.snapshotId ?? checkpoint?.snapshotId;
-  if (vmBackupId !== undefined && snapshotId !== undefined) await waitUntilMerged(engine, { vmId, vmBackupId }, snapshotId);
-  if (vmBackupId !== undefined && ended?.phase !== 'succeeded') await removeScratchDisks(engine, vmBackupId);
+  if (snapshotId !== undefined) await waitUntilMerged(engine, { vmId, vmBackupId }, snapshotId);
+  if (ended?.phase !== 'succeeded') await removeScratchDisks(engine, vmBackupId);
   // A checkpoint without its VM backup looks like one that nobody needs: it is a product before that lets go of it.
   if (checkpoint && keepCheckpoint) await catalog.releaseHolding(checkpoint.holdingId, 'product');
   await catalog.releaseHolding(vmBackupHolding(of), 'released');
@@ -46,7 +48,7 @@ async function end(outside: TransfersOutside, of: EndOfVmBackup): Promise<void> 
 }
 
 /** Notes the checkpoint as soon as the engine tells it, which may be while it ends: soon after its end the engine forgets the backup. */
-async function look({ engine, catalog }: Pick<TransfersOutside, 'engine' | 'catalog'>, of: EndOfVmBackup, vmBackupId: string): Promise<VmBackup | undefined> {
+async function look({ engine, catalog }: Outside, of: EndOfVmBackup, vmBackupId: string): Promise<VmBackup | undefined> {
   const now = await engine.getVmBackup(of.vmId, vmBackupId);
   if (now) await holdCheckpoint(catalog, of, now);
   return now;
@@ -56,7 +58,7 @@ async function look({ engine, catalog }: Pick<TransfersOutside, 'engine' | 'cata
  * One that is not ready yet ends as failed; a hybrid one goes on until it is, and ends then. What was seen of it last, and its snapshot if that was
  * ever seen: the engine names none of a hybrid one that failed, and does not look after it (HybridBackupCommand.endWithFailure).
  */
-async function finalize(outside: TransfersOutside, of: EndOfVmBackup, found: VmBackup): Promise<VmBackup> {
+async function finalize(outside: Outside, of: EndOfVmBackup, found: VmBackup): Promise<VmBackup> {
   const { vmId } = of;
   const vmBackupId = found.id;
   let seen = found;

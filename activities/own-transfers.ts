@@ -6,6 +6,7 @@ import type { Catalog } from '../adapters/catalog/port';
 import type { Engine, ImageTransfer, TransferPhase } from '../adapters/ovirt/port';
 import type { Holding } from '../domain/holdings';
 import { readTransferMark, transferIdleSeconds, transferMark } from '../domain/ids';
+import type { ControlDependencies } from './dependencies';
 import { gone, waitFor } from './waiting';
 
 export interface Outside {
@@ -16,6 +17,10 @@ export interface Outside {
 export interface TransfersOutside extends Outside {
   /** As configured. */
   readonly inactivityTimeoutSeconds: number;
+}
+
+export function transfersOutside({ engineOf, catalog, imageioOf }: ControlDependencies, engine: string): TransfersOutside {
+  return { engine: engineOf(engine), catalog, inactivityTimeoutSeconds: imageioOf(engine).inactivityTimeoutSeconds };
 }
 
 /** One request of ours. */

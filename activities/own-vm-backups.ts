@@ -33,12 +33,12 @@ export const vmBackupHolding = (of: VmBackupOfRun): string => holdingId(of.runId
 export async function ownVmBackup({ engine, catalog }: Outside, of: VmBackupOfRun): Promise<OwnVmBackup> {
   const { runId, vmId, description } = of;
   const held = (await catalog.listHoldings({ runId })).filter(({ kind }) => kind === 'vm-backup');
-  const id = held.find((holding) => holding.holdingId === vmBackupHolding(of))?.objectId;
-  if (id !== undefined) return { id, backup: await engine.getVmBackup(vmId, id) };
+  const mine = held.find((holding) => holding.holdingId === vmBackupHolding(of));
+  if (mine?.objectId !== undefined) return { id: mine.objectId, backup: await engine.getVmBackup(vmId, mine.objectId) };
   if (description === undefined) return {};
   // A run that asks for a full one instead of an incremental one gives both the same description.
   const others = held.map(({ objectId }) => objectId);
   const backup = (await noneWhenGone(engine.listVmBackups(vmId))).find((each) => each.description === description && !others.includes(each.id));
-  if (backup && held.some((holding) => holding.holdingId === vmBackupHolding(of))) await catalog.setHoldingObject(vmBackupHolding(of), backup.id);
+  if (backup && mine) await catalog.setHoldingObject(mine.holdingId, backup.id);
   return { id: backup?.id, backup };
 }

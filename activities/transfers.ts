@@ -7,7 +7,7 @@ import { transferIdleSeconds, transferMark } from '../domain/ids';
 import { judgeBackupEnd } from '../domain/vm-backups';
 import type { ControlDependencies } from './dependencies';
 import type { OfRun } from './of-run';
-import { endTransfer, ownTransfers, type OwnTransfers } from './own-transfers';
+import { endTransfer, ownTransfers, transfersOutside, type OwnTransfers, type TransfersOutside } from './own-transfers';
 import { gone, waitFor } from './waiting';
 
 export interface TransferOfRun extends OfRun {
@@ -31,9 +31,9 @@ export interface TransferActivities {
 }
 
 export function createTransferActivities(dependencies: ControlDependencies): TransferActivities {
-  const { engineOf, catalog, imageioOf, stillbornMs = 120_000 } = dependencies;
+  const { engineOf, catalog, stillbornMs = 120_000 } = dependencies;
   const idOf = ({ runId, transferKey }: TransferOfRun): string => holdingId(runId, 'transfer', transferKey);
-  const own = (input: TransferOfRun): Promise<OwnTransfers> => ownTransfers({ engine: engineOf(input.engine), catalog, inactivityTimeoutSeconds: imageioOf(input.engine).inactivityTimeoutSeconds }, input);
+  const own = (input: TransferOfRun): Promise<OwnTransfers> => ownTransfers(transfersOutside(dependencies, input.engine), input);
 
   const begun = async (input: TransferOfRun): Promise<ImageTransfer> => {
     const found = await own(input);
@@ -44,7 +44,7 @@ export function createTransferActivities(dependencies: ControlDependencies): Tra
     if (found.wasBegun && found.foreign.length > 0) throw elsewhere(input, found.foreign);
     if (found.wasBegun) throw await failure(engineOf(input.engine), input, 'is over, and the engine has forgotten it');
     try {
-      return await create(engineOf(input.engine), input, imageioOf(input.engine).inactivityTimeoutSeconds, found.foreign);
+      return await create(transfersOutside(dependencies, input.engine), input, found.foreign);
     } catch (error) {
       return carriedOutInVain(input, error);
     }
@@ -89,7 +89,7 @@ function latest(transfers: readonly ImageTransfer[], first: ImageTransfer): Imag
   return transfers.find(({ phase }) => phase === 'transferring') ?? first;
 }
 
-async function create(engine: Engine, input: TransferOfRun, inactivityTimeoutSeconds: number, foreign: readonly ImageTransfer[]): Promise<ImageTransfer> {
+async function create({ engine, inactivityTimeoutSeconds }: TransfersOutside, input: TransferOfRun, foreign: readonly ImageTransfer[]): Promise<ImageTransfer> {
   const { diskId, direction, vmBackupId, transferKey } = input;
   try {
     // `legacy`: when nobody is at it a download is cancelled, and an upload only paused, so that the disk stays.

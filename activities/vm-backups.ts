@@ -9,7 +9,7 @@ import type { ControlDependencies } from './dependencies';
 import { endVmBackup, type EndedVmBackup } from './end-vm-backup';
 import { atRest, notQuiesced, type FrozenMoment } from './freezes';
 import { keyOf, ownVmBackup, vmBackupHolding, type VmBackupOfRun } from './own-vm-backups';
-import type { Outside } from './own-transfers';
+import { transfersOutside, type Outside } from './own-transfers';
 import { freezeLimits, thawEarlier } from './thaw';
 import { eventsAbout, eventsOfVm, freezesOfVm } from './vm-events';
 import { waitFor } from './waiting';
@@ -56,7 +56,8 @@ export interface VmBackupActivities {
   ensureVmBackupEnded(input: VmBackupOfRun & { readonly diskIds: readonly string[]; readonly keepCheckpoint: boolean }): Promise<EndedVmBackup>;
 }
 
-export function createVmBackupActivities({ engineOf, catalog, imageioOf, limits = freezeLimits }: ControlDependencies): VmBackupActivities {
+export function createVmBackupActivities(dependencies: ControlDependencies): VmBackupActivities {
+  const { engineOf, catalog, limits = freezeLimits } = dependencies;
   return {
     async ensureVmBackup(input) {
       const outside = { engine: engineOf(input.engine), catalog };
@@ -81,7 +82,7 @@ export function createVmBackupActivities({ engineOf, catalog, imageioOf, limits 
       return { vmBackupId: ready.id, checkpointId: ready.toCheckpointId ?? null, createdAt: ready.createdAt, snapshotId: ready.snapshotId ?? null, style, disks, consistency, ...(mayStillFreeze ? { mayStillFreeze } : {}) };
     },
 
-    ensureVmBackupEnded: (input) => endVmBackup({ engine: engineOf(input.engine), catalog, inactivityTimeoutSeconds: imageioOf(input.engine).inactivityTimeoutSeconds }, input),
+    ensureVmBackupEnded: (input) => endVmBackup(transfersOutside(dependencies, input.engine), input),
   };
 }
 
