@@ -1,4 +1,4 @@
-// One row of the engine's refusals (refusals.ts).
+// One row of the engine's refusals (refusals.ts), and sentences that several rows end with.
 export interface Refusal {
   readonly operation: string;
   readonly condition: string;
@@ -8,3 +8,7 @@ export interface Refusal {
   /** `[Internal Engine Error]` and the plain texts come with another reason or without brackets. */
   readonly plain?: true;
 }
+
+export const disksLocked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
+export const duringBackup = 'The VM is during a backup operation.';
+export const duringSnapshot = 'The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.';

@@ -1,9 +1,8 @@
 // Rows of the refusal table: disk attachments. See refusals.ts.
-import type { Refusal } from './refusal';
+import { disksLocked, duringSnapshot, type Refusal } from './refusal';
 
 const rules = 'engine-rules 3';
 const backup = 'engine-rules 2';
-const locked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
 const plugOrUnplug = 'HotPlugDiskToVmCommand.validate, which HotUnPlugDiskFromVmCommand has too';
 const onBackupDomain = 'Running VM can not contain disks which are stored on a backup storage domain.';
 
@@ -47,7 +46,7 @@ export const attachmentRefusals = {
     operation: 'attach disk',
     condition: 'the disk is locked',
     http: 409,
-    text: `Cannot attach Virtual Disk${locked}`,
+    text: `Cannot attach Virtual Disk${disksLocked}`,
     source: rules,
   },
   'attach-disk/vm-status': {
@@ -103,7 +102,7 @@ export const attachmentRefusals = {
     operation: 'attach disk',
     condition: 'a snapshot of the VM that gets the disk is locked',
     http: 409,
-    text: 'Cannot attach Virtual Disk. The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.',
+    text: `Cannot attach Virtual Disk. ${duringSnapshot}`,
     source: rules,
   },
   'attach-disk/preview': {
@@ -138,7 +137,7 @@ export const attachmentRefusals = {
     operation: 'PUT active',
     condition: 'a snapshot of the VM is locked',
     http: 409,
-    text: '{C}. The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.',
+    text: `{C}. ${duringSnapshot}`,
     source: plugOrUnplug,
   },
   'plug-disk/preview': {

@@ -1,19 +1,17 @@
 // Rows of the refusal table: VM backups, checkpoints, image transfers, and what others may not do meanwhile. See refusals.ts.
-import type { Refusal } from './refusal';
+import { disksLocked, duringBackup, type Refusal } from './refusal';
 import { inBackupRefusals } from './refusals-in-backup';
 
 const rules = 'engine-rules 4';
 const lockTable = 'engine-rules 1';
 const generalFailure = 'General command validation failure.';
-const during = 'The VM is during a backup operation.';
-const locked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
 
 export const backupRefusals = {
   'lock/vm-backup': {
     operation: 'any on the same VM',
     condition: 'a live or cold backup is under way, from its start to its end',
     http: 409,
-    text: `{C}. ${during}`,
+    text: `{C}. ${duringBackup}`,
     source: `${lockTable}, live/cold backup`,
   },
   'lock/backup-disk': {
@@ -49,7 +47,7 @@ export const backupRefusals = {
     operation: 'start backup',
     condition: 'a disk is image-locked',
     http: 409,
-    text: `Cannot backup VM${locked}`,
+    text: `Cannot backup VM${disksLocked}`,
     source: rules,
   },
   'start-backup/disk-of-another-vm': {
@@ -98,7 +96,7 @@ export const backupRefusals = {
     operation: 'start backup',
     condition: 'another backup of the VM is not finished (and holds no lock that says so before)',
     http: 409,
-    text: `Cannot backup VM. ${during}`,
+    text: `Cannot backup VM. ${duringBackup}`,
     source: rules,
   },
   'start-backup/description': {
@@ -162,14 +160,14 @@ export const backupRefusals = {
     operation: 'remove checkpoint',
     condition: 'the VM is in a backup, hybrid too',
     http: 409,
-    text: `Cannot remove Checkpoint. ${during}`,
+    text: `Cannot remove Checkpoint. ${duringBackup}`,
     source: rules,
   },
   'remove-checkpoint/disks-locked': {
     operation: 'remove checkpoint',
     condition: 'a disk of it is locked',
     http: 409,
-    text: `Cannot remove Checkpoint${locked}`,
+    text: `Cannot remove Checkpoint${disksLocked}`,
     source: rules,
   },
   ...inBackupRefusals,
@@ -234,7 +232,7 @@ export const backupRefusals = {
     operation: 'start transfer',
     condition: 'the disk is locked',
     http: 409,
-    text: `Cannot transfer Virtual Disk${locked}`,
+    text: `Cannot transfer Virtual Disk${disksLocked}`,
     source: rules,
   },
   'resume-transfer/not-paused': {

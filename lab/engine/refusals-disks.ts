@@ -1,10 +1,9 @@
 // Rows of the refusal table: disks, their attachments and storage domains. See refusals.ts.
-import type { Refusal } from './refusal';
+import { disksLocked, duringSnapshot, type Refusal } from './refusal';
 import { attachmentRefusals } from './refusals-attachments';
 
 const rules = 'engine-rules 3';
 const backup = 'engine-rules 2';
-const locked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
 const addToVm = 'AddDiskCommand.checkIfImageDiskCanBeAdded';
 
 export const diskRefusals = {
@@ -63,7 +62,7 @@ export const diskRefusals = {
     operation: 'add disk to a VM',
     condition: 'a snapshot of the VM is locked',
     http: 409,
-    text: 'Cannot add Virtual Disk. The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.',
+    text: `Cannot add Virtual Disk. ${duringSnapshot}`,
     source: addToVm,
   },
   'add-disk/preview': {
@@ -105,7 +104,7 @@ export const diskRefusals = {
     operation: 'remove disk',
     condition: 'its VM has a locked snapshot',
     http: 409,
-    text: 'Cannot remove Virtual Disk. The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.',
+    text: `Cannot remove Virtual Disk. ${duringSnapshot}`,
     source: rules,
   },
   'remove-disk/preview': {
@@ -119,7 +118,7 @@ export const diskRefusals = {
     operation: 'edit disk',
     condition: 'the disk is locked',
     http: 409,
-    text: `Cannot edit Virtual Disk${locked}`,
+    text: `Cannot edit Virtual Disk${disksLocked}`,
     source: rules,
   },
 

@@ -1,9 +1,7 @@
 // Rows of the refusal table: snapshots (create, remove, preview, commit, undo, restore). See refusals.ts.
-import type { Refusal } from './refusal';
+import { disksLocked, duringSnapshot, type Refusal } from './refusal';
 
 const rules = 'engine-rules 3';
-const during = 'The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.';
-const locked = ': The following disks are locked: {disks}. Please try again in a few minutes.';
 const illegal = 'The following attached disks are in ILLEGAL status: {disks} - please remove them and try again.';
 const attached =
   "The following VM's disks snapshots are attached to other VMs (Disk Alias/Snapshot Description/VM attached to):\n\n {list} \n\nPlease detach them from those VMs and try again.";
@@ -41,7 +39,7 @@ export const snapshotRefusals = {
     operation: 'create snapshot',
     condition: 'a snapshot of the VM is locked',
     http: 409,
-    text: `Cannot create Snapshot. ${during}`,
+    text: `Cannot create Snapshot. ${duringSnapshot}`,
     source: rules,
   },
   'create-snapshot/preview': {
@@ -62,7 +60,7 @@ export const snapshotRefusals = {
     operation: 'create snapshot',
     condition: 'a disk is locked',
     http: 409,
-    text: `Cannot create Snapshot${locked}`,
+    text: `Cannot create Snapshot${disksLocked}`,
     source: rules,
   },
   'create-snapshot/disks-illegal': {
@@ -98,7 +96,7 @@ export const snapshotRefusals = {
     operation: 'remove snapshot',
     condition: 'a locked snapshot shares a disk',
     http: 409,
-    text: `Cannot remove Snapshot. ${during}`,
+    text: `Cannot remove Snapshot. ${duringSnapshot}`,
     source: rules,
   },
   'remove-snapshot/preview': {
@@ -133,7 +131,7 @@ export const snapshotRefusals = {
     operation: 'remove snapshot',
     condition: 'a disk is locked',
     http: 409,
-    text: `Cannot remove Snapshot${locked}`,
+    text: `Cannot remove Snapshot${disksLocked}`,
     source: rules,
   },
   'remove-snapshot/disks-illegal': {
@@ -183,7 +181,7 @@ export const snapshotRefusals = {
     operation: 'preview snapshot',
     condition: 'a snapshot of the VM is locked',
     http: 409,
-    text: `Cannot preview Snapshot. ${during}`,
+    text: `Cannot preview Snapshot. ${duringSnapshot}`,
     source: rules,
   },
   'preview-snapshot/preview': {
@@ -211,7 +209,7 @@ export const snapshotRefusals = {
     operation: 'preview snapshot',
     condition: 'a disk is locked',
     http: 409,
-    text: `Cannot preview Snapshot${locked}`,
+    text: `Cannot preview Snapshot${disksLocked}`,
     source: rules,
   },
   'preview-snapshot/not-attached': {

@@ -1,9 +1,8 @@
 // Rows of the refusal table: virtual machines, their configuration, NICs, tags and posted events. See refusals.ts.
-import type { Refusal } from './refusal';
+import { disksLocked, duringSnapshot, type Refusal } from './refusal';
 
 const rules = 'engine-rules 3';
 const observed = 'engine-rules 7';
-const during = 'The VM is performing an operation on a Snapshot. Please wait for the operation to finish, and try again.';
 
 export const vmRefusals = {
   'start-vm/running': {
@@ -17,14 +16,14 @@ export const vmRefusals = {
     operation: 'start VM',
     condition: 'a snapshot of it is locked',
     http: 409,
-    text: `Cannot run VM. ${during}`,
+    text: `Cannot run VM. ${duringSnapshot}`,
     source: rules,
   },
   'start-vm/disks-locked': {
     operation: 'start VM',
     condition: 'a plugged disk is locked',
     http: 409,
-    text: 'Cannot run VM: The following disks are locked: {disks}. Please try again in a few minutes.',
+    text: `Cannot run VM${disksLocked}`,
     source: rules,
   },
   'start-vm/domain-status': {
@@ -159,7 +158,7 @@ export const vmRefusals = {
     operation: 'remove VM',
     condition: 'a snapshot of it is locked',
     http: 409,
-    text: `Cannot remove VM. ${during}`,
+    text: `Cannot remove VM. ${duringSnapshot}`,
     source: rules,
   },
   'remove-vm/domain-status': {
@@ -173,7 +172,7 @@ export const vmRefusals = {
     operation: 'remove VM',
     condition: 'a disk of it is locked',
     http: 409,
-    text: 'Cannot remove VM: The following disks are locked: {disks}. Please try again in a few minutes.',
+    text: `Cannot remove VM${disksLocked}`,
     source: rules,
   },
   'remove-vm/attached': {

@@ -1,7 +1,7 @@
 // Every refusal of the engine in one table: who refuses, when, with which code and which text, and where that was
 // found. A test walks the rows and provokes each. `{x}` is filled in; `{C}` is the phrase of the one who asks.
 import { operationFailed, HttpFault } from './faults';
-import type { Refusal } from './refusal';
+import { disksLocked, type Refusal } from './refusal';
 import { backupRefusals } from './refusals-backups';
 import { diskRefusals } from './refusals-disks';
 import { snapshotRefusals } from './refusals-snapshots';
@@ -35,7 +35,7 @@ export const refusals = {
     operation: 'any on the same disk',
     condition: 'the disk is being plugged or unplugged',
     http: 409,
-    text: '{C}: The following disks are locked: {disks}. Please try again in a few minutes.',
+    text: `{C}${disksLocked}`,
     source: 'engine-rules 1, Hot(un)plug',
   },
   'lock/hot-plug-vm': {

@@ -91,6 +91,19 @@ export function phaseOf(lab: Lab, id: string): string | undefined {
   return transferRow(lab, id)?.phase;
 }
 
+export function actOn(lab: Lab, transferId: string, action: string): Promise<number> {
+  return lab.action(`/imagetransfers/${transferId}/${action}`).then(({ status }) => status);
+}
+
+export async function diskStatus(lab: Lab, id: string): Promise<string | undefined> {
+  const reply = await lab.api('GET', `/disks/${id}`);
+  return reply.status === 404 ? 'gone' : childText(await lab.xml('GET', `/disks/${id}`), 'status');
+}
+
+export async function checkpointCount(lab: Lab, vmId: string): Promise<number> {
+  return (await lab.xml('GET', `/vms/${vmId}/checkpoints`)).children.length;
+}
+
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let attempt = 0; attempt < 1000; attempt += 1) {
     if (await holds()) return;

@@ -1,7 +1,7 @@
 // What the API tells of a VM backup at each moment, and what the engine does where a client would rather not have it: own snapshots that cannot be
 // removed, checkpoints that cannot be redefined.
 import { childText } from '../../../lab/engine/xml';
-import { askBackup, backUp, begin, finish, from, trackedVm } from './backup-client';
+import { askBackup, backUp, begin, checkpointCount, finish, from, trackedVm } from './backup-client';
 import { Lab } from './lab-client';
 
 let lab: Lab;
@@ -11,10 +11,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await lab.remove();
 });
-
-async function checkpoints(vmId: string): Promise<number> {
-  return (await lab.xml('GET', `/vms/${vmId}/checkpoints`)).children.length;
-}
 
 /** Phase, whether a checkpoint and a snapshot are named, and the modes of the disks. */
 async function told(vmId: string, id: string): Promise<unknown[]> {
@@ -55,12 +51,12 @@ test('live: a disk of the checkpoint that is not active any more cannot be redef
   const checkpoint = await backUp(lab, vmId, [diskId, other], 'live');
   await lab.xml('PUT', `/vms/${vmId}/diskattachments/${other}`, '<disk_attachment><active>false</active></disk_attachment>');
   await lab.idle();
-  expect([(await askBackup(lab, vmId, [diskId], 'live', from(checkpoint))).status, await checkpoints(vmId)]).toEqual([400, 0]);
+  expect([(await askBackup(lab, vmId, [diskId], 'live', from(checkpoint))).status, await checkpointCount(lab, vmId)]).toEqual([400, 0]);
 });
 
 test.each(['live', 'cold'] as const)('%s: one that fails goes on naming the checkpoint that it did not come to', async (kind) => {
   const { vmId, diskId } = await trackedVm(lab, `names-${kind}`, kind);
   lab.host.failNext(kind === 'live' ? 'startLiveBackup' : 'addBitmaps', 'qemu-failed');
   const id = await begin(lab, vmId, [diskId], kind);
-  expect([...(await told(vmId, id)), await checkpoints(vmId)]).toEqual(['failed', true, false, [undefined], 0]);
+  expect([...(await told(vmId, id)), await checkpointCount(lab, vmId)]).toEqual(['failed', true, false, [undefined], 0]);
 });

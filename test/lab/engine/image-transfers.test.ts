@@ -1,7 +1,7 @@
 // Image transfers over the fake host and a daemon in memory: phases, tickets, what becomes of the disk, what the engine does by itself.
 import { writeFileSync } from 'node:fs';
 import { childText, type XmlNode } from '../../../lab/engine/xml';
-import { askTransfer, begin, backUp, finish, from, phaseOf, trackedVm, transfer, transferRow, until } from './backup-client';
+import { actOn, askTransfer, begin, backUp, diskStatus, finish, from, phaseOf, trackedVm, transfer, transferRow, until } from './backup-client';
 import { Lab } from './lab-client';
 
 let lab: Lab;
@@ -12,15 +12,6 @@ afterEach(async () => {
   lab.imageio.failing = 'nothing';
   await lab.remove();
 });
-
-function ask(id: string, action: string): Promise<number> {
-  return lab.action(`/imagetransfers/${id}/${action}`).then(({ status }) => status);
-}
-
-async function diskStatus(id: string): Promise<string | undefined> {
-  const reply = await lab.api('GET', `/disks/${id}`);
-  return reply.status === 404 ? 'gone' : childText(await lab.xml('GET', `/disks/${id}`), 'status');
-}
 
 async function see(id: string): Promise<XmlNode> {
   return lab.xml('GET', `/imagetransfers/${id}`);
@@ -39,7 +30,7 @@ test.each([
   const diskId = await lab.disk('d');
   const id = await transfer(lab, `<disk id="${diskId}"/>`, direction);
   const before = await see(id);
-  expect([childText(before, 'phase'), await diskStatus(diskId)]).toEqual(['transferring', 'locked']);
+  expect([childText(before, 'phase'), await diskStatus(lab, diskId)]).toEqual(['transferring', 'locked']);
   const { ticket } = lab.imageio.of(id);
   expect(childText(before, 'transfer_url')).toBe(`https://localhost:54322/images/${ticket.uuid}`);
   expect(ticket).toMatchObject({
@@ -48,14 +39,14 @@ test.each([
     timeoutSeconds: 300,
     inactivityTimeoutSeconds: 60,
   });
-  expect(await ask(id, action)).toBe(200);
+  expect(await actOn(lab, id, action)).toBe(200);
   await lab.idle();
   const after = await see(id);
-  expect([childText(after, 'phase'), childText(after, 'transfer_url'), await diskStatus(diskId)]).toEqual([last, undefined, status]);
+  expect([childText(after, 'phase'), childText(after, 'transfer_url'), await diskStatus(lab, diskId)]).toEqual([last, undefined, status]);
   expect((await codes()).filter((code) => code >= 1031 && code < 1080)).toEqual(events);
   expect([lab.host.exports(), lab.imageio.tickets.size, lab.engine.context.locks.list()]).toEqual([[], 0, []]);
   // Over is over: a later request is taken and changes nothing, but what never makes sense is refused still.
-  expect([await ask(id, 'cancel'), await ask(id, 'resume'), await ask(id, 'pause'), phaseOf(lab, id)]).toEqual([
+  expect([await actOn(lab, id, 'cancel'), await actOn(lab, id, 'resume'), await actOn(lab, id, 'pause'), phaseOf(lab, id)]).toEqual([
     200,
     409,
     direction === 'upload' ? 200 : 400,
@@ -70,7 +61,7 @@ test('only the disk is told, as the image; bytes of a cow file have its size, an
   const image = node.children.find(({ name }) => name === 'image')?.attributes['id'];
   expect([image, node.children.some(({ name }) => ['disk', 'backup', 'snapshot'].includes(name))]).toEqual([diskId, false]);
   expect(lab.imageio.of(download).ticket).toMatchObject({ sizeBytes: 196_608, url: expect.stringContaining('file://') as string });
-  await ask(download, 'finalize');
+  await actOn(lab, download, 'finalize');
   await lab.idle();
   const upload = await transfer(lab, `<disk id="${diskId}"/>`, 'upload', '<format>cow</format>');
   expect(lab.imageio.of(upload).ticket.sizeBytes).toBe(Math.ceil(1024 ** 3 * 1.1) + 65_536);
@@ -78,13 +69,13 @@ test('only the disk is told, as the image; bytes of a cow file have its size, an
 
 test('an upload pauses and resumes; paused it waits for ever', async () => {
   const id = await transfer(lab, `<disk id="${await lab.disk('d')}"/>`, 'upload');
-  await ask(id, 'pause');
+  await actOn(lab, id, 'pause');
   await lab.engine.advanceClock(3600);
   expect(phaseOf(lab, id)).toBe('paused_user');
   // The ticket's idle time goes on counting, in the real engine too: who resumes has to be at it before the next poll.
   lab.imageio.of(id).active = true;
   const { renewals } = lab.imageio.of(id);
-  await ask(id, 'resume');
+  await actOn(lab, id, 'resume');
   await lab.idle();
   expect([phaseOf(lab, id), await codes()]).toEqual(['transferring', expect.arrayContaining([1073, 1074])]);
   // What ran out meanwhile is renewed before anybody is told to go on (handleResuming).
@@ -101,7 +92,7 @@ test.each([
   const diskId = await lab.disk('d');
   const id = await transfer(lab, `<disk id="${diskId}"/>`, direction, extra);
   await lab.engine.advanceClock(80);
-  await ask(id, 'extend');
+  await actOn(lab, id, 'extend');
   expect(phaseOf(lab, id)).toBe('transferring');
   lab.imageio.of(id).active = true;
   await lab.engine.advanceClock(80);
@@ -109,7 +100,7 @@ test.each([
   lab.imageio.of(id).active = false;
   await until('the timeout', () => phaseOf(lab, id) === last);
   await lab.idle();
-  expect([(await codes()).includes(event), await diskStatus(diskId)]).toEqual([
+  expect([(await codes()).includes(event), await diskStatus(lab, diskId)]).toEqual([
     true,
     direction === 'upload' && last === 'finished_failure' ? 'gone' : last === 'finished_failure' ? 'ok' : 'locked',
   ]);
@@ -159,13 +150,13 @@ test('while a request still runs a transfer cannot end; a finalize that comes af
   const diskId = await lab.disk('d');
   const id = await transfer(lab, `<disk id="${diskId}"/>`, 'upload');
   lab.imageio.failing = 'removing';
-  await ask(id, 'cancel');
+  await actOn(lab, id, 'cancel');
   await lab.idle();
-  expect([phaseOf(lab, id), await diskStatus(diskId)]).toEqual(['finalizing_cleanup', 'locked']);
-  await ask(id, 'finalize');
+  expect([phaseOf(lab, id), await diskStatus(lab, diskId)]).toEqual(['finalizing_cleanup', 'locked']);
+  await actOn(lab, id, 'finalize');
   lab.imageio.failing = 'nothing';
   await until('the end', () => phaseOf(lab, id) === 'finished_success');
-  expect(await diskStatus(diskId)).toBe('ok');
+  expect(await diskStatus(lab, diskId)).toBe('ok');
 });
 
 test('an upload that is not an image of this disk fails its verification, and the disk is removed', async () => {
@@ -174,9 +165,9 @@ test('an upload that is not an image of this disk fails its verification, and th
   const [image] = lab.engine.context.store.tables.images.where((row) => row.diskId === diskId);
   const volume = { domainId: image?.domainId ?? '', diskId, volumeId: image?.id ?? '' };
   writeFileSync(lab.host.volumeFile(volume), JSON.stringify({ format: 'cow', virtualBytes: 4096 }));
-  await ask(id, 'finalize');
+  await actOn(lab, id, 'finalize');
   await lab.idle();
-  expect([phaseOf(lab, id), await diskStatus(diskId), (await codes()).includes(1034)]).toEqual(['finished_failure', 'gone', true]);
+  expect([phaseOf(lab, id), await diskStatus(lab, diskId), (await codes()).includes(1034)]).toEqual(['finished_failure', 'gone', true]);
 });
 
 test('of backups: live from the VM, cold and hybrid from a process of its own; dirty when incremental; the disk is not locked for it', async () => {
@@ -193,7 +184,7 @@ test('of backups: live from the VM, cold and hybrid from a process of its own; d
     ]);
     const second = await transfer(lab, `<disk id="${diskId}"/><backup id="${backupId}"/>`);
     expect(phaseOf(lab, second)).toBe('transferring');
-    for (const each of [id, second]) await ask(each, 'finalize');
+    for (const each of [id, second]) await actOn(lab, each, 'finalize');
     await lab.idle();
     await finish(lab, vmId, backupId);
     expect(lab.host.exports()).toEqual([]);
@@ -219,7 +210,7 @@ test('of a disk snapshot while its VM runs: the disk and the VM are shared, not 
     'download',
     '<format>raw</format><shallow>true</shallow>',
   );
-  expect([phaseOf(lab, id), await diskStatus(diskId), transferRow(lab, id)?.shallow]).toEqual(['transferring', 'ok', true]);
+  expect([phaseOf(lab, id), await diskStatus(lab, diskId), transferRow(lab, id)?.shallow]).toEqual(['transferring', 'ok', true]);
   expect((await lab.api('DELETE', `/vms/${vmId}/snapshots/${snapshotId}`)).text).toContain('Disk snap_Disk1 is being transferred.');
 });
 
@@ -228,13 +219,13 @@ test('finished ones are forgotten after their time; actions on what is gone, or 
     await transfer(lab, `<disk id="${await lab.disk('a')}"/>`),
     await transfer(lab, `<disk id="${await lab.disk('b')}"/>`),
   ];
-  await ask(good, 'finalize');
-  await ask(bad, 'cancel');
+  await actOn(lab, good, 'finalize');
+  await actOn(lab, bad, 'cancel');
   await lab.idle();
   await lab.engine.advanceClock(16 * 60);
   const seen = await Promise.all([good, bad].map(async (id) => (await lab.api('GET', `/imagetransfers/${id}`)).status));
   expect(seen).toEqual([404, 200]);
-  for (const action of ['finalize', 'cancel', 'pause', 'resume', 'extend']) expect(await ask(good, action)).toBe(200);
+  for (const action of ['finalize', 'cancel', 'pause', 'resume', 'extend']) expect(await actOn(lab, good, action)).toBe(200);
 });
 
 test('a request names one thing, in words that the engine has; upload is the default', async () => {

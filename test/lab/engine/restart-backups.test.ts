@@ -2,7 +2,7 @@
 // drives any more is failed with event 10814.
 import { randomUUID } from 'node:crypto';
 import { childText } from '../../../lab/engine/xml';
-import { askBackup, begin, backupRow, finish, phaseOf, trackedVm, transfer, until, type Kind } from './backup-client';
+import { askBackup, begin, backupRow, checkpointCount, finish, phaseOf, trackedVm, transfer, until, type Kind } from './backup-client';
 import { Lab } from './lab-client';
 
 let lab: Lab;
@@ -12,10 +12,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await lab.remove();
 });
-
-async function checkpoints(vmId: string): Promise<number> {
-  return (await lab.xml('GET', `/vms/${vmId}/checkpoints`)).children.length;
-}
 
 test.each(['live', 'cold', 'hybrid'] as const)('%s: ready stays ready, locked as before, and can be finalized', async (kind: Kind) => {
   const { vmId, diskId } = await trackedVm(lab, 'stays', kind);
@@ -28,7 +24,7 @@ test.each(['live', 'cold', 'hybrid'] as const)('%s: ready stays ready, locked as
   await lab.action(`/imagetransfers/${again}/finalize`);
   await lab.idle();
   await finish(lab, vmId, id);
-  expect([backupRow(lab, id)?.phase, await checkpoints(vmId), lab.engine.context.locks.list()]).toEqual(['succeeded', 1, []]);
+  expect([backupRow(lab, id)?.phase, await checkpointCount(lab, vmId), lab.engine.context.locks.list()]).toEqual(['succeeded', 1, []]);
 });
 
 // Where the engine dies while a backup starts, and what becomes of it.
@@ -44,7 +40,7 @@ test.each([
   if (step === 'startLiveBackup') await until('starting', () => backupRow(lab, id)?.phase === 'starting');
   lab = await lab.restart();
   await lab.idle();
-  expect([backupRow(lab, id)?.phase, await checkpoints(vmId)]).toEqual([phase, phase === 'ready' ? 1 : 0]);
+  expect([backupRow(lab, id)?.phase, await checkpointCount(lab, vmId)]).toEqual([phase, phase === 'ready' ? 1 : 0]);
   if (phase === 'ready') await finish(lab, vmId, id);
   expect((await lab.xml('GET', '/disks')).children.map((disk) => [childText(disk, 'content_type'), childText(disk, 'status')])).toEqual([
     ['data', 'ok'],
@@ -74,7 +70,7 @@ test('backups that nobody drives any more are failed with event 10814; what they
     expect.stringContaining(id),
   ]);
   const disks = (await lab.xml('GET', '/disks')).children.map((disk) => [childText(disk, 'content_type'), childText(disk, 'status')]);
-  expect([disks, await checkpoints(vmId), lab.engine.context.locks.list()]).toEqual([
+  expect([disks, await checkpointCount(lab, vmId), lab.engine.context.locks.list()]).toEqual([
     [
       ['data', 'ok'],
       ['backup_scratch', 'locked'],
@@ -97,14 +93,14 @@ test.each(['live', 'cold', 'hybrid'] as const)('%s: a backup that the client nam
   const codes = async (...wanted: readonly number[]): Promise<number[]> => Promise.all(wanted.map(async (code) => (await lab.xml('GET', `/events?search=type%3D${code}`)).children.length));
   const snapshots = async (): Promise<number> => (await lab.xml('GET', `/vms/${vmId}/snapshots`)).children.length;
   if (kind === 'hybrid') {
-    expect([backupRow(lab, id)?.phase, await codes(10_814, 10_793), lab.engine.context.locks.list(), await snapshots(), await checkpoints(vmId)]).toEqual(['succeeded', [1, 1], [], 2, 1]);
+    expect([backupRow(lab, id)?.phase, await codes(10_814, 10_793), lab.engine.context.locks.list(), await snapshots(), await checkpointCount(lab, vmId)]).toEqual(['succeeded', [1, 1], [], 2, 1]);
     return;
   }
   expect([backupRow(lab, id)?.phase, await codes(10_814, 10_792), lab.engine.context.locks.list()]).toEqual(['failed', [1, 0], before]);
   expect((await lab.action(`/vms/${vmId}/backups/${id}/finalize`)).text).toContain("is already in 'failed' phase");
   await lab.engine.advanceClock(41 * 60);
   const disks = (await lab.xml('GET', '/disks')).children.map((disk) => [childText(disk, 'content_type'), childText(disk, 'status')]);
-  expect([backupRow(lab, id), await codes(10_792), lab.engine.context.locks.list(), disks, await checkpoints(vmId)]).toEqual([undefined, [1], [], [['data', 'ok']], 0]);
+  expect([backupRow(lab, id), await codes(10_792), lab.engine.context.locks.list(), disks, await checkpointCount(lab, vmId)]).toEqual([undefined, [1], [], [['data', 'ok']], 0]);
 });
 
 test('a transfer goes on over a restart of the engine: the daemon knows nothing of it', async () => {
@@ -146,7 +142,7 @@ test('killed while a checkpoint is removed and while a disk grows: both are fini
   await until('both operations', () => lab.engine.context.store.tables.operations.all().length === 2);
   lab = await lab.restart();
   await lab.idle();
-  expect([await checkpoints(vmId), childText(await lab.xml('GET', `/disks/${other}`), 'provisioned_size')]).toEqual([
+  expect([await checkpointCount(lab, vmId), childText(await lab.xml('GET', `/disks/${other}`), 'provisioned_size')]).toEqual([
     0,
     String(2 * 1024 ** 3),
   ]);

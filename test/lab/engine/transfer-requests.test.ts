@@ -1,6 +1,6 @@
 // What the answer to a request for an image transfer says, what becomes of one that cannot begin, and what it means for others.
 import { childText } from '../../../lab/engine/xml';
-import { askTransfer, begin, finish, phaseOf, refusedTransfer, trackedVm, transfer, until } from './backup-client';
+import { actOn, askTransfer, begin, diskStatus, finish, phaseOf, refusedTransfer, trackedVm, transfer, until } from './backup-client';
 import { Lab } from './lab-client';
 
 let lab: Lab;
@@ -11,15 +11,6 @@ afterEach(async () => {
   lab.imageio.failing = 'nothing';
   await lab.remove();
 });
-
-function ask(id: string, action: string): Promise<number> {
-  return lab.action(`/imagetransfers/${id}/${action}`).then(({ status }) => status);
-}
-
-async function diskStatus(id: string): Promise<string | undefined> {
-  const reply = await lab.api('GET', `/disks/${id}`);
-  return reply.status === 404 ? 'gone' : childText(await lab.xml('GET', `/disks/${id}`), 'status');
-}
 
 async function codes(): Promise<number[]> {
   return (await lab.xml('GET', '/events')).children.map((row) => Number(childText(row, 'code')));
@@ -47,7 +38,7 @@ test('a disk that another VM reads a snapshot of cannot be transferred while tha
   const appliance = await lab.vm('appliance');
   await lab.attach(appliance, diskId, '<active>true</active>', snapshotId);
   expect((await askTransfer(lab, `<disk id="${diskId}"/>`)).status).toBe(201);
-  for (const { id } of lab.engine.context.store.tables.transfers.all()) await ask(id, 'cancel');
+  for (const { id } of lab.engine.context.store.tables.transfers.all()) await actOn(lab, id, 'cancel');
   await lab.idle();
   await lab.start(appliance);
   expect((await askTransfer(lab, `<disk id="${diskId}"/>`)).text).toContain('is plugged to non-Down VMs: appliance');
@@ -63,10 +54,10 @@ test('a transfer whose engine died within the request stays as it is until it is
   await lab.idle();
   await lab.engine.advanceClock(60);
   const id = transfers()[0]?.id ?? '';
-  expect([phaseOf(lab, id), await diskStatus(diskId), (await codes()).includes(1031)]).toEqual(['initializing', 'locked', false]);
-  await ask(id, 'cancel');
+  expect([phaseOf(lab, id), await diskStatus(lab, diskId), (await codes()).includes(1031)]).toEqual(['initializing', 'locked', false]);
+  await actOn(lab, id, 'cancel');
   await lab.idle();
-  expect([phaseOf(lab, id), await diskStatus(diskId), lab.host.exports()]).toEqual(['finished_failure', 'ok', []]);
+  expect([phaseOf(lab, id), await diskStatus(lab, diskId), lab.host.exports()]).toEqual(['finished_failure', 'ok', []]);
 });
 
 test('what is asked of a transfer within its own request is answered, and lost', async () => {
@@ -75,7 +66,7 @@ test('what is asked of a transfer within its own request is answered, and lost',
   const asked = askTransfer(lab, `<disk id="${diskId}"/>`);
   await until('the transfer', () => lab.engine.context.store.tables.transfers.all().length === 1);
   const id = lab.engine.context.store.tables.transfers.all()[0]?.id ?? '';
-  expect([phaseOf(lab, id), await ask(id, 'cancel')]).toEqual(['initializing', 200]);
+  expect([phaseOf(lab, id), await actOn(lab, id, 'cancel')]).toEqual(['initializing', 200]);
   open();
   expect((await asked).status).toBe(201);
   await lab.idle();
@@ -85,10 +76,10 @@ test('what is asked of a transfer within its own request is answered, and lost',
 test('the end of a transfer in a live backup says that the disk is ok, which it is not for anybody else', async () => {
   const { vmId, diskId } = await trackedVm(lab, 'live', 'live');
   const backupId = await begin(lab, vmId, [diskId], 'live');
-  expect(await diskStatus(diskId)).toBe('locked');
-  await ask(await transfer(lab, `<disk id="${diskId}"/><backup id="${backupId}"/>`), 'finalize');
+  expect(await diskStatus(lab, diskId)).toBe('locked');
+  await actOn(lab, await transfer(lab, `<disk id="${diskId}"/><backup id="${backupId}"/>`), 'finalize');
   await lab.idle();
-  expect(await diskStatus(diskId)).toBe('ok');
+  expect(await diskStatus(lab, diskId)).toBe('ok');
   expect((await lab.api('DELETE', `/disks/${diskId}`)).text).toContain('Disk is locked. Please try again later.');
   await finish(lab, vmId, backupId);
 });
@@ -109,10 +100,10 @@ test('a disk in a hybrid backup, or one that is downloaded, cannot be edited', a
 test('no such host, or a volume that the host cannot open: failed at once; no ticket: an upload waits, a download is over', async () => {
   const [a, b, c, d] = [await lab.disk('a'), await lab.disk('b'), await lab.disk('c'), await lab.disk('d')];
   const lost = await refusedTransfer(lab, `<disk id="${a}"/><host id="11111111-2222-4333-8444-555555555555"/>`);
-  expect([phaseOf(lab, lost), await diskStatus(a), await codes()]).toEqual(['finished_failure', 'ok', expect.arrayContaining([1031, 1067, 1034])]);
+  expect([phaseOf(lab, lost), await diskStatus(lab, a), await codes()]).toEqual(['finished_failure', 'ok', expect.arrayContaining([1031, 1067, 1034])]);
   lab.host.failNext('exportVolume', 'no-such-volume');
   const unopened = await refusedTransfer(lab, `<disk id="${d}"/>`, 'upload', '<format>cow</format>');
-  expect([phaseOf(lab, unopened), await diskStatus(d), (await codes()).includes(1068)]).toEqual(['finished_failure', 'gone', false]);
+  expect([phaseOf(lab, unopened), await diskStatus(lab, d), (await codes()).includes(1068)]).toEqual(['finished_failure', 'gone', false]);
   lab.imageio.failing = 'adding';
   const [up, down] = [await refusedTransfer(lab, `<disk id="${b}"/>`, 'upload'), await refusedTransfer(lab, `<disk id="${c}"/>`)];
   expect([phaseOf(lab, up), phaseOf(lab, down), await codes()]).toEqual([
@@ -123,6 +114,6 @@ test('no such host, or a volume that the host cannot open: failed at once; no ti
   // The URL of the ticket that the daemon never got; resumed, the upload is paused for it again.
   expect(childText(await lab.xml('GET', `/imagetransfers/${up}`), 'transfer_url')).toContain('/images/');
   lab.imageio.failing = 'nothing';
-  expect(await ask(up, 'resume')).toBe(200);
+  expect(await actOn(lab, up, 'resume')).toBe(200);
   await until('the poll', async () => phaseOf(lab, up) === 'paused_system' && (await codes()).includes(1065));
 });
