@@ -54,7 +54,8 @@ async function findProgram(programs: readonly string[]): Promise<string | undefi
 
 function run(program: string, args: readonly string[]): Promise<{ readonly found: boolean; readonly stdout: string }> {
   return new Promise((resolve) => {
-    execFile(program, args, { timeout: deadlineMs }, (error, stdout) => resolve({ found: error?.code !== 'ENOENT', stdout }));
+    // EACCES: it may not be run, or is nowhere in a PATH of which this user may not read every directory (execvp).
+    execFile(program, args, { timeout: deadlineMs }, (error, stdout) => resolve({ found: error?.code !== 'ENOENT' && error?.code !== 'EACCES', stdout }));
   });
 }
 

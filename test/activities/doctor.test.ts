@@ -77,9 +77,11 @@ describe('a mover', () => {
 
   test('whose repository may not be written to', async () => {
     // root writes everywhere, except where nobody can: /proc stands for a read-only mount.
-    const place = process.getuid?.() === 0 ? { ...(await repositoryAt('main')), path: '/proc', check: () => createRepository({ name: 'main', path: '/proc' }).check().then(() => ({ availableBytes: 0 })) } : await repositoryAt('main');
-    if (process.getuid?.() !== 0) await chmod(place.path, 0o500);
+    const isRoot = process.getuid?.() === 0;
+    const place = isRoot ? { ...(await repositoryAt('main')), path: '/proc', check: () => createRepository({ name: 'main', path: '/proc' }).check().then(() => ({ availableBytes: 0 })) } : await repositoryAt('main');
+    if (!isRoot) await chmod(place.path, 0o500);
     const { checks } = await examineMover(place);
+    if (!isRoot) await chmod(place.path, 0o700);
     expect(found(checks, 'repository.writable')).toMatchObject({ verdict: 'problem', remedy: expect.stringContaining('Mount it for writing') as string });
   });
 
@@ -135,7 +137,9 @@ describe('the worker in an appliance', () => {
     await mkdir(bin);
     const answers = Object.entries(settings).map(([name, value]) => `devices/${name}) echo '${name}=${value}';;`);
     await writeFile(path.join(bin, 'lvmconfig'), `#!/bin/sh\n[ "$1" = --version ] && exit 0\n[ "$1 $2" = "--typeconfig full" ] || exit 3\ncase "$3" in ${answers.join(' ')} *) exit 5;; esac\n`, { mode: 0o755 });
-    await look({ devicesDirectory: directory, programs: ['no-such-lvmconfig', path.join(bin, 'lvmconfig')] });
+    // What may not be run is no program either.
+    await writeFile(path.join(bin, 'not-run'), '', { mode: 0o644 });
+    await look({ devicesDirectory: directory, programs: ['no-such-lvmconfig', path.join(bin, 'not-run'), path.join(bin, 'lvmconfig')] });
     await rm(bin, { recursive: true });
   }
 
